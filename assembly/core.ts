@@ -1,0 +1,48 @@
+// The core's own state: one record at a fixed address, so that a snapshot of linear memory holds it.
+
+import { CORE, CORE_BYTES } from "./layout";
+import { REQUEST_TYPE_MAX } from "./protocol";
+
+/** Counts since `initialize`. Everything a host or the console reads of it is exported by offset in index.ts. */
+@unmanaged
+export class Core {
+  /** Address of the first free run of the arena; 0 when there is none. */
+  freeRuns: usize;
+  /** Bytes written to the effects area by the input in hand. */
+  effectsBytes: u32;
+  /** First and last log in order of creation; 0 when there is none. */
+  firstLog: usize;
+  lastLog: usize;
+  logCount: u32;
+  /** Changes with the list of logs, so that a reader who takes several looks knows whether they belong together. */
+  generation: u32;
+  /** Non-zero once `initialize` has run. */
+  abiVersion: u32;
+  /** Serial number of the next log: the order of creation, never reused. */
+  nextSerial: u64;
+
+  inputs: u64;
+  /** Datagrams answered with an error. */
+  refused: u64;
+  /** Dropped: not from the kernel's port, not NLMSG_DONE, or another connector id. */
+  droppedForeign: u64;
+  /** Dropped: shorter than its own headers say. */
+  droppedTruncated: u64;
+  /** Dropped: lengths that contradict each other. */
+  droppedMalformed: u64;
+}
+
+const REQUESTS: usize = CORE + offsetof<Core>();
+
+// @ts-expect-error: decided when compiled
+if (offsetof<Core>() + (REQUEST_TYPE_MAX + 1) * 8 > CORE_BYTES) ERROR("CORE_BYTES is too small");
+
+export const core = changetype<Core>(CORE);
+
+/** Offset in the core's area of the number of requests by type: u64 for each of 0 (unknown types) to REQUEST_TYPE_MAX. */
+export const CORE_REQUESTS: usize = offsetof<Core>();
+
+export function countRequest(type: u32): void {
+  const at = REQUESTS + ((<usize>type) << 3);
+  store<u64>(at, load<u64>(at) + 1);
+}

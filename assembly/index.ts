@@ -1,0 +1,11 @@
+// The boundary of the module on one screen: what hosts call, and the tables they read.
+
+import "./abort";
+
+export { decodeDatagram, describeCounters, describeLog, describeNotice, explainErrno, regionStates } from "./console";
+export { handleInput, initialize } from "./engine";
+export { violatedInvariant } from "./invariants";
+
+export * from "./layout";
+export * from "./protocol";
+export * from "./records";

@@ -1,0 +1,53 @@
+// The invariants of the whole, checked after every input in debug builds and on demand in all builds.
+
+import { arenaIsSound } from "./arena";
+import { core } from "./core";
+import { EFFECTS_BYTES_MAX } from "./layout";
+import { Log, nextLog } from "./log";
+import { NO_REGION, RegionSet } from "./region-set";
+
+export const INVARIANT_ARENA: u32 = 1;
+export const INVARIANT_LOG_LIST: u32 = 2;
+export const INVARIANT_REGION_SET: u32 = 3;
+export const INVARIANT_PENDING_AND_FAILED: u32 = 4;
+export const INVARIANT_DIRTY_COUNT: u32 = 5;
+export const INVARIANT_RECOVERING: u32 = 6;
+export const INVARIANT_EFFECTS: u32 = 7;
+
+/** The number of the first invariant that does not hold, or 0. Costs a pass over every bitmap. */
+export function violatedInvariant(): u32 {
+  if (<usize>core.effectsBytes > EFFECTS_BYTES_MAX) return INVARIANT_EFFECTS;
+  if (!arenaIsSound()) return INVARIANT_ARENA;
+  let logs: u32 = 0;
+  let before: usize = 0;
+  for (let at = nextLog(0); at != 0; at = nextLog(at)) {
+    const log = changetype<Log>(at);
+    if (log.previous != before || ++logs > core.logCount) return INVARIANT_LOG_LIST;
+    const violated = violatedInvariantOfLog(log);
+    if (violated != 0) return violated;
+    before = at;
+  }
+  return logs == core.logCount && core.lastLog == before ? 0 : INVARIANT_LOG_LIST;
+}
+
+function violatedInvariantOfLog(log: Log): u32 {
+  const pending = log.pendingSet();
+  const failed = log.failedSet();
+  if (!isWhole(log, pending) || !isWhole(log, failed) || !isWhole(log, log.markedSet())) return INVARIANT_REGION_SET;
+  if (log.recovering != NO_REGION && (log.recovering >= log.regionCount || !pending.has(log.recovering))) {
+    return INVARIANT_RECOVERING;
+  }
+  let dirty: u64 = 0;
+  const bytes = (((log.regionCount - 1) >>> 6) + 1) << 3;
+  for (let offset: u32 = 0; offset < bytes; offset += 8) {
+    const mine = load<u64>(pending.bits + offset);
+    const theirs = load<u64>(failed.bits + offset);
+    if (mine & theirs) return INVARIANT_PENDING_AND_FAILED;
+    dirty += popcnt(load<u64>(log.markedSet().bits + offset) & ~(mine | theirs));
+  }
+  return dirty == log.dirtyCount ? 0 : INVARIANT_DIRTY_COUNT;
+}
+
+function isWhole(log: Log, set: RegionSet): bool {
+  return set.size == log.regionCount && set.isSound();
+}

@@ -1,0 +1,55 @@
+// Notices: what a person should read in the server's log. The core says what happened by number; the words stand in
+// words.ts and are put together by the console, off the request path.
+//
+//   +0 code u32   +4 error i32 (0 or a negative errno)   +8 detail u64   +16 luid u64   +24 uuid char[136], zero padded
+
+import { UUID_ROOM } from "./protocol";
+
+export const NOTICE_CODE: usize = 0;
+export const NOTICE_ERROR: usize = NOTICE_CODE + 4;
+export const NOTICE_DETAIL: usize = NOTICE_ERROR + 4;
+export const NOTICE_LUID: usize = NOTICE_DETAIL + 8;
+export const NOTICE_UUID: usize = NOTICE_LUID + 8;
+export const NOTICE_BYTES: usize = NOTICE_UUID + UUID_ROOM;
+
+/** detail: number of regions. */
+export const NOTICE_CREATED: u32 = 1;
+/** detail: regions in sync. */
+export const NOTICE_RESUMED: u32 = 2;
+/** detail: regions in sync. */
+export const NOTICE_SUSPENDED: u32 = 3;
+export const NOTICE_DESTROYED: u32 = 4;
+/** The last region that was out of sync is in sync. detail: number of regions. */
+export const NOTICE_IN_SYNC: u32 = 5;
+/** A constructor for a live log that is none of its repetitions: the old one's destructor was lost. */
+export const NOTICE_REPLACED: u32 = 6;
+/** The kernel reconnects a log that is not known here: what was in sync is lost. */
+export const NOTICE_STATE_LOST: u32 = 7;
+
+/** A request was refused. detail: its type. */
+export const NOTICE_REFUSED_TYPE: u32 = 20;
+/** detail: the version. */
+export const NOTICE_REFUSED_VERSION: u32 = 21;
+export const NOTICE_REFUSED_UUID: u32 = 22;
+/** detail: the request type. */
+export const NOTICE_REFUSED_UNKNOWN_LOG: u32 = 23;
+/** detail: the request type. */
+export const NOTICE_REFUSED_STATE: u32 = 24;
+/** detail: data_size. */
+export const NOTICE_REFUSED_DATA_SIZE: u32 = 25;
+/** detail: the region. */
+export const NOTICE_REFUSED_REGION: u32 = 26;
+/** detail: the state that is neither 0 nor 1. */
+export const NOTICE_REFUSED_SYNC_STATE: u32 = 27;
+
+/** A constructor was refused: not of the form `<length in sectors> <log type> <arguments…>`. */
+export const NOTICE_REFUSED_CONSTRUCTOR: u32 = 40;
+export const NOTICE_REFUSED_LENGTH: u32 = 41;
+export const NOTICE_REFUSED_LOG_TYPE: u32 = 42;
+/** A disk log, which this version does not keep. */
+export const NOTICE_REFUSED_DISK: u32 = 43;
+/** detail: the region size, 0 where it is no number. */
+export const NOTICE_REFUSED_REGION_SIZE: u32 = 44;
+export const NOTICE_REFUSED_OPTION: u32 = 45;
+/** detail: the number of regions. */
+export const NOTICE_REFUSED_MEMORY: u32 = 46;

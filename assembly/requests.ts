@@ -1,0 +1,328 @@
+// What each request of dm-log-userspace.h means. A handler finds its arguments in the frame, may write a payload to
+// REPLY_DATA, and returns the payload's size, or a negative errno after which nothing has changed.
+// Every request is safe to repeat: after a time-out the kernel sends it again with another seq.
+
+import { constructorRead, OPTION_NOSYNC } from "./constructor";
+import { notice } from "./effects";
+import { CONSTRUCTOR_BYTES_MAX, REPLY_DATA } from "./layout";
+import {
+  createLog,
+  destroyLog,
+  findLog,
+  Log,
+  STATE_CREATED,
+  STATE_RESUMED,
+  STATE_SUSPENDED,
+  STATE_SUSPENDING,
+  uuidLength,
+} from "./log";
+import {
+  NOTICE_CREATED,
+  NOTICE_DESTROYED,
+  NOTICE_IN_SYNC,
+  NOTICE_REFUSED_CONSTRUCTOR,
+  NOTICE_REFUSED_DATA_SIZE,
+  NOTICE_REFUSED_MEMORY,
+  NOTICE_REFUSED_REGION,
+  NOTICE_REFUSED_STATE,
+  NOTICE_REFUSED_SYNC_STATE,
+  NOTICE_REFUSED_TYPE,
+  NOTICE_REFUSED_UNKNOWN_LOG,
+  NOTICE_REFUSED_UUID,
+  NOTICE_REFUSED_VERSION,
+  NOTICE_REPLACED,
+  NOTICE_RESUMED,
+  NOTICE_STATE_LOST,
+  NOTICE_SUSPENDED,
+} from "./notices";
+import {
+  EINVAL,
+  ENOMEM,
+  ESRCH,
+  REQUEST_CLEAR_REGION,
+  REQUEST_CTR,
+  REQUEST_DTR,
+  REQUEST_FLUSH,
+  REQUEST_GET_REGION_SIZE,
+  REQUEST_GET_RESYNC_WORK,
+  REQUEST_GET_SYNC_COUNT,
+  REQUEST_IN_SYNC,
+  REQUEST_IS_CLEAN,
+  REQUEST_IS_REMOTE_RECOVERING,
+  REQUEST_MARK_REGION,
+  REQUEST_POSTSUSPEND,
+  REQUEST_PRESUSPEND,
+  REQUEST_RESUME,
+  REQUEST_SET_REGION_SYNC,
+  REQUEST_STATUS_INFO,
+  REQUEST_STATUS_TABLE,
+  REQUEST_TYPE_MAX,
+  REQUEST_VERSION_MAX,
+  REQUEST_VERSION_MIN,
+  STATUS_INFO_BYTES_MAX,
+  ULOG_DATA,
+  ULOG_DATA_SIZE,
+  ULOG_UUID,
+  ULOG_VERSION,
+} from "./protocol";
+import { NO_REGION } from "./region-set";
+import { inSyncHint, restartResync, setInSync, setOutOfSync, takeResyncWork } from "./resync";
+
+/** Answers one request. Returns the size of the payload at REPLY_DATA, or a negative errno. */
+export function answer(type: u32, frame: usize): i32 {
+  if (type == 0 || type > REQUEST_TYPE_MAX) return notice(NOTICE_REFUSED_TYPE, frame, -EINVAL, type);
+  const version = load<u32>(frame, ULOG_VERSION);
+  if (version < REQUEST_VERSION_MIN || version > REQUEST_VERSION_MAX) {
+    return notice(NOTICE_REFUSED_VERSION, frame, -EINVAL, version);
+  }
+  if (type == REQUEST_CTR) return construct(frame);
+
+  const found = findLog(frame);
+  if (found === null) return answerUnknownLog(type, frame);
+  const log = changetype<Log>(found);
+  if (!hasDataSizeOf(type, frame)) {
+    return notice(NOTICE_REFUSED_DATA_SIZE, frame, -EINVAL, load<u32>(frame, ULOG_DATA_SIZE));
+  }
+
+  switch (type) {
+    case REQUEST_FLUSH:
+      return flush(log, frame);
+    case REQUEST_MARK_REGION:
+      return mark(log, frame);
+    case REQUEST_CLEAR_REGION:
+      return clear(log, frame);
+    case REQUEST_IN_SYNC:
+      return hasRegion(log, frame) ? replyWord(log.isInSync(regionAt(frame, 0)) ? 1 : 0) : refuseRegion(log, frame);
+    case REQUEST_IS_CLEAN:
+      return hasRegion(log, frame) ? replyWord(log.isClean(regionAt(frame, 0)) ? 1 : 0) : refuseRegion(log, frame);
+    case REQUEST_IS_REMOTE_RECOVERING:
+      // One machine alone uses the log: no other is ever recovering a region of it.
+      return hasRegion(log, frame) ? replyWords(0, inSyncHint(log)) : refuseRegion(log, frame);
+    case REQUEST_GET_RESYNC_WORK:
+      return giveResyncWork(log, frame);
+    case REQUEST_SET_REGION_SYNC:
+      return setRegionSync(log, frame);
+    case REQUEST_GET_SYNC_COUNT:
+      return replyWord(log.inSyncCount());
+    case REQUEST_GET_REGION_SIZE:
+      return replyWord(log.regionSizeSectors);
+    case REQUEST_RESUME:
+      return resume(log, frame);
+    case REQUEST_PRESUSPEND:
+      if (log.state == STATE_RESUMED) log.state = STATE_SUSPENDING;
+      return 0;
+    case REQUEST_POSTSUSPEND:
+      return suspend(log, frame);
+    case REQUEST_DTR:
+      destroyLog(log);
+      return notice(NOTICE_DESTROYED, frame, 0, 0);
+    case REQUEST_STATUS_INFO:
+      return statusInfo(log);
+    case REQUEST_STATUS_TABLE:
+      return statusTable(log);
+    default:
+      return -EINVAL;
+  }
+}
+
+/**
+ * The size of the payload that a successful answer to `type` has. Error replies carry as many zeros, since the kernel
+ * takes the size of a refused reply as the room it offers when it repeats the request.
+ */
+export function replyBytes(type: u32): u32 {
+  switch (type) {
+    case REQUEST_GET_REGION_SIZE:
+    case REQUEST_IS_CLEAN:
+    case REQUEST_IN_SYNC:
+    case REQUEST_GET_SYNC_COUNT:
+      return 8;
+    case REQUEST_GET_RESYNC_WORK:
+    case REQUEST_IS_REMOTE_RECOVERING:
+      return 16;
+    case REQUEST_STATUS_INFO:
+      return STATUS_INFO_BYTES_MAX;
+    default:
+      return 0;
+  }
+}
+
+/**
+ * ESRCH makes the kernel construct the log anew, resume it, and repeat the request. What does not go that way (and
+ * what ends a log) is answered as done, since nothing is left to do; a RESUME without a log must not look like one.
+ */
+function answerUnknownLog(type: u32, frame: usize): i32 {
+  if (type == REQUEST_DTR || type == REQUEST_PRESUSPEND || type == REQUEST_POSTSUSPEND) return 0;
+  return notice(NOTICE_REFUSED_UNKNOWN_LOG, frame, -ESRCH, type);
+}
+
+function hasDataSizeOf(type: u32, frame: usize): bool {
+  const bytes = load<u32>(frame, ULOG_DATA_SIZE);
+  switch (type) {
+    case REQUEST_FLUSH:
+      return bytes % 8 == 0;
+    case REQUEST_MARK_REGION:
+    case REQUEST_CLEAR_REGION:
+      return bytes != 0 && bytes % 8 == 0;
+    case REQUEST_IS_CLEAN:
+    case REQUEST_IN_SYNC:
+    case REQUEST_IS_REMOTE_RECOVERING:
+      return bytes == 8;
+    case REQUEST_SET_REGION_SYNC:
+      return bytes == 16;
+    case REQUEST_DTR:
+      return true; // The header speaks of the constructor's arguments here and of no payload; either will do.
+    default:
+      return bytes == 0;
+  }
+}
+
+/** Whether I/O may be under way: from RESUME to POSTSUSPEND. */
+function takesWork(log: Log): bool {
+  return (log.state & (STATE_RESUMED | STATE_SUSPENDING)) != 0;
+}
+
+function regionAt(frame: usize, index: u32): u32 {
+  return <u32>load<u64>(frame + ((<usize>index) << 3), ULOG_DATA);
+}
+
+/** Whether the regions of the payload, all of them, are regions of the log. */
+function hasRegions(log: Log, frame: usize, count: u32): bool {
+  for (let i: u32 = 0; i < count; i++) {
+    if (load<u64>(frame + ((<usize>i) << 3), ULOG_DATA) >= log.regionCount) return false;
+  }
+  return true;
+}
+
+function hasRegion(log: Log, frame: usize): bool {
+  return hasRegions(log, frame, 1);
+}
+
+/** Names the first region of the payload that is none of the log's. */
+function refuseRegion(log: Log, frame: usize): i32 {
+  let index: usize = 0;
+  while (load<u64>(frame + (index << 3), ULOG_DATA) < log.regionCount) index++;
+  return notice(NOTICE_REFUSED_REGION, frame, -EINVAL, load<u64>(frame + (index << 3), ULOG_DATA));
+}
+
+function refuseState(log: Log, frame: usize): i32 {
+  return notice(NOTICE_REFUSED_STATE, frame, -EINVAL, log.state);
+}
+
+function replyWord(value: u64): i32 {
+  store<u64>(REPLY_DATA, value);
+  return 8;
+}
+
+function replyWords(first: u64, second: u64): i32 {
+  store<u64>(REPLY_DATA, first);
+  store<u64>(REPLY_DATA, second, 8);
+  return 16;
+}
+
+function construct(frame: usize): i32 {
+  const uuidBytes = uuidLength(frame + ULOG_UUID);
+  if (uuidBytes < 0) return notice(NOTICE_REFUSED_UUID, frame, -EINVAL, 0);
+  let bytes = load<u32>(frame, ULOG_DATA_SIZE);
+  const text = frame + ULOG_DATA;
+  // A first constructor's string has no NUL, a reconnecting kernel's has: nothing else tells them apart.
+  const reconnects = bytes > 0 && load<u8>(text + bytes - 1) == 0;
+  if (reconnects) bytes--;
+  if (bytes > CONSTRUCTOR_BYTES_MAX) return notice(NOTICE_REFUSED_CONSTRUCTOR, frame, -EINVAL, bytes);
+
+  const existing = findLog(frame);
+  if (existing !== null && repeatsConstructor(existing, text, bytes, reconnects)) return 0;
+
+  const refusal = constructorRead.parse(text, bytes);
+  if (refusal != 0) return notice(refusal, frame, -EINVAL, constructorRead.detail);
+  const created = createLog(frame, uuidBytes, constructorRead);
+  if (created === null) return notice(NOTICE_REFUSED_MEMORY, frame, -ENOMEM, constructorRead.regionCount());
+  if (!(created.options & OPTION_NOSYNC)) created.pendingSet().fill();
+
+  if (existing !== null) {
+    destroyLog(existing);
+    notice(NOTICE_REPLACED, frame, 0, 0);
+  } else if (reconnects) {
+    notice(NOTICE_STATE_LOST, frame, 0, created.inSyncCount());
+  }
+  return notice(NOTICE_CREATED, frame, 0, created.regionCount);
+}
+
+/**
+ * A constructor for a log that is there already repeats itself while the log was never resumed, or is a kernel that
+ * reconnects. Otherwise the destructor was lost and the kernel uses the address again for a new log.
+ */
+function repeatsConstructor(log: Log, text: usize, bytes: u32, reconnects: bool): bool {
+  if (bytes != log.constructorBytes || memory.compare(text, log.constructorText, bytes) != 0) return false;
+  return reconnects || log.state == STATE_CREATED;
+}
+
+/** A log that is resumed already stays as it is: a kernel that reconnects resumes again. */
+function resume(log: Log, frame: usize): i32 {
+  if (log.state == STATE_RESUMED) return 0;
+  log.state = STATE_RESUMED;
+  restartResync(log);
+  return notice(NOTICE_RESUMED, frame, 0, log.inSyncCount());
+}
+
+function suspend(log: Log, frame: usize): i32 {
+  if (!takesWork(log)) return 0;
+  log.state = STATE_SUSPENDED;
+  return notice(NOTICE_SUSPENDED, frame, 0, log.inSyncCount());
+}
+
+function mark(log: Log, frame: usize): i32 {
+  if (!takesWork(log)) return refuseState(log, frame);
+  const count = load<u32>(frame, ULOG_DATA_SIZE) >>> 3;
+  if (!hasRegions(log, frame, count)) return refuseRegion(log, frame);
+  for (let i: u32 = 0; i < count; i++) log.mark(regionAt(frame, i));
+  return 0;
+}
+
+function clear(log: Log, frame: usize): i32 {
+  if (!takesWork(log)) return refuseState(log, frame);
+  const count = load<u32>(frame, ULOG_DATA_SIZE) >>> 3;
+  if (!hasRegions(log, frame, count)) return refuseRegion(log, frame);
+  for (let i: u32 = 0; i < count; i++) log.unmark(regionAt(frame, i));
+  return 0;
+}
+
+/** With `integrated_flush` a flush brings the regions to mark. */
+function flush(log: Log, frame: usize): i32 {
+  const result = mark(log, frame);
+  if (result == 0) log.flushes++;
+  return result;
+}
+
+function giveResyncWork(log: Log, frame: usize): i32 {
+  if (!takesWork(log)) return refuseState(log, frame);
+  const region = takeResyncWork(log);
+  return region == NO_REGION ? replyWords(0, 0) : replyWords(1, region);
+}
+
+function setRegionSync(log: Log, frame: usize): i32 {
+  if (!takesWork(log)) return refuseState(log, frame);
+  if (!hasRegion(log, frame)) return refuseRegion(log, frame);
+  const inSync = load<u64>(frame, ULOG_DATA + 8);
+  if (inSync > 1) return notice(NOTICE_REFUSED_SYNC_STATE, frame, -EINVAL, inSync);
+  const region = regionAt(frame, 0);
+  if (inSync == 0) {
+    setOutOfSync(log, region);
+  } else if (setInSync(log, region) && log.inSyncCount() == log.regionCount) {
+    notice(NOTICE_IN_SYNC, frame, 0, log.regionCount);
+  }
+  return 0;
+}
+
+/** `1 <log type>`: one word follows, as lvm2 and libdm count them. */
+function statusInfo(log: Log): i32 {
+  store<u16>(REPLY_DATA, 0x2031); // "1 "
+  memory.copy(REPLY_DATA + 2, log.constructorText + log.typeOffset, log.typeBytes);
+  return 2 + log.typeBytes;
+}
+
+/** `<log type> <arguments…>`: what stands behind the UUID in the mirror's table. */
+function statusTable(log: Log): i32 {
+  const bytes = log.constructorBytes - log.typeOffset;
+  memory.copy(REPLY_DATA, log.constructorText + log.typeOffset, bytes);
+  return bytes;
+}

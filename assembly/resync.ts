@@ -1,0 +1,74 @@
+// Resync work: which region a mirror should copy next.
+//
+// The search ascends through the pending regions. One region is out at a time and is handed out again until it is
+// reported, so a repeated request changes nothing. A region whose recovery failed waits in `failed` until no pending
+// one is left; then the two sets change places and a new round begins, RETRY_ROUNDS_MAX times until the next resume.
+// Swapping addresses is the whole cost of a round.
+
+import { Log } from "./log";
+import { NO_REGION } from "./region-set";
+
+/** Rounds over regions whose recovery failed, between two resumes. */
+export const RETRY_ROUNDS_MAX: u32 = 8;
+
+/** The region to resync now, or NO_REGION. */
+export function takeResyncWork(log: Log): u32 {
+  if (log.recovering != NO_REGION) return log.recovering;
+  if (log.pendingSet().population == 0) {
+    if (log.failedSet().population == 0 || log.retryRounds >= RETRY_ROUNDS_MAX) return NO_REGION;
+    const failed = log.failed;
+    log.failed = log.pending;
+    log.pending = failed;
+    log.retryRounds++;
+    log.cursor = 0;
+  }
+  let region = log.pendingSet().next(log.cursor);
+  if (region == NO_REGION) region = log.pendingSet().next(0);
+  log.recovering = region;
+  log.cursor = region;
+  return region;
+}
+
+/** The kernel reports a region as in sync. Returns whether it was not before. */
+export function setInSync(log: Log, region: u32): bool {
+  if (log.recovering == region) log.recovering = NO_REGION;
+  if (!log.pendingSet().remove(region) && !log.failedSet().remove(region)) return false;
+  log.resynced++;
+  if (log.markedSet().has(region)) log.dirtyCount++;
+  return true;
+}
+
+/** The kernel reports a region as out of sync: its recovery failed, or a write did not reach every leg. */
+export function setOutOfSync(log: Log, region: u32): void {
+  if (log.recovering == region) {
+    log.recovering = NO_REGION;
+    log.resyncFailures++;
+    log.pendingSet().remove(region);
+    log.failedSet().add(region);
+  } else if (log.isInSync(region)) {
+    log.pendingSet().add(region);
+    if (log.markedSet().has(region)) log.dirtyCount--;
+  }
+}
+
+/** The lowest region that is out of sync, or the number of regions where none is. */
+export function inSyncHint(log: Log): u32 {
+  const pending = log.pendingSet().next(0);
+  const failed = log.failedSet().next(0);
+  const lowest = min(pending, failed);
+  return lowest == NO_REGION ? log.regionCount : lowest;
+}
+
+/** A suspended log resumes: all that is out of sync is pending again, from the first region on. */
+export function restartResync(log: Log): void {
+  if (log.pendingSet().population == 0) {
+    const failed = log.failed;
+    log.failed = log.pending;
+    log.pending = failed;
+  } else {
+    log.pendingSet().absorb(log.failedSet());
+  }
+  log.recovering = NO_REGION;
+  log.cursor = 0;
+  log.retryRounds = 0;
+}

@@ -1,0 +1,14 @@
+// Where the installed package keeps what the commands need.
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** The core, as built beside the compiled host. */
+export function wasmPath(): string {
+  return fileURLToPath(new URL("../dm-ulog.wasm", import.meta.url));
+}
+
+export function packageVersion(): string {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}

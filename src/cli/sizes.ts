@@ -1,0 +1,24 @@
+// Sizes as people type and read them. Device-mapper counts in sectors of 512 bytes.
+
+export const SECTOR_BYTES = 512;
+
+const SECTORS = { s: 1, k: 2, m: 2 * 1024, g: 2 * 1024 ** 2, t: 2 * 1024 ** 3 } as const;
+
+/** Sectors of a size such as `1024s`, `512K`, `2M`, `1G` or `20T`; a bare number is sectors. Throws a sentence otherwise. */
+export function parseSectors(text: string, what: string): number {
+  const match = /^([0-9]+)([skmgt]?)(i?b)?$/i.exec(text.trim());
+  const sectors =
+    match === null ? 0 : Number(match[1]) * SECTORS[(match[2] || "s").toLowerCase() as keyof typeof SECTORS];
+  if (!Number.isSafeInteger(sectors) || sectors <= 0) {
+    throw new Error(`${what} "${text}" is no size. Write it as 1024s (sectors), 512K, 2M, 1G or 20T.`);
+  }
+  return sectors;
+}
+
+/** A size in the largest unit that keeps it whole, such as `512 KiB`. */
+export function formatSectors(sectors: number): string {
+  for (const unit of ["t", "g", "m", "k"] as const) {
+    if (sectors % SECTORS[unit] === 0) return `${sectors / SECTORS[unit]} ${unit.toUpperCase()}iB`;
+  }
+  return `${sectors} sectors`;
+}

@@ -1,0 +1,109 @@
+// dm-ulog status: every log of the running server, once, as JSON, or with progress bars while a resync runs.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import cliProgress from "cli-progress";
+import type { LogDescription } from "../common/console.ts";
+import { fetchStatus, type Status } from "../node/control-socket.ts";
+import { controlSocketPath } from "../node/runtime-paths.ts";
+import { formatSectors } from "./sizes.ts";
+
+export interface StatusOptions {
+  runtimeDir: string;
+  json?: boolean;
+  watch?: boolean;
+}
+
+const WATCH_INTERVAL_MS = 500;
+
+export async function status(options: StatusOptions): Promise<void> {
+  const path = controlSocketPath(options.runtimeDir);
+  if (options.watch) await watch(path, options.json === true);
+  else print(await fetchStatus(path), options.json === true);
+}
+
+function print(current: Status, json: boolean): void {
+  console.log(json ? JSON.stringify(current) : statusText(current));
+}
+
+/** The table of logs that `dm-ulog status` prints. */
+export function statusText(current: Status): string {
+  const lines = [`dm-ulog ${current.version}, process ${current.pid}, serving for ${current.uptimeSeconds} s`];
+  if (current.logs.length === 0) return `${lines[0]}\nNo logs: no mirror uses this server yet.`;
+  const rows = current.logs.map((log) => [
+    log.uuid,
+    log.type,
+    log.state,
+    `${percent(log)} % (${log.inSyncRegions}/${log.regionCount})`,
+    String(log.dirtyRegions),
+    String(log.outOfSyncRegions),
+    formatSectors(log.regionSizeSectors),
+    log.recoveringRegion === null ? "" : `region ${log.recoveringRegion}`,
+  ]);
+  const head = ["UUID", "type", "state", "in sync", "dirty", "out of sync", "region size", "resyncing"];
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] as string).length)));
+  for (const row of [head, ...rows]) {
+    lines.push(
+      row
+        .map((cell, i) => cell.padEnd(widths[i] as number))
+        .join("  ")
+        .trimEnd(),
+    );
+  }
+  return lines.join("\n");
+}
+
+/** Rounded down, so that 100.0 means every region. */
+function percent(log: LogDescription): string {
+  return (Math.floor((log.inSyncRegions / log.regionCount) * 1000) / 10).toFixed(1);
+}
+
+/** Shows the logs until it is interrupted: a bar for each on a terminal, a line for each change in a pipe. */
+async function watch(path: string, json: boolean): Promise<never> {
+  if (json || !process.stdout.isTTY) {
+    for (let before = ""; ; await sleep(WATCH_INTERVAL_MS)) {
+      const current = await fetchStatus(path);
+      const text = json ? JSON.stringify(current.logs) : statusText({ ...current, uptimeSeconds: 0 });
+      if (text !== before) print(current, json);
+      before = text;
+    }
+  }
+  const bars = new cliProgress.MultiBar(
+    {
+      format: "{uuid}  [{bar}] {percent} %  {value}/{total} in sync, {dirty} dirty{work}",
+      hideCursor: true,
+      stopOnComplete: false,
+      emptyOnZero: true,
+      autopadding: true,
+    },
+    cliProgress.Presets.rect,
+  );
+  process.once("SIGINT", () => {
+    bars.stop();
+    process.exit(0);
+  });
+  const barOf = new Map<string, cliProgress.SingleBar>();
+  for (;;) {
+    const current = await fetchStatus(path).catch((error: unknown) => {
+      bars.stop();
+      throw error;
+    });
+    const alive = new Set(current.logs.map((log) => `${log.luid} ${log.uuid}`));
+    for (const [key, bar] of barOf) {
+      if (alive.has(key)) continue;
+      bars.remove(bar);
+      barOf.delete(key);
+    }
+    for (const log of current.logs) {
+      const payload = {
+        uuid: log.uuid,
+        dirty: log.dirtyRegions,
+        work: log.recoveringRegion === null ? "" : `, resyncing region ${log.recoveringRegion}`,
+      };
+      const key = `${log.luid} ${log.uuid}`;
+      const bar = barOf.get(key);
+      if (bar === undefined) barOf.set(key, bars.create(log.regionCount, log.inSyncRegions, payload));
+      else bar.update(log.inSyncRegions, payload);
+    }
+    await sleep(WATCH_INTERVAL_MS);
+  }
+}

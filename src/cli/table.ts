@@ -1,0 +1,100 @@
+// dm-ulog table: the dmsetup table line of a mirror whose log is ours. What the core would refuse is refused here, by
+// the same parser and in the same words.
+
+import { randomUUID } from "node:crypto";
+import { readFileSync, realpathSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { Console } from "../common/console.ts";
+import { Engine } from "../common/engine.ts";
+import { asciiBytes, decodeReply, encodeRequest } from "../common/kernel-frames.ts";
+import { wasmPath } from "./installation.ts";
+import { parseSectors } from "./sizes.ts";
+
+export interface TableOptions {
+  uuid?: string;
+  length?: string;
+  regionSize: string;
+  logType: string;
+  sync?: boolean;
+  nosync?: boolean;
+  blockOnError?: boolean;
+  integratedFlush?: boolean;
+  handleErrors: boolean;
+  keepLog?: boolean;
+}
+
+interface Leg {
+  device: string;
+  offsetSectors: number;
+}
+
+/** The table line. Throws a sentence where there is no such mirror. */
+export async function tableLine(legArguments: readonly string[], options: TableOptions): Promise<string> {
+  if (legArguments.length < 2)
+    throw new Error("A mirror has at least two legs. Name them: dm-ulog table /dev/sda /dev/sdb");
+  const legs = legArguments.map(parseLeg);
+  const lengthSectors =
+    options.length === undefined ? shortestLegSectors(legs) : parseSectors(options.length, "Length");
+  const uuid = options.uuid ?? `dm-ulog-${randomUUID()}`;
+  if (!/^[\x21-\x7e]{1,128}$/.test(uuid)) {
+    throw new Error(`UUID "${uuid}" must be 1 to 128 printable characters without spaces.`);
+  }
+  const log = [options.logType, String(parseSectors(options.regionSize, "Region size"))];
+  if (options.sync) log.push("sync");
+  if (options.nosync) log.push("nosync");
+  if (options.blockOnError) log.push("block_on_error");
+  await refuseWhatTheCoreRefuses(uuid, `${lengthSectors} ${log.join(" ")}`);
+
+  const logArguments = [uuid, ...(options.integratedFlush ? ["integrated_flush"] : []), ...log];
+  const features = [...(options.handleErrors ? ["handle_errors"] : []), ...(options.keepLog ? ["keep_log"] : [])];
+  return [
+    `0 ${lengthSectors} mirror userspace ${logArguments.length} ${logArguments.join(" ")}`,
+    `${legs.length} ${legs.map(({ device, offsetSectors }) => `${device} ${offsetSectors}`).join(" ")}`,
+    ...(features.length > 0 ? [`${features.length} ${features.join(" ")}`] : []),
+  ].join(" ");
+}
+
+/** `/dev/sda`, or `/dev/sda:2048s` with what to leave out at its beginning. */
+function parseLeg(text: string): Leg {
+  const match = /^(\S+?)(?::([0-9]+[skmgt]?))?$/i.exec(text);
+  if (match === null)
+    throw new Error(`Leg "${text}" is not a device, or a device and an offset such as /dev/sda:2048s.`);
+  const offset = match[2];
+  return {
+    device: match[1] as string,
+    offsetSectors: offset === undefined || /^0+[skmgt]?$/i.test(offset) ? 0 : parseSectors(offset, "Offset"),
+  };
+}
+
+function shortestLegSectors(legs: readonly Leg[]): number {
+  const sizes = legs.map(({ device, offsetSectors }) => deviceSectors(device) - offsetSectors);
+  const shortest = Math.min(...sizes);
+  if (shortest <= 0) throw new Error("An offset lies behind the end of its leg. Choose a smaller one.");
+  return shortest;
+}
+
+function deviceSectors(device: string): number {
+  try {
+    if (!statSync(device).isBlockDevice()) throw new Error("no block device");
+    return Number(readFileSync(`/sys/class/block/${basename(realpathSync(device))}/size`, "utf8"));
+  } catch {
+    throw new Error(`${device} is no block device here. Name one that is, or give the mirror's size with --length.`);
+  }
+}
+
+async function refuseWhatTheCoreRefuses(uuid: string, constructorText: string): Promise<void> {
+  const wasm = readFileSync(wasmPath());
+  const engine = new Engine(new WebAssembly.Module(wasm));
+  const words = await Console.create(wasm);
+  let refusal = "";
+  const request = encodeRequest(engine.abi, { type: "CTR", uuid, luid: 1n, seq: 1, data: asciiBytes(constructorText) });
+  engine.deliver(request, engine.abi.KERNEL_PORT, 0, {
+    notice: (address, size) => {
+      refusal = words.describeNotice(engine.read(address, size));
+    },
+    send: (address, size) => {
+      if (decodeReply(engine.abi, engine.read(address, size)).error === 0) refusal = "";
+    },
+  });
+  if (refusal !== "") throw new Error(refusal);
+}

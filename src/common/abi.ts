@@ -1,0 +1,109 @@
+// The core's memory map and protocol constants, read from the exports of the module. Names stand here so that the
+// compiler knows them; no value does.
+
+const NAMES = [
+  "ABI_VERSION",
+  "AREAS_END",
+  "CORE",
+  "CORE_BYTES",
+  "CORE_FIRST_LOG",
+  "CORE_GENERATION",
+  "INPUT_KIND",
+  "INPUT_PAYLOAD_SIZE",
+  "INPUT_NOW",
+  "INPUT_PORT",
+  "INPUT_PAYLOAD",
+  "INPUT_PAYLOAD_BYTES_MAX",
+  "INPUT_KIND_DATAGRAM",
+  "EFFECTS",
+  "EFFECTS_BYTES_MAX",
+  "EFFECT_KIND",
+  "EFFECT_PAYLOAD_SIZE",
+  "EFFECT_PAYLOAD",
+  "EFFECT_KIND_SEND",
+  "EFFECT_KIND_NOTICE",
+  "LOG_BYTES",
+  "LOG_NEXT",
+  "LOG_REGION_COUNT",
+  "LOG_CONSTRUCTOR_BYTES",
+  "LOG_PENDING",
+  "LOG_FAILED",
+  "LOG_MARKED",
+  "REGION_SET_BITS",
+  "NLMSG_LEN",
+  "NLMSG_TYPE",
+  "NLMSG_FLAGS",
+  "NLMSG_SEQ",
+  "NLMSG_PID",
+  "NLMSG_HEADER_BYTES",
+  "NLMSG_TYPE_DONE",
+  "CN_IDX",
+  "CN_VAL",
+  "CN_SEQ",
+  "CN_ACK",
+  "CN_LEN",
+  "CN_FLAGS",
+  "CN_IDX_DM",
+  "CN_VAL_DM_USERSPACE_LOG",
+  "KERNEL_PORT",
+  "ULOG_LUID",
+  "ULOG_UUID",
+  "ULOG_VERSION",
+  "ULOG_ERROR",
+  "ULOG_SEQ",
+  "ULOG_TYPE",
+  "ULOG_DATA_SIZE",
+  "ULOG_DATA",
+  "ULOG_HEADER_BYTES",
+  "UUID_BYTES",
+  "FRAME_BYTES",
+  "REQUEST_CTR",
+  "REQUEST_DTR",
+  "REQUEST_PRESUSPEND",
+  "REQUEST_POSTSUSPEND",
+  "REQUEST_RESUME",
+  "REQUEST_GET_REGION_SIZE",
+  "REQUEST_IS_CLEAN",
+  "REQUEST_IN_SYNC",
+  "REQUEST_FLUSH",
+  "REQUEST_MARK_REGION",
+  "REQUEST_CLEAR_REGION",
+  "REQUEST_GET_RESYNC_WORK",
+  "REQUEST_SET_REGION_SYNC",
+  "REQUEST_GET_SYNC_COUNT",
+  "REQUEST_STATUS_INFO",
+  "REQUEST_STATUS_TABLE",
+  "REQUEST_IS_REMOTE_RECOVERING",
+  "REQUEST_TYPE_MAX",
+  "REQUEST_VERSION_MAX",
+  "ESRCH",
+  "ENOMEM",
+  "EINVAL",
+] as const;
+
+export type AbiName = (typeof NAMES)[number];
+
+/** Addresses, offsets, sizes in bytes and protocol numbers of the core, by their exported names. */
+export type Abi = Readonly<Record<AbiName, number>>;
+
+/** The ABI version that this host is written for. */
+const ABI_VERSION_EXPECTED = 1;
+
+/** Reads the tables; throws where the module is not a dm-ulog core of this ABI version. */
+export function readAbi(exports: Record<string, unknown>): Abi {
+  const abi: Record<string, number> = {};
+  for (const name of NAMES) {
+    const exported = exports[name] as { value?: unknown } | undefined;
+    if (typeof exported?.value !== "number") {
+      throw new Error(`The module is not a dm-ulog core: it does not export ${name}. Build it with npm run build.`);
+    }
+    abi[name] = exported.value;
+  }
+  const read = abi as Abi;
+  if (read.ABI_VERSION !== ABI_VERSION_EXPECTED) {
+    throw new Error(
+      `The core has ABI version ${read.ABI_VERSION}, this host needs ${ABI_VERSION_EXPECTED}. Use both from one build.`,
+    );
+  }
+  return read;
+}

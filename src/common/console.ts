@@ -1,0 +1,163 @@
+// The control plane: what a person or a program wants to know of an engine, in words and plain objects.
+//
+// A console has an instance of the core to itself, called by as-bind, which allocates. It reads an engine's memory
+// through a `MemorySource`, from the same thread or from another one, and never runs inside the engine it describes.
+
+import asBind from "as-bind/dist/as-bind.cjs.js";
+import { type Abi, readAbi } from "./abi.ts";
+
+/** Copies of an engine's linear memory. An `Engine` is one. */
+export interface MemorySource {
+  read(address: number, size: number): Uint8Array;
+}
+
+/** A log as its record tells. Counts are of regions; what may exceed 2^53 is a decimal string. */
+export interface LogDescription {
+  uuid: string;
+  luid: string;
+  /** The log type as the table names it, such as `clustered-core`. */
+  type: string;
+  state: "created" | "resumed" | "suspending" | "suspended";
+  lengthSectors: number;
+  regionSizeSectors: number;
+  regionCount: number;
+  inSyncRegions: number;
+  outOfSyncRegions: number;
+  /** In sync and marked: writes are under way, or their clear has not come yet. */
+  dirtyRegions: number;
+  /** Of those out of sync, the ones whose recovery failed since the last resume. */
+  failedRegions: number;
+  /** The region handed out as resync work and not yet reported. */
+  recoveringRegion: number | null;
+  options: ("sync" | "nosync" | "block_on_error")[];
+  constructor: string;
+  memoryBytes: number;
+  marks: string;
+  clears: string;
+  flushes: string;
+  resynced: string;
+  resyncFailures: string;
+}
+
+/** Counts since the engine was made, as decimal strings. */
+export interface Counters {
+  inputs: string;
+  /** Requests answered with an error. */
+  refused: string;
+  droppedForeign: string;
+  droppedTruncated: string;
+  droppedMalformed: string;
+  /** By request type; `unknown` holds those that are no type of the header. */
+  requests: Record<string, string>;
+}
+
+export const REGION_STATES = ["clean", "dirty", "out of sync", "failed"] as const;
+export type RegionState = (typeof REGION_STATES)[number];
+
+interface ConsoleExports {
+  describeLog(record: Uint8Array, address: number): string;
+  describeCounters(area: Uint8Array): string;
+  regionStates(pending: Uint8Array, failed: Uint8Array, marked: Uint8Array, first: number, count: number): Uint8Array;
+  decodeDatagram(datagram: Uint8Array, fromKernel: number): string;
+  explainErrno(error: number): string;
+  describeNotice(payload: Uint8Array): string;
+  __collect(): void;
+}
+
+/** Looks at a list of logs that keeps changing before giving up. */
+const READ_ATTEMPTS = 100;
+
+export class Console {
+  private constructor(
+    private readonly core: ConsoleExports,
+    private readonly abi: Abi,
+  ) {}
+
+  /** `wasm` holds the bytes of the core. */
+  static async create(wasm: Uint8Array): Promise<Console> {
+    const { exports } = await asBind.instantiate(wasm, {});
+    return new Console(exports as unknown as ConsoleExports, readAbi(exports));
+  }
+
+  /** All logs, in order of creation. */
+  logs(source: MemorySource): LogDescription[] {
+    return this.readLogs(source, (record, address) => this.describe(record, address));
+  }
+
+  counters(source: MemorySource): Counters {
+    const area = source.read(this.abi.CORE, this.abi.CORE_BYTES);
+    return JSON.parse(this.collected(this.core.describeCounters(area))) as Counters;
+  }
+
+  /**
+   * States of up to `count` regions from `first` on, as indices into REGION_STATES; fewer where the mirror ends, none
+   * where there is no such log. A region under way in a range this large may have changed while it was read.
+   */
+  regionStates(source: MemorySource, uuid: string, luid: string, first: number, count: number): Uint8Array {
+    const found = this.readLogs(source, (record, address) => ({ record, address, log: this.describe(record, address) }))
+      .filter(({ log }) => log.uuid === uuid && log.luid === luid)
+      .at(0);
+    if (found === undefined || first >= found.log.regionCount) return new Uint8Array(0);
+    const wanted = Math.min(count, found.log.regionCount - first);
+    const firstByte = first >>> 3;
+    const size = ((first + wanted + 7) >>> 3) - firstByte;
+    const bits = [this.abi.LOG_PENDING, this.abi.LOG_FAILED, this.abi.LOG_MARKED].map((field) => {
+      const set = word(found.record, field) - found.address;
+      return source.read(word(found.record, set + this.abi.REGION_SET_BITS) + firstByte, size);
+    }) as [Uint8Array, Uint8Array, Uint8Array];
+    const states = this.core.regionStates(...bits, first & 7, wanted).slice();
+    return this.collected(states);
+  }
+
+  /** One datagram in words: a request of the kernel, or a reply to it. */
+  decodeDatagram(datagram: Uint8Array, fromKernel: boolean): string {
+    return this.collected(this.core.decodeDatagram(datagram, fromKernel ? 1 : 0));
+  }
+
+  /** An errno, positive or negative, as its name and a sentence. */
+  explainErrno(error: number): string {
+    return this.collected(this.core.explainErrno(error));
+  }
+
+  /** The payload of a notice effect as a sentence. */
+  describeNotice(payload: Uint8Array): string {
+    return this.collected(this.core.describeNotice(payload));
+  }
+
+  private describe(record: Uint8Array, address: number): LogDescription {
+    return JSON.parse(this.collected(this.core.describeLog(record, address))) as LogDescription;
+  }
+
+  /** Reads the list again where it changed meanwhile: the source may be an engine on another thread. */
+  private readLogs<T>(source: MemorySource, use: (record: Uint8Array, address: number) => T): T[] {
+    const { abi } = this;
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+      const area = source.read(abi.CORE, abi.CORE_BYTES);
+      const records: { record: Uint8Array; address: number }[] = [];
+      let address = word(area, abi.CORE_FIRST_LOG);
+      while (address !== 0 && this.isUnchanged(source, area)) {
+        const head = source.read(address, abi.LOG_BYTES);
+        const record = source.read(address, abi.LOG_BYTES + word(head, abi.LOG_CONSTRUCTOR_BYTES));
+        records.push({ record, address });
+        address = word(record, abi.LOG_NEXT);
+      }
+      if (this.isUnchanged(source, area)) return records.map(({ record, address }) => use(record, address));
+    }
+    throw new Error("Logs come and go too quickly to list them. Try again.");
+  }
+
+  private isUnchanged(source: MemorySource, area: Uint8Array): boolean {
+    const now = source.read(this.abi.CORE, this.abi.CORE_BYTES);
+    return word(now, this.abi.CORE_GENERATION) === word(area, this.abi.CORE_GENERATION);
+  }
+
+  /** Frees what the call allocated: the collector of the core runs only when told. */
+  private collected<T>(result: T): T {
+    this.core.__collect();
+    return result;
+  }
+}
+
+function word(bytes: Uint8Array, offset: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset + offset, 4).getUint32(0, true);
+}

@@ -1,0 +1,66 @@
+// How another thread reads the engine's memory: it names an address and a size, rings, and waits; the request thread,
+// woken by the bell between two requests, copies. A look is bounded to MAILBOX_DATA_BYTES, so that it delays a request
+// by the copying of that much and no more.
+//
+// Invariant: one reader. Only the control plane's thread reads, one look at a time.
+
+const STATE = 0;
+const ADDRESS = 1;
+const SIZE = 2;
+const STOP = 3;
+const HEAD_BYTES = 64;
+const MAILBOX_DATA_BYTES = 65536;
+
+const IDLE = 0;
+const ASKED = 1;
+
+/** The request thread answers within microseconds; one that takes this long is gone or stuck in its kernel. */
+const ANSWER_TIMEOUT_MS = 5000;
+
+export class Mailbox {
+  private readonly words: Int32Array;
+  private readonly data: Uint8Array;
+
+  /** Both threads make one from the same memory; the first makes the memory too. */
+  constructor(readonly shared: SharedArrayBuffer = new SharedArrayBuffer(HEAD_BYTES + MAILBOX_DATA_BYTES)) {
+    this.words = new Int32Array(shared, 0, HEAD_BYTES / 4);
+    this.data = new Uint8Array(shared, HEAD_BYTES);
+  }
+
+  /** Reader: a copy of `size` bytes at `address`. `ring` wakes the request thread. Blocks until it has answered. */
+  read(address: number, size: number, ring: () => void): Uint8Array {
+    const copy = new Uint8Array(size);
+    for (let done = 0; done < size; done += MAILBOX_DATA_BYTES) {
+      const part = Math.min(MAILBOX_DATA_BYTES, size - done);
+      this.words[ADDRESS] = address + done;
+      this.words[SIZE] = part;
+      Atomics.store(this.words, STATE, ASKED);
+      ring();
+      if (Atomics.wait(this.words, STATE, ASKED, ANSWER_TIMEOUT_MS) === "timed-out") {
+        throw new Error(`The request thread has not answered for ${ANSWER_TIMEOUT_MS / 1000} s.`);
+      }
+      copy.set(this.data.subarray(0, part), done);
+    }
+    return copy;
+  }
+
+  /** Reader: tells the request thread to end when it is woken next. */
+  requestStop(): void {
+    Atomics.store(this.words, STOP, 1);
+  }
+
+  /** Request thread: whether to end. */
+  stopRequested(): boolean {
+    return Atomics.load(this.words, STOP) !== 0;
+  }
+
+  /** Request thread: answers the look that was asked for, if any. */
+  answer(memory: Uint8Array): void {
+    if (Atomics.load(this.words, STATE) !== ASKED) return;
+    const address = (this.words[ADDRESS] as number) >>> 0;
+    const size = this.words[SIZE] as number;
+    this.data.set(memory.subarray(address, address + size));
+    Atomics.store(this.words, STATE, IDLE);
+    Atomics.notify(this.words, STATE);
+  }
+}

@@ -1,0 +1,59 @@
+// What serving needs of the machine, each lack told as a sentence with what to type.
+
+import { readFileSync } from "node:fs";
+
+const CAP_NET_ADMIN = 12;
+const CAP_SYS_ADMIN = 21;
+const CN_IDX_DM = 7;
+
+/** What is missing to serve this machine's kernel, as sentences; empty where nothing is. */
+export function missingPrerequisites(): string[] {
+  if (process.platform !== "linux") {
+    return [
+      `The kernel side of this log is Linux's; this is ${process.platform}. Try the simulated kernel: npm start.`,
+    ];
+  }
+  const missing: string[] = [];
+  const capabilities = effectiveCapabilities();
+  const lacking = [
+    { bit: CAP_NET_ADMIN, name: "CAP_NET_ADMIN" },
+    { bit: CAP_SYS_ADMIN, name: "CAP_SYS_ADMIN" },
+  ].filter(({ bit }) => ((capabilities >> BigInt(bit)) & 1n) === 0n);
+  if (lacking.length > 0) {
+    missing.push(
+      `The privilege to answer the kernel is missing (${lacking.map(({ name }) => name).join(" and ")}): the kernel ` +
+        "drops every other reply without a word. Type: sudo npx dm-ulog serve",
+    );
+  }
+  const connector = connectorNames();
+  if (connector === undefined) {
+    missing.push("This kernel has no connector (CONFIG_CONNECTOR). Type: sudo modprobe cn");
+  } else if (!/\b7:1\b/.test(connector)) {
+    missing.push("The kernel module dm-log-userspace is not loaded. Type: sudo modprobe dm-log-userspace");
+  }
+  return missing;
+}
+
+/** A warning where some other socket receives the same requests, or undefined. */
+export function otherListeners(sockets: readonly { port: number; groups: number }[], own: number): string | undefined {
+  const others = sockets.filter(({ port, groups }) => port !== own && (groups & (1 << (CN_IDX_DM - 1))) !== 0);
+  if (others.length === 0) return undefined;
+  const ports = others.map(({ port }) => port).join(", ");
+  return (
+    `Another program receives the kernel's requests too (netlink port ${ports}). If it answers them, as cmirrord does, ` +
+    "stop it: two servers with two opinions of a mirror destroy it."
+  );
+}
+
+function effectiveCapabilities(): bigint {
+  const line = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"));
+  return BigInt(`0x${line?.[1] ?? "0"}`);
+}
+
+function connectorNames(): string | undefined {
+  try {
+    return readFileSync("/proc/net/connector", "utf8");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,111 @@
+// What the tests share: the built core, a peer that talks to an engine as the kernel does, and seeded randomness.
+
+import { readFileSync } from "node:fs";
+import { Console, type Counters, type LogDescription } from "../src/common/console.ts";
+import { Engine } from "../src/common/engine.ts";
+import {
+  asciiBytes,
+  decodeReply,
+  encodeRequest,
+  type Reply,
+  type Request,
+  type RequestName,
+} from "../src/common/kernel-frames.ts";
+
+export const releaseWasm = readFileSync(new URL("../dist/dm-ulog.wasm", import.meta.url));
+/** Checks the invariants after every input, and traps where one does not hold. */
+export const debugWasm = readFileSync(new URL("../dist/dm-ulog.debug.wasm", import.meta.url));
+
+export const words = await Console.create(releaseWasm);
+
+/** An answer, and the notices that came with it, in words. */
+export interface Answer extends Reply {
+  notices: string[];
+}
+
+/** One mirror's kernel side: sends requests of one log to an engine. */
+export class Peer {
+  seq = 0;
+
+  constructor(
+    readonly engine: Engine,
+    readonly uuid = "LVM-test",
+    readonly luid = 0xffff_8880_0123_4000n,
+  ) {}
+
+  /** An engine of its own, with invariants checked after every input. */
+  static debug(): Peer {
+    return new Peer(new Engine(new WebAssembly.Module(debugWasm)));
+  }
+
+  /** A resumed log of `regions` regions of 2 sectors. */
+  static resumed(regions: number, options = ""): Peer {
+    const peer = Peer.debug();
+    peer.construct(`${regions * 2} clustered-core 2${options}`);
+    peer.ask("RESUME");
+    return peer;
+  }
+
+  construct(text: string): Answer {
+    return this.ask("CTR", asciiBytes(text));
+  }
+
+  ask(type: RequestName | number, data: Request["data"] = [], extra: Partial<Request> = {}): Answer {
+    const request = { type, uuid: this.uuid, luid: this.luid, seq: ++this.seq, data, ...extra };
+    const answers = this.deliver(encodeRequest(this.engine.abi, request));
+    const answer = answers[0];
+    if (answers.length !== 1 || answer === undefined) throw new Error(`${answers.length} answers to ${type}`);
+    return answer;
+  }
+
+  deliver(datagram: Uint8Array, senderPort = 0): Answer[] {
+    const answers: Answer[] = [];
+    const notices: string[] = [];
+    this.engine.deliver(datagram, senderPort, 0, {
+      send: (address, size) =>
+        answers.push({ ...decodeReply(this.engine.abi, this.engine.read(address, size)), notices }),
+      notice: (address, size) => notices.push(words.describeNotice(this.engine.read(address, size))),
+    });
+    return answers;
+  }
+
+  describe(): LogDescription {
+    const found = words.logs(this.engine).find((log) => log.uuid === this.uuid && log.luid === String(this.luid));
+    if (found === undefined) throw new Error(`no log ${this.uuid}`);
+    return found;
+  }
+
+  counters(): Counters {
+    return words.counters(this.engine);
+  }
+
+  states(first = 0, count = 0xffff_ffff): number[] {
+    return [...words.regionStates(this.engine, this.uuid, String(this.luid), first, count)];
+  }
+}
+
+/** The seed of a random test: `SEED=n` names one, else it is always the same. Printed, so that a failure can be repeated. */
+export function seedFor(test: string): number {
+  const seed = Number(process.env["SEED"] ?? 1);
+  console.log(`${test}: seed ${seed} (SEED=${seed})`);
+  return seed;
+}
+
+/** sfc32 by Chris Doty-Humphrey: 32 bits at a time, the same everywhere. */
+export function seeded(seed: number): { below: (limit: number) => number; bits: () => number } {
+  let a = 0;
+  let b = seed >>> 0;
+  let c = Math.floor(seed / 0x1_0000_0000) >>> 0;
+  let counter = 1;
+  const bits = () => {
+    const sum = (((a + b) | 0) + counter) | 0;
+    counter = (counter + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = ((c << 21) | (c >>> 11)) + sum;
+    c |= 0;
+    return sum >>> 0;
+  };
+  for (let i = 0; i < 15; i++) bits();
+  return { bits, below: (limit) => Math.floor((bits() / 0x1_0000_0000) * limit) };
+}
