@@ -252,13 +252,17 @@ function replyPayload(type: u32, data: usize, bytes: u32): string {
   }
 }
 
+/** As many regions as today's kernels put into one request; more would not be read by a person. */
+const REGIONS_SHOWN_MAX: u32 = 32;
+
 function regionList(data: usize, count: u32): string {
   let words = count == 1 ? "region " : "regions ";
-  for (let i: u32 = 0; i < count; i++) {
+  const shown = min(count, REGIONS_SHOWN_MAX);
+  for (let i: u32 = 0; i < shown; i++) {
     if (i > 0) words += ", ";
     words += load<u64>(data + ((<usize>i) << 3)).toString();
   }
-  return words;
+  return shown == count ? words : words + " and " + (count - shown).toString() + " more";
 }
 
 /** Bytes up to a NUL as characters; what a terminal should not see as `?`. */

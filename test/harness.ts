@@ -86,7 +86,7 @@ export class Peer {
 
 /** The seed of a random test: `SEED=n` names one, else it is always the same. Printed, so that a failure can be repeated. */
 export function seedFor(test: string): number {
-  const seed = Number(process.env["SEED"] ?? 1);
+  const seed = Number(process.env.SEED ?? 1);
   console.log(`${test}: seed ${seed} (SEED=${seed})`);
   return seed;
 }

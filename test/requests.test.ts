@@ -75,12 +75,12 @@ test("CTR: what does not fit is refused with EINVAL and a reason, and leaves not
     ["131072 clustered-disk 8:0 1000", /region size 1000/],
     [`131072 core 1024 ${"x".repeat(5000)}`, /constructor/],
   ];
-  for (const [constructor, reason] of refusals) {
+  for (const [table, reason] of refusals) {
     const peer = Peer.debug();
-    const answer = peer.construct(constructor);
-    assert.is(answer.error, EINVAL, constructor);
+    const answer = peer.construct(table);
+    assert.is(answer.error, EINVAL, table);
     assert.is(answer.data.length, 0);
-    assert.match(answer.notices.join(), reason, constructor);
+    assert.match(answer.notices.join(), reason, table);
     assert.is(peer.ask("GET_REGION_SIZE").error, ESRCH);
   }
 });
@@ -366,12 +366,12 @@ test("GET_SYNC_COUNT: u64, and the last region in sync is announced once", () =>
 });
 
 test("STATUS_INFO and STATUS_TABLE: byte for byte what lvm2 parses", () => {
-  for (const [constructor, info, table] of [
+  for (const [line, info, table] of [
     ["16 clustered-core 2", "1 clustered-core", "clustered-core 2"],
     ["16 core 2 nosync block_on_error", "1 core", "core 2 nosync block_on_error"],
   ] as const) {
     const peer = Peer.debug();
-    peer.construct(constructor);
+    peer.construct(line);
     assert.is(text(peer.ask("STATUS_INFO").data), info);
     assert.is(text(peer.ask("STATUS_TABLE").data), table);
   }
@@ -483,7 +483,14 @@ test("a payload of another size than the request's is EINVAL and changes nothing
 test("regions beyond the mirror are EINVAL, 64 bits wide", () => {
   const peer = Peer.resumed(8, " nosync");
   for (const region of [8n, 0xffff_ffffn, 0x1_0000_0000n, 0xffff_ffff_ffff_ffffn]) {
-    for (const type of ["IS_CLEAN", "IN_SYNC", "IS_REMOTE_RECOVERING", "MARK_REGION", "CLEAR_REGION", "FLUSH"] as const) {
+    for (const type of [
+      "IS_CLEAN",
+      "IN_SYNC",
+      "IS_REMOTE_RECOVERING",
+      "MARK_REGION",
+      "CLEAR_REGION",
+      "FLUSH",
+    ] as const) {
       const answer = peer.ask(type, [region]);
       assert.is(answer.error, EINVAL, type);
       assert.match(answer.notices.join(), new RegExp(`region ${region} is beyond`));
@@ -497,7 +504,7 @@ test("a reply carries the request's own headers", () => {
   const peer = Peer.resumed(8);
   const { abi } = peer.engine;
   const request = encodeRequest(abi, { type: "IN_SYNC", uuid: peer.uuid, luid: peer.luid, seq: 0x12345678, data: [1] });
-  let reply = new Uint8Array();
+  let reply: Uint8Array = new Uint8Array();
   peer.engine.deliver(request, 0, 0, {
     send: (address, size) => {
       reply = peer.engine.read(address, size);

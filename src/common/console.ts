@@ -62,6 +62,7 @@ interface ConsoleExports {
   explainErrno(error: number): string;
   describeNotice(payload: Uint8Array): string;
   __collect(): void;
+  readonly memory: WebAssembly.Memory;
 }
 
 /** Looks at a list of logs that keeps changing before giving up. */
@@ -77,6 +78,11 @@ export class Console {
   static async create(wasm: Uint8Array): Promise<Console> {
     const { exports } = await asBind.instantiate(wasm, {});
     return new Console(exports as unknown as ConsoleExports, readAbi(exports));
+  }
+
+  /** Bytes of linear memory that this console has taken. */
+  memoryBytes(): number {
+    return this.core.memory.buffer.byteLength;
   }
 
   /** All logs, in order of creation. */

@@ -1,0 +1,101 @@
+// The dm-ulog command as a person meets it: what it prints, and what it says where something is wrong.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { formatSectors, parseSectors } from "../src/cli/sizes.ts";
+
+const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+
+function run(...words: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [command, ...words], { encoding: "utf8" });
+}
+
+test("--help tells the commands, and each command has its own", () => {
+  const { stdout, status } = run("--help");
+  assert.is(status, 0);
+  for (const name of ["serve", "status", "table", "demo", "simulate"]) {
+    assert.match(stdout, name);
+    const help = run(name, "--help");
+    assert.is(help.status, 0);
+    assert.match(help.stdout, `Usage: dm-ulog ${name}`);
+  }
+});
+
+test("table prints a line for dmsetup", () => {
+  const line = run("table", "--uuid", "LVM-x", "--length", "64M", "/dev/a", "/dev/b");
+  assert.is(line.stderr, "");
+  assert.is(line.stdout, "0 131072 mirror userspace 3 LVM-x clustered-core 1024 2 /dev/a 0 /dev/b 0 1 handle_errors\n");
+  const full = run(
+    ...["table", "--uuid", "u", "--length", "2048s", "--region-size", "4K", "--log-type", "core", "--nosync"],
+    ...["--integrated-flush", "--block-on-error", "--keep-log", "/dev/a:8s", "/dev/b", "/dev/c"],
+  );
+  assert.is(
+    full.stdout,
+    "0 2048 mirror userspace 6 u integrated_flush core 8 nosync block_on_error " +
+      "3 /dev/a 8 /dev/b 0 /dev/c 0 2 handle_errors keep_log\n",
+  );
+  const random = run("table", "--length", "64M", "--no-handle-errors", "/dev/a", "/dev/b").stdout;
+  assert.match(random, /userspace 3 dm-ulog-[0-9a-f-]{36} clustered-core 1024 2 \/dev\/a 0 \/dev\/b 0\n$/);
+});
+
+test("table refuses what no mirror can be, with a sentence", () => {
+  for (const [words, sentence] of [
+    [["--length", "64M", "/dev/a"], /at least two legs/],
+    [["/dev/no-such-a", "/dev/no-such-b"], /no block device here/],
+    [["--length", "64M", "--region-size", "3M", "/dev/a", "/dev/b"], /region size 6144 is not a power of two/],
+    [["--length", "1M", "--region-size", "2M", "/dev/a", "/dev/b"], /region size 4096/],
+    [["--length", "big", "/dev/a", "/dev/b"], /"big" is no size/],
+    [["--length", "64M", "--sync", "--nosync", "/dev/a", "/dev/b"], /option/],
+    [["--length", "64M", "--log-type", "disc", "/dev/a", "/dev/b"], /log type/],
+    [["--length", "64M", "--uuid", "two words", "/dev/a", "/dev/b"], /without spaces/],
+  ] as const) {
+    const result = run("table", ...words);
+    assert.is(result.status, 1);
+    assert.is(result.stdout, "");
+    assert.match(result.stderr, sentence);
+  }
+});
+
+test("status without a server says how to start one", () => {
+  const folder = mkdtempSync(join(tmpdir(), "dm-ulog-test-"));
+  try {
+    const result = run("status", "--runtime-dir", folder);
+    assert.is(result.status, 1);
+    assert.match(result.stderr, /No server answers .* sudo npx dm-ulog serve/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a wrong word is answered with where to read on", () => {
+  const result = run("srve");
+  assert.is(result.status, 1);
+  assert.match(result.stderr, /unknown command/);
+  assert.match(run("simulate", "--events", "many").stderr, /whole number/);
+});
+
+test("sizes as people write them", () => {
+  for (const [text, sectors] of [
+    ["1024", 1024],
+    ["1024s", 1024],
+    ["512K", 1024],
+    ["2MiB", 4096],
+    ["1g", 2 ** 21],
+    ["20T", 20 * 2 ** 31],
+  ] as const) {
+    assert.is(parseSectors(text, "Size"), sectors);
+  }
+  for (const text of ["", "0", "-1", "1.5M", "1X", "M", "99999999999999T"]) {
+    assert.throws(() => parseSectors(text, "Size"), /is no size/);
+  }
+  assert.is(formatSectors(1024), "512 KiB");
+  assert.is(formatSectors(3), "3 sectors");
+  assert.is(formatSectors(20 * 2 ** 31), "20 TiB");
+});
+
+test.run();

@@ -1,0 +1,165 @@
+// The control plane: what a person or a program reads of an engine.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { asciiBytes, encodeRequest, type Request } from "../src/common/kernel-frames.ts";
+import { Peer, words } from "./harness.ts";
+
+test("logs are listed in order of creation and described in full", () => {
+  const first = Peer.resumed(130, " nosync");
+  const second = new Peer(first.engine, 'odd "name\\', 7n);
+  second.construct("16 core 2 sync block_on_error");
+  first.ask("MARK_REGION", [1, 2, 129]);
+  first.ask("CLEAR_REGION", [2]);
+  first.ask("SET_REGION_SYNC", [5, 0]);
+  first.ask("GET_RESYNC_WORK");
+  first.ask("FLUSH");
+  const logs = words.logs(first.engine);
+  assert.equal(
+    logs.map((log) => log.uuid),
+    ["LVM-test", 'odd "name\\'],
+  );
+  const { memoryBytes, ...described } = logs[0] as (typeof logs)[number];
+  assert.ok(memoryBytes > 0);
+  assert.equal(described, {
+    uuid: "LVM-test",
+    luid: String(0xffff_8880_0123_4000n),
+    type: "clustered-core",
+    state: "resumed",
+    lengthSectors: 260,
+    regionSizeSectors: 2,
+    regionCount: 130,
+    inSyncRegions: 129,
+    outOfSyncRegions: 1,
+    dirtyRegions: 2,
+    failedRegions: 0,
+    recoveringRegion: 5,
+    options: ["nosync"],
+    constructor: "260 clustered-core 2 nosync",
+    marks: "3",
+    clears: "1",
+    flushes: "1",
+    resynced: "0",
+    resyncFailures: "0",
+  });
+  assert.equal(logs[1]?.options, ["sync", "block_on_error"]);
+});
+
+test("states of any range of regions, and none beyond the mirror", () => {
+  const peer = Peer.resumed(200, " nosync");
+  peer.ask("MARK_REGION", [0, 63, 64, 130, 199]);
+  peer.ask("SET_REGION_SYNC", [65, 0]);
+  peer.ask("SET_REGION_SYNC", [66, 0]);
+  peer.ask("GET_RESYNC_WORK");
+  peer.ask("SET_REGION_SYNC", [65, 0]);
+  const all = peer.states();
+  assert.is(all.length, 200);
+  assert.equal([all[0], all[1], all[63], all[64], all[65], all[66], all[199]], [1, 0, 1, 1, 3, 2, 1]);
+  for (const [first, count] of [
+    [0, 1],
+    [1, 7],
+    [63, 3],
+    [62, 70],
+    [199, 1],
+    [199, 50],
+    [7, 193],
+  ] as const) {
+    assert.equal(peer.states(first, count), all.slice(first, first + count), `${first} + ${count}`);
+  }
+  assert.equal(peer.states(200, 1), []);
+  assert.equal([...words.regionStates(peer.engine, "no such log", "1", 0, 10)], []);
+});
+
+test("counters tell requests by type, refusals and what was dropped", () => {
+  const peer = Peer.resumed(8);
+  peer.ask("FLUSH");
+  peer.ask("FLUSH");
+  peer.ask(99);
+  peer.ask("IN_SYNC", [8]);
+  peer.deliver(new Uint8Array(4));
+  peer.deliver(new Uint8Array(400), 5);
+  const counters = peer.counters();
+  assert.is(counters.requests.FLUSH, "2");
+  assert.is(counters.requests.CTR, "1");
+  assert.is(counters.requests.unknown, "1");
+  assert.is(counters.refused, "2");
+  assert.is(counters.droppedTruncated, "1");
+  assert.is(counters.droppedForeign, "1");
+  assert.is(counters.inputs, "8");
+});
+
+test("requests and replies in words", () => {
+  const peer = Peer.resumed(8);
+  const { abi } = peer.engine;
+  const base = { uuid: "LVM-a", luid: 5n, seq: 7 };
+  const request = (type: Request["type"], data: Request["data"] = []) =>
+    words.decodeDatagram(encodeRequest(abi, { ...base, type, data }), true);
+  assert.is(request("MARK_REGION", [1, 2, 3]), "MARK_REGION #7 log LVM-a luid 5 v3: regions 1, 2, 3");
+  assert.is(request("IN_SYNC", [9]), "IN_SYNC #7 log LVM-a luid 5 v3: region 9");
+  assert.is(request("SET_REGION_SYNC", [9, 1]), "SET_REGION_SYNC #7 log LVM-a luid 5 v3: region 9 in sync");
+  assert.is(request("SET_REGION_SYNC", [9, 0]), "SET_REGION_SYNC #7 log LVM-a luid 5 v3: region 9 out of sync");
+  assert.is(request("FLUSH"), "FLUSH #7 log LVM-a luid 5 v3");
+  assert.is(request("CTR", asciiBytes("16 core 2")), 'CTR #7 log LVM-a luid 5 v3: "16 core 2"');
+  assert.is(request("CTR", asciiBytes("16 core 2\0")), 'CTR #7 log LVM-a luid 5 v3: "16 core 2" (reconnecting)');
+  assert.is(request(99), "unknown request 99 #7 log LVM-a luid 5 v3");
+
+  const replies: string[] = [];
+  for (const [type, data] of [
+    ["GET_REGION_SIZE", []],
+    ["GET_SYNC_COUNT", []],
+    ["GET_RESYNC_WORK", []],
+    ["IN_SYNC", [0]],
+    ["IS_REMOTE_RECOVERING", [0]],
+    ["STATUS_INFO", []],
+    ["IN_SYNC", [8]],
+    ["FLUSH", []],
+  ] as const) {
+    const datagram = encodeRequest(abi, { type, uuid: peer.uuid, luid: peer.luid, seq: 3, data });
+    peer.engine.deliver(datagram, 0, 0, {
+      send: (address, size) => replies.push(words.decodeDatagram(peer.engine.read(address, size), false)),
+      notice: () => {},
+    });
+  }
+  assert.equal(
+    replies.map((reply) => reply.replace(/ reply #3 .* v3/, "")),
+    [
+      "GET_REGION_SIZE: 2 sectors",
+      "GET_SYNC_COUNT: 0 regions in sync",
+      "GET_RESYNC_WORK: resync region 0",
+      "IN_SYNC: out of sync",
+      "IS_REMOTE_RECOVERING: no, lowest region to resync 0",
+      'STATUS_INFO: "1 clustered-core"',
+      "IN_SYNC: EINVAL: the request does not fit the log or the protocol; nothing was changed",
+      "FLUSH: done",
+    ],
+  );
+});
+
+test("what is no message is said to be none", () => {
+  const { abi } = Peer.resumed(8).engine;
+  const good = encodeRequest(abi, { type: "IN_SYNC", uuid: "a", luid: 1n, seq: 1, data: [1] });
+  assert.match(words.decodeDatagram(new Uint8Array(40), true), /not a dm-log-userspace message/);
+  assert.match(words.decodeDatagram(good.slice(0, 100), true), /truncated/);
+  assert.match(words.decodeDatagram(new Uint8Array(0), true), /truncated/);
+  good[abi.CN_LEN] = 3;
+  assert.match(words.decodeDatagram(good, true), /malformed/);
+});
+
+test("errnos are explained, either sign", () => {
+  assert.match(words.explainErrno(-22), /^EINVAL: /);
+  assert.is(words.explainErrno(22), words.explainErrno(-22));
+  assert.match(words.explainErrno(-3), /^ESRCH: .*constructs/);
+  assert.is(words.explainErrno(-999), "errno 999");
+});
+
+test("the console's memory does not grow with use", () => {
+  const peer = Peer.resumed(8);
+  const request = { type: "FLUSH", uuid: "a", luid: 1n, seq: 1, data: new Uint8Array(8000) } as const;
+  const datagram = encodeRequest(peer.engine.abi, request);
+  assert.match(words.decodeDatagram(datagram, true), /, 0, 0 and 968 more$/);
+  const before = words.memoryBytes();
+  for (let i = 0; i < 20_000; i++) words.decodeDatagram(datagram, true);
+  assert.is(words.memoryBytes(), before);
+});
+
+test.run();
