@@ -34,7 +34,7 @@ import {
   UUID_BYTES,
 } from "./protocol";
 import { NO_REGION, RegionSet } from "./region-set";
-import { errnoWords, noticeWords, requestName, stateName } from "./words";
+import { decimal, errnoWords, noticeWords, requestName, stateName } from "./words";
 
 export const REGION_CLEAN: u8 = 0;
 export const REGION_DIRTY: u8 = 1;
@@ -58,43 +58,43 @@ export function describeLog(record: Uint8Array, address: u32): string {
     '{"uuid":' +
     quoted(changetype<usize>(log) + LOG_UUID, log.uuidBytes) +
     ',"luid":"' +
-    log.luid.toString() +
+    decimal(log.luid) +
     '","type":' +
     quoted(text + log.typeOffset, log.typeBytes) +
     ',"state":"' +
     stateName(log.state) +
     '","lengthSectors":' +
-    log.lengthSectors.toString() +
+    decimal(log.lengthSectors) +
     ',"regionSizeSectors":' +
-    log.regionSizeSectors.toString() +
+    decimal(log.regionSizeSectors) +
     ',"regionCount":' +
-    log.regionCount.toString() +
+    decimal(log.regionCount) +
     ',"inSyncRegions":' +
-    (log.regionCount - outOfSync).toString() +
+    decimal(log.regionCount - outOfSync) +
     ',"outOfSyncRegions":' +
-    outOfSync.toString() +
+    decimal(outOfSync) +
     ',"dirtyRegions":' +
-    log.dirtyCount.toString() +
+    decimal(log.dirtyCount) +
     ',"failedRegions":' +
-    changetype<RegionSet>(base + log.failed).population.toString() +
+    decimal(changetype<RegionSet>(base + log.failed).population) +
     ',"recoveringRegion":' +
-    (log.recovering == NO_REGION ? "null" : log.recovering.toString()) +
+    (log.recovering == NO_REGION ? "null" : decimal(log.recovering)) +
     ',"options":[' +
     optionNames(log.options) +
     '],"constructor":' +
     quoted(text, log.constructorBytes) +
     ',"memoryBytes":' +
-    log.blockBytes.toString() +
+    decimal(log.blockBytes) +
     ',"marks":"' +
-    log.marks.toString() +
+    decimal(log.marks) +
     '","clears":"' +
-    log.clears.toString() +
+    decimal(log.clears) +
     '","flushes":"' +
-    log.flushes.toString() +
+    decimal(log.flushes) +
     '","resynced":"' +
-    log.resynced.toString() +
+    decimal(log.resynced) +
     '","resyncFailures":"' +
-    log.resyncFailures.toString() +
+    decimal(log.resyncFailures) +
     '"}'
   );
 }
@@ -103,22 +103,22 @@ export function describeLog(record: Uint8Array, address: u32): string {
 export function describeCounters(area: Uint8Array): string {
   if (area.length < <i32>(CORE_REQUESTS + (REQUEST_TYPE_MAX + 1) * 8)) return "null";
   const core = changetype<Core>(area.dataStart);
-  let requests = '"unknown":"' + load<u64>(area.dataStart, CORE_REQUESTS).toString() + '"';
+  let requests = '"unknown":"' + decimal(load<u64>(area.dataStart, CORE_REQUESTS)) + '"';
   for (let type: u32 = 1; type <= REQUEST_TYPE_MAX; type++) {
     const count = load<u64>(area.dataStart + ((<usize>type) << 3), CORE_REQUESTS);
-    requests += ',"' + requestName(type) + '":"' + count.toString() + '"';
+    requests += ',"' + requestName(type) + '":"' + decimal(count) + '"';
   }
   return (
     '{"inputs":"' +
-    core.inputs.toString() +
+    decimal(core.inputs) +
     '","refused":"' +
-    core.refused.toString() +
+    decimal(core.refused) +
     '","droppedForeign":"' +
-    core.droppedForeign.toString() +
+    decimal(core.droppedForeign) +
     '","droppedTruncated":"' +
-    core.droppedTruncated.toString() +
+    decimal(core.droppedTruncated) +
     '","droppedMalformed":"' +
-    core.droppedMalformed.toString() +
+    decimal(core.droppedMalformed) +
     '","requests":{' +
     requests +
     "}}"
@@ -142,12 +142,12 @@ export function regionStates(
   for (let i: u32 = 0; i < available; i++) {
     const region = first + i;
     const byte = region >>> 3;
-    const bit = region & 7;
+    const bit = <u8>(region & 7);
     let state = REGION_CLEAN;
-    if ((<u32>pending[byte] >>> bit) & 1) state = REGION_OUT_OF_SYNC;
-    else if ((<u32>failed[byte] >>> bit) & 1) state = REGION_FAILED;
-    else if ((<u32>marked[byte] >>> bit) & 1) state = REGION_DIRTY;
-    states[i] = state;
+    if ((load<u8>(pending.dataStart + byte) >> bit) & 1) state = REGION_OUT_OF_SYNC;
+    else if ((load<u8>(failed.dataStart + byte) >> bit) & 1) state = REGION_FAILED;
+    else if ((load<u8>(marked.dataStart + byte) >> bit) & 1) state = REGION_DIRTY;
+    store<u8>(states.dataStart + i, state);
   }
   return states;
 }
@@ -157,19 +157,19 @@ export function decodeDatagram(datagram: Uint8Array, fromKernel: bool): string {
   const frame = datagram.dataStart;
   switch (classifyFrame(frame, datagram.length)) {
     case FRAME_FOREIGN:
-      return "not a dm-log-userspace message (" + datagram.length.toString() + " bytes)";
+      return "not a dm-log-userspace message (" + decimal(datagram.length) + " bytes)";
     case FRAME_TRUNCATED:
-      return "truncated message (" + datagram.length.toString() + " bytes)";
+      return "truncated message (" + decimal(datagram.length) + " bytes)";
     case FRAME_MALFORMED:
-      return "malformed message: its lengths contradict each other (" + datagram.length.toString() + " bytes)";
+      return "malformed message: its lengths contradict each other (" + decimal(datagram.length) + " bytes)";
     default:
   }
   const type = load<u32>(frame, ULOG_TYPE) & REQUEST_TYPE_MASK;
   const bytes = load<u32>(frame, ULOG_DATA_SIZE);
   const error = load<i32>(frame, ULOG_ERROR);
-  let words = requestName(type) + (fromKernel ? " #" : " reply #") + load<u32>(frame, ULOG_SEQ).toString();
-  words += " log " + printable(frame + ULOG_UUID, UUID_BYTES - 1) + " luid " + load<u64>(frame, ULOG_LUID).toString();
-  words += " v" + load<u32>(frame, ULOG_VERSION).toString();
+  let words = requestName(type) + (fromKernel ? " #" : " reply #") + decimal(load<u32>(frame, ULOG_SEQ));
+  words += " log " + printable(frame + ULOG_UUID, UUID_BYTES - 1) + " luid " + decimal(load<u64>(frame, ULOG_LUID));
+  words += " v" + decimal(load<u32>(frame, ULOG_VERSION));
   if (!fromKernel && error != 0) return words + ": " + errnoWords(error);
   const payload = fromKernel
     ? requestPayload(type, frame + ULOG_DATA, bytes)
@@ -189,7 +189,7 @@ export function describeNotice(payload: Uint8Array): string {
   const words = noticeWords(load<u32>(at, NOTICE_CODE), load<u64>(at, NOTICE_DETAIL));
   const error = load<i32>(at, NOTICE_ERROR);
   const log =
-    "log " + printable(at + NOTICE_UUID, UUID_BYTES - 1) + " (luid " + load<u64>(at, NOTICE_LUID).toString() + ")";
+    "log " + printable(at + NOTICE_UUID, UUID_BYTES - 1) + " (luid " + decimal(load<u64>(at, NOTICE_LUID)) + ")";
   return error == 0 ? log + ": " + words : log + ": refused, " + words;
 }
 
@@ -227,23 +227,19 @@ function replyPayload(type: u32, data: usize, bytes: u32): string {
     case REQUEST_CTR:
       return bytes == 0 ? "done" : "log device " + printable(data, bytes);
     case REQUEST_GET_REGION_SIZE:
-      return bytes < 8 ? "" : load<u64>(data).toString() + " sectors";
+      return bytes < 8 ? "" : decimal(load<u64>(data)) + " sectors";
     case REQUEST_GET_SYNC_COUNT:
-      return bytes < 8 ? "" : load<u64>(data).toString() + " regions in sync";
+      return bytes < 8 ? "" : decimal(load<u64>(data)) + " regions in sync";
     case REQUEST_IS_CLEAN:
       return bytes < 8 ? "" : load<u64>(data) != 0 ? "clean" : "not clean";
     case REQUEST_IN_SYNC:
       return bytes < 8 ? "" : load<u64>(data) != 0 ? "in sync" : "out of sync";
     case REQUEST_GET_RESYNC_WORK:
-      return bytes < 16
-        ? ""
-        : load<u64>(data) != 0
-          ? "resync region " + load<u64>(data, 8).toString()
-          : "no resync work";
+      return bytes < 16 ? "" : load<u64>(data) != 0 ? "resync region " + decimal(load<u64>(data, 8)) : "no resync work";
     case REQUEST_IS_REMOTE_RECOVERING:
       return bytes < 16
         ? ""
-        : (load<u64>(data) != 0 ? "yes" : "no") + ", lowest region to resync " + load<u64>(data, 8).toString();
+        : (load<u64>(data) != 0 ? "yes" : "no") + ", lowest region to resync " + decimal(load<u64>(data, 8));
     case REQUEST_STATUS_INFO:
     case REQUEST_STATUS_TABLE:
       return '"' + printable(data, bytes) + '"';
@@ -260,9 +256,9 @@ function regionList(data: usize, count: u32): string {
   const shown = min(count, REGIONS_SHOWN_MAX);
   for (let i: u32 = 0; i < shown; i++) {
     if (i > 0) words += ", ";
-    words += load<u64>(data + ((<usize>i) << 3)).toString();
+    words += decimal(load<u64>(data + ((<usize>i) << 3)));
   }
-  return shown == count ? words : words + " and " + (count - shown).toString() + " more";
+  return shown == count ? words : words + " and " + decimal(count - shown) + " more";
 }
 
 /** Bytes up to a NUL as characters; what a terminal should not see as `?`. */

@@ -49,9 +49,20 @@ const REQUEST_NAMES: StaticArray<string> = [
   "IS_REMOTE_RECOVERING",
 ];
 
+/** A number in decimal digits: the language's own conversion brings tables for every radix, 2 KiB of them. */
+export function decimal(value: u64): string {
+  let text = "";
+  let rest = value;
+  do {
+    text = String.fromCharCode(0x30 + <i32>(rest % 10)) + text;
+    rest /= 10;
+  } while (rest != 0);
+  return text;
+}
+
 /** The header's name of a request type, without DM_ULOG_. */
 export function requestName(type: u32): string {
-  return type > 0 && type <= REQUEST_TYPE_MAX ? REQUEST_NAMES[type] : "unknown request " + type.toString();
+  return type > 0 && type <= REQUEST_TYPE_MAX ? unchecked(REQUEST_NAMES[type]) : "unknown request " + decimal(type);
 }
 
 export function stateName(state: u32): string {
@@ -75,19 +86,19 @@ export function errnoWords(error: i32): string {
     case 0:
       return "0: done";
     case ESRCH:
-      return "ESRCH: the log is not known; the kernel constructs and resumes it, then asks again";
+      return "ESRCH: the log is not known; the kernel constructs it and asks again";
     case ENOMEM:
-      return "ENOMEM: linear memory cannot hold the bitmaps of so many regions";
+      return "ENOMEM: so many regions need more memory than there is";
     case EINVAL:
       return "EINVAL: the request does not fit the log or the protocol; nothing was changed";
     default:
-      return "errno " + abs(error).toString();
+      return "errno " + decimal(abs(error));
   }
 }
 
 /** A notice as a sentence that says what happened and, where something can be done, what to do. */
 export function noticeWords(code: u32, detail: u64): string {
-  const number = detail.toString();
+  const number = decimal(detail);
   switch (code) {
     case NOTICE_CREATED:
       return "created with " + number + " regions";
@@ -100,20 +111,20 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_IN_SYNC:
       return "resync complete: all " + number + " regions are in sync";
     case NOTICE_REPLACED:
-      return "constructed anew while an old log of the same address was alive: its removal never arrived; nothing of it was kept";
+      return "made anew; the removal of the old log at this address never arrived, and nothing of it was kept";
     case NOTICE_STATE_LOST:
       return (
-        "the kernel reconnects, but what was in sync is not known here any more. The kernel may never ask for resync " +
-        "work again by itself: run `dmsetup suspend` and `dmsetup resume` on the mirror to make it whole"
+        "the kernel reconnects, but what was in sync is not known here any more: run `dmsetup suspend` and " +
+        "`dmsetup resume` on the mirror, or it may never be resynced"
       );
     case NOTICE_REFUSED_TYPE:
-      return "request type " + number + " is not one of dm-log-userspace.h (1 to " + REQUEST_TYPE_MAX.toString() + ")";
+      return "request type " + number + " is not one of dm-log-userspace.h (1 to " + decimal(REQUEST_TYPE_MAX) + ")";
     case NOTICE_REFUSED_VERSION:
-      return "protocol version " + number + " is not one of 1 to 3; this dm-ulog is older than the kernel's protocol";
+      return "protocol version " + number + " is not one of 1 to 3";
     case NOTICE_REFUSED_UUID:
       return "the UUID is empty or has no end";
     case NOTICE_REFUSED_UNKNOWN_LOG:
-      return requestName(<u32>detail) + " for a log that is not known here; the kernel is asked to construct it again";
+      return requestName(<u32>detail) + " for a log that is not known here";
     case NOTICE_REFUSED_STATE:
       return "the request does not fit a log that is " + stateName(<u32>detail);
     case NOTICE_REFUSED_DATA_SIZE:
@@ -123,20 +134,20 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_REFUSED_SYNC_STATE:
       return "sync state " + number + " is neither 0 nor 1";
     case NOTICE_REFUSED_CONSTRUCTOR:
-      return "the constructor is not `<length> <log type> <arguments>`; print a table line with `dm-ulog table`";
+      return "the constructor is malformed; `dm-ulog table` prints a good one";
     case NOTICE_REFUSED_LENGTH:
       return "the length of the mirror is not a positive number of sectors";
     case NOTICE_REFUSED_LOG_TYPE:
-      return "the log type is none of core, clustered-core, disk, clustered-disk";
+      return "the log type is none of [clustered-]core, [clustered-]disk";
     case NOTICE_REFUSED_DISK:
       return "disk logs are not kept by this version; use clustered-core";
     case NOTICE_REFUSED_REGION_SIZE:
       return "region size " + number + " is not a power of two of at least 2 sectors that fits the mirror";
     case NOTICE_REFUSED_OPTION:
-      return "an option is unknown or given twice; there are sync, nosync and block_on_error";
+      return "an option is unknown or given twice; there are [sync|nosync] and [block_on_error]";
     case NOTICE_REFUSED_MEMORY:
       return number + " regions need more memory than there is; choose a larger region size";
     default:
-      return "notice " + code.toString();
+      return "notice " + decimal(code);
   }
 }
