@@ -56,6 +56,8 @@ export class Log {
   typeOffset: u32;
   typeBytes: u32;
 
+  /** Non-zero from a constructor by which a kernel reconnects a log that was not known, to the resume that follows. */
+  reconnects: u32;
   /** Regions in sync and marked. */
   dirtyCount: u32;
   /** Region handed out as resync work and not yet reported, or NO_REGION. */

@@ -56,12 +56,14 @@ import {
   REQUEST_SET_REGION_SYNC,
   REQUEST_STATUS_INFO,
   REQUEST_STATUS_TABLE,
+  REQUEST_TYPE_MASK,
   REQUEST_TYPE_MAX,
   REQUEST_VERSION_MAX,
   REQUEST_VERSION_MIN,
   STATUS_INFO_BYTES_MAX,
   ULOG_DATA,
   ULOG_DATA_SIZE,
+  ULOG_TYPE,
   ULOG_UUID,
   ULOG_VERSION,
 } from "./protocol";
@@ -181,6 +183,11 @@ function takesWork(log: Log): bool {
   return (log.state & (STATE_RESUMED | STATE_SUSPENDING)) != 0;
 }
 
+/** The mirror's worker may tell of its last clears when the suspend is done already: nothing is written any more. */
+function takesClears(log: Log): bool {
+  return takesWork(log) || log.state == STATE_SUSPENDED;
+}
+
 function regionAt(frame: usize, index: u32): u32 {
   return <u32>load<u64>(frame + ((<usize>index) << 3), ULOG_DATA);
 }
@@ -204,7 +211,9 @@ function refuseRegion(log: Log, frame: usize): i32 {
   return notice(NOTICE_REFUSED_REGION, frame, -EINVAL, load<u64>(frame + (index << 3), ULOG_DATA));
 }
 
+/** While one thread of the kernel reconnects a log, another may speak of it already: that one is sent the same way. */
 function refuseState(log: Log, frame: usize): i32 {
+  if (log.reconnects != 0) return answerUnknownLog(load<u32>(frame, ULOG_TYPE) & REQUEST_TYPE_MASK, frame);
   return notice(NOTICE_REFUSED_STATE, frame, -EINVAL, log.state);
 }
 
@@ -236,7 +245,9 @@ function construct(frame: usize): i32 {
   if (refusal != 0) return notice(refusal, frame, -EINVAL, constructorRead.detail);
   const created = createLog(frame, uuidBytes, constructorRead);
   if (created === null) return notice(NOTICE_REFUSED_MEMORY, frame, -ENOMEM, constructorRead.regionCount());
-  if (!(created.options & OPTION_NOSYNC)) created.pendingSet().fill();
+  // `nosync` speaks of a new mirror; one that reconnects has been written to, and what is known of it is lost.
+  if (!(created.options & OPTION_NOSYNC) || reconnects) created.pendingSet().fill();
+  created.reconnects = reconnects ? 1 : 0;
 
   if (existing !== null) {
     destroyLog(existing);
@@ -260,6 +271,7 @@ function repeatsConstructor(log: Log, text: usize, bytes: u32, reconnects: bool)
 function resume(log: Log, frame: usize): i32 {
   if (log.state == STATE_RESUMED) return 0;
   log.state = STATE_RESUMED;
+  log.reconnects = 0;
   restartResync(log);
   return notice(NOTICE_RESUMED, frame, 0, log.inSyncCount());
 }
@@ -279,7 +291,7 @@ function mark(log: Log, frame: usize): i32 {
 }
 
 function clear(log: Log, frame: usize): i32 {
-  if (!takesWork(log)) return refuseState(log, frame);
+  if (!takesClears(log)) return refuseState(log, frame);
   const count = load<u32>(frame, ULOG_DATA_SIZE) >>> 3;
   if (!hasRegions(log, frame, count)) return refuseRegion(log, frame);
   for (let i: u32 = 0; i < count; i++) log.unmark(regionAt(frame, i));
@@ -288,7 +300,8 @@ function clear(log: Log, frame: usize): i32 {
 
 /** With `integrated_flush` a flush brings the regions to mark. */
 function flush(log: Log, frame: usize): i32 {
-  const result = mark(log, frame);
+  const marksNothing = load<u32>(frame, ULOG_DATA_SIZE) == 0;
+  const result = marksNothing && takesClears(log) ? 0 : mark(log, frame);
   if (result == 0) log.flushes++;
   return result;
 }

@@ -118,7 +118,7 @@ export function noticeWords(code: u32, detail: u64): string {
         "`dmsetup resume` on the mirror, or it may never be resynced"
       );
     case NOTICE_REFUSED_TYPE:
-      return "request type " + number + " is not one of dm-log-userspace.h (1 to " + decimal(REQUEST_TYPE_MAX) + ")";
+      return "request type " + number + " is none of the protocol";
     case NOTICE_REFUSED_VERSION:
       return "protocol version " + number + " is not one of 1 to 3";
     case NOTICE_REFUSED_UUID:
@@ -126,7 +126,7 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_REFUSED_UNKNOWN_LOG:
       return requestName(<u32>detail) + " for a log that is not known here";
     case NOTICE_REFUSED_STATE:
-      return "the request does not fit a log that is " + stateName(<u32>detail);
+      return "wrong for a log that is " + stateName(<u32>detail);
     case NOTICE_REFUSED_DATA_SIZE:
       return "a payload of " + number + " bytes is not what this request carries";
     case NOTICE_REFUSED_REGION:

@@ -1,0 +1,298 @@
+// `npm start`: a mirror's life on the simulated kernel, in words and maps. Every number is measured: of the log by the
+// console, of the disks on the simulated legs.
+
+import { readFileSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+import { Console, type LogDescription } from "../common/console.ts";
+import { Clock, MILLISECOND_NS } from "../common/sim/clock.ts";
+import { Digest } from "../common/sim/digest.ts";
+import type { MirrorDevice } from "../common/sim/kernel.ts";
+import { Legs } from "../common/sim/legs.ts";
+import { Machine } from "../common/sim/machine.ts";
+import { Random } from "../common/sim/random.ts";
+import { spawn, type Task } from "../common/sim/task.ts";
+import type { LogTable } from "../common/sim/userspace-log.ts";
+import { Workload } from "../common/sim/workload.ts";
+
+const REGION_COUNT = 128;
+const REGION_SIZE_SECTORS = 1024;
+const SECTORS_PER_MIB = 2048;
+const REGIONS_PER_LINE = 64;
+/** A disk that writes a block in 0.1 to 4 ms and copies 512 KiB in 4 to 8 ms. */
+const LEG_TIMING = {
+  blockNs: [MILLISECOND_NS / 10, 4 * MILLISECOND_NS],
+  regionNs: [4 * MILLISECOND_NS, 8 * MILLISECOND_NS],
+} as const;
+const TABLE: LogTable = {
+  uuid: "demo",
+  lengthSectors: REGION_COUNT * REGION_SIZE_SECTORS,
+  regionSizeSectors: REGION_SIZE_SECTORS,
+  type: "clustered-core",
+  options: [],
+  integratedFlush: true,
+};
+const WORKLOAD = {
+  pattern: "hot set",
+  writerCount: 24,
+  readOneIn: 4,
+  thinkNs: 3 * MILLISECOND_NS,
+} as const;
+const WRITING_NS = 1500 * MILLISECOND_NS;
+/** Virtual and real time between two pictures on a terminal. */
+const RESYNC_FRAME_NS = 20 * MILLISECOND_NS;
+const WRITING_FRAME_NS = 40 * MILLISECOND_NS;
+const FRAME_MS = 45;
+/** Regions whose legs differ at the moment that is chosen for the power cut. */
+const DIFFERING_REGIONS_WANTED = 4;
+
+/** By the indices of REGION_STATES: clean, dirty, out of sync, failed. */
+const SYMBOLS = [".", "w", "o", "x"] as const;
+const LEGEND = "log:   . in sync   w in sync and marked: being written   o out of sync";
+
+export async function demo(options: { seed: number; out: NodeJS.WritableStream }): Promise<void> {
+  const wasm = readFileSync(new URL("../dm-ulog.wasm", import.meta.url));
+  await new Demo(new WebAssembly.Module(wasm), await Console.create(wasm), options).run();
+}
+
+class Demo {
+  private readonly random: Random;
+  private readonly clock = new Clock();
+  private readonly legs: Legs;
+  private readonly isTerminal: boolean;
+  /** Lines of the picture that the next one is drawn over. */
+  private drawnLines = 0;
+  /** What the server said while a picture stands on the screen. */
+  private notices: string[] = [];
+  private machine: Machine;
+  private device: MirrorDevice;
+
+  constructor(
+    private readonly module: WebAssembly.Module,
+    private readonly words: Console,
+    private readonly options: { seed: number; out: NodeJS.WritableStream },
+  ) {
+    this.random = new Random(options.seed);
+    this.isTerminal = (options.out as Partial<NodeJS.WriteStream>).isTTY === true;
+    this.legs = new Legs(this.clock, this.random.fork(), LEG_TIMING, 2, REGION_COUNT, false);
+    this.machine = this.powerOn();
+    this.device = this.machine.device(this.legs);
+  }
+
+  async run(): Promise<void> {
+    this.print(`dm-ulog on a simulated kernel, seed ${this.options.seed}. Two simulated disks, ${this.sizeWords()}.`);
+
+    this.heading("1. A mirror is made of two disks that were never one");
+    this.print(`dmsetup table: ${this.tableWords()}`);
+    this.create();
+    this.print(`Regions that differ between the disks: ${this.differing().length} of ${REGION_COUNT}.`);
+    await this.resync();
+
+    this.heading("2. Programs write");
+    const workload = new Workload(this.clock, this.random.fork(), this.device, WORKLOAD);
+    await this.write(workload);
+
+    this.heading("3. The power fails in the middle of it");
+    const differedBefore = this.cutPower(workload);
+
+    this.heading("4. The machine is back");
+    await this.comeBack(workload, differedBefore);
+
+    this.heading("The same for a real mirror");
+    this.print("  sudo npx dm-ulog serve                                answers this machine's kernel");
+    this.print('  sudo dmsetup create mymirror --table "$(npx dm-ulog table --integrated-flush /dev/sda /dev/sdb)"');
+    this.print("(/dev/sda and /dev/sdb stand for your disks: what is on the second one is overwritten.)");
+  }
+
+  private powerOn(): Machine {
+    const { clock, random, module, words } = this;
+    const digest = new Digest();
+    const machine = new Machine({ clock, random: random.fork(), module, console: words, digest, fault: undefined });
+    machine.server.onNotice = (payload) => {
+      const line = `  server: ${words.describeNotice(payload)}`;
+      if (this.drawnLines > 0) this.notices.push(line);
+      else this.print(line);
+    };
+    return machine;
+  }
+
+  private create(): void {
+    let error = 1;
+    const task = function* (device: MirrorDevice): Task {
+      error = yield* device.create(TABLE);
+    };
+    spawn(task(this.device));
+    while (error === 1 && this.clock.step());
+    if (error !== 0) throw new Error(`The simulated mirror could not be made: ${this.words.explainErrno(error)}`);
+  }
+
+  /** Lets time pass until every region is in sync. */
+  private async resync(): Promise<void> {
+    const startedNs = this.clock.nowNs;
+    let quarter = 0;
+    for (;;) {
+      const { inSyncRegions } = this.log();
+      const percent = Math.floor((100 * inSyncRegions) / REGION_COUNT);
+      const ms = Math.round((this.clock.nowNs - startedNs) / MILLISECOND_NS);
+      const progress = `resync ${bar(percent)} ${inSyncRegions}/${REGION_COUNT} regions in sync after ${ms} ms`;
+      await this.picture([...this.logMap(), LEGEND, progress]);
+      if (!this.isTerminal && percent >= 25 * quarter) {
+        this.print(progress);
+        quarter = Math.floor(percent / 25) + 1;
+      }
+      if (inSyncRegions === REGION_COUNT) break;
+      this.clock.run(RESYNC_FRAME_NS);
+    }
+    this.keepPicture();
+    const differing = this.differing().length;
+    this.print(`Compared block by block: the disks differ in ${differing} of ${REGION_COUNT} regions.`);
+  }
+
+  private async write(workload: Workload): Promise<void> {
+    const before = this.log();
+    const startedNs = this.clock.nowNs;
+    let mostDirty = 0;
+    workload.start();
+    const words = () => {
+      const { marks, flushes, dirtyRegions } = this.log();
+      mostDirty = Math.max(mostDirty, dirtyRegions);
+      const markCount = Number(marks) - Number(before.marks);
+      const flushCount = Number(flushes) - Number(before.flushes);
+      const perFlush = flushCount === 0 ? "0" : (markCount / flushCount).toFixed(2);
+      return `${workload.writeCount} writes: ${markCount} marks in ${flushCount} flushes, ${perFlush} marks per flush`;
+    };
+    while (this.clock.nowNs - startedNs < WRITING_NS) {
+      this.clock.run(WRITING_FRAME_NS);
+      await this.picture([...this.logMap(), LEGEND, words(), `${this.log().dirtyRegions} regions dirty now`]);
+    }
+    this.keepPicture();
+    if (!this.isTerminal) {
+      for (const line of [...this.logMap(), LEGEND, words()]) this.print(line);
+      this.print(`At most ${mostDirty} regions were dirty at the moments looked at.`);
+    }
+    const flushed = Number(this.log().marks) - Number(before.marks);
+    this.print(
+      `A region is marked before its first write; writes to a region marked already need no mark: ` +
+        `${(workload.writeCount / Math.max(1, flushed)).toFixed(1)} writes for each mark.`,
+    );
+  }
+
+  /** Returns the number of regions that differ. */
+  private cutPower(workload: Workload): number {
+    while (this.differing().length < DIFFERING_REGIONS_WANTED && this.clock.step());
+    const caught = this.machine.cutPower();
+    const differing = this.differing();
+    const states = this.states();
+    this.print(`${caught} writes to the disks were under way; each landed or did not, as chance would have it.`);
+    for (const line of this.legMap()) this.print(line);
+    for (const line of this.logMap()) this.print(line);
+    this.print("disks: = the same on both   # different");
+    this.print(LEGEND);
+    const unknown = differing.filter((region) => states[region] === 0);
+    this.print(
+      `The disks differ in ${differing.length} regions (${differing.join(", ")}); at that instant the log had ` +
+        `${differing.length - unknown.length} of these as dirty or out of sync, and ${unknown.length} as clean.`,
+    );
+    if (unknown.length > 0) throw new Error(`The log did not know of the regions ${unknown.join(", ")}.`);
+    this.print(`${workload.writeCount} writes had been completed.`);
+    return differing.length;
+  }
+
+  private async comeBack(workload: Workload, differedBefore: number): Promise<void> {
+    this.machine = this.powerOn();
+    this.device = this.machine.device(this.legs);
+    workload.continueAfterPowerCut(this.device);
+    this.print(`Every completed write is on the first disk: all ${this.legs.blockCount} blocks were compared.`);
+    this.create();
+    const { outOfSyncRegions } = this.log();
+    this.print(
+      `A core log lives in memory and is lost with the power, so ${outOfSyncRegions} of ${REGION_COUNT} regions ` +
+        "are out of sync, and all of them are copied:",
+    );
+    await this.resync();
+    for (let block = 0; block < this.legs.blockCount; block++) workload.checkBlock(block);
+    this.print(`Regions that differ: ${differedBefore} after the power cut, ${this.differing().length} now.`);
+    const violated = this.machine.server.engine?.violatedInvariant();
+    if (this.differing().length > 0 || violated !== 0) throw new Error("The mirror did not come back whole.");
+  }
+
+  private log(): LogDescription {
+    const { engine } = this.machine.server;
+    const log = engine === null ? undefined : this.words.logs(engine)[0];
+    if (log === undefined) throw new Error("The server does not know the log.");
+    return log;
+  }
+
+  private states(): Uint8Array {
+    const { engine } = this.machine.server;
+    if (engine === null) return new Uint8Array(0);
+    const { uuid, luid } = this.log();
+    return this.words.regionStates(engine, uuid, luid, 0, REGION_COUNT);
+  }
+
+  private differing(): number[] {
+    return this.legs.differingRegions();
+  }
+
+  private logMap(): string[] {
+    return map(
+      "log  ",
+      Array.from(this.states(), (state) => SYMBOLS[state] ?? "?"),
+    );
+  }
+
+  private legMap(): string[] {
+    const differing = new Set(this.differing());
+    return map(
+      "disks",
+      Array.from({ length: REGION_COUNT }, (_, region) => (differing.has(region) ? "#" : "=")),
+    );
+  }
+
+  private sizeWords(): string {
+    const mib = (REGION_COUNT * REGION_SIZE_SECTORS) / SECTORS_PER_MIB;
+    return `${mib} MiB each, watched in ${REGION_COUNT} regions`;
+  }
+
+  private tableWords(): string {
+    const { uuid, type, lengthSectors, regionSizeSectors } = TABLE;
+    const log = `userspace 4 ${uuid} integrated_flush ${type} ${regionSizeSectors}`;
+    return `0 ${lengthSectors} mirror ${log} 2 disk-a 0 disk-b 0 2 handle_errors keep_log`;
+  }
+
+  private heading(text: string): void {
+    this.print();
+    this.print(this.isTerminal ? `\x1b[1m${text}\x1b[0m` : text);
+  }
+
+  private print(line = ""): void {
+    this.options.out.write(`${line}\n`);
+  }
+
+  /** On a terminal: draws over the last picture and gives the eye time. */
+  private async picture(lines: readonly string[]): Promise<void> {
+    if (!this.isTerminal) return;
+    const up = this.drawnLines > 0 ? `\x1b[${this.drawnLines}A` : "";
+    this.options.out.write(up + lines.map((line) => `\x1b[2K${line}\n`).join(""));
+    this.drawnLines = lines.length;
+    await wait(FRAME_MS);
+  }
+
+  private keepPicture(): void {
+    this.drawnLines = 0;
+    for (const line of this.notices.splice(0)) this.print(line);
+  }
+}
+
+function bar(percent: number): string {
+  const filled = Math.round(percent / 5);
+  return `[${"#".repeat(filled)}${"-".repeat(20 - filled)}]`;
+}
+
+/** Symbols of all regions, a line for each REGIONS_PER_LINE of them. */
+function map(label: string, symbols: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (let first = 0; first < symbols.length; first += REGIONS_PER_LINE) {
+    lines.push(`${label} ${String(first).padStart(4)} ${symbols.slice(first, first + REGIONS_PER_LINE).join("")}`);
+  }
+  return lines;
+}

@@ -1,0 +1,202 @@
+// Deliberate faults: what a careless server, or a careless kernel, might do. Each must be found by the checker; that is
+// how it is known to look.
+
+import type { Abi } from "../abi.ts";
+import { asciiBytes, requestType } from "../kernel-frames.ts";
+import type { Random } from "./random.ts";
+
+/** What becomes of a request: the engine gets it; or it is answered as done and never reaches it; or reaches it late. */
+export type Verdict = "deliver" | "answer-only" | "answer-and-keep";
+
+/** Sits between kernel and engine, and may change datagrams in place. */
+export interface Tamper {
+  request?(datagram: Uint8Array): Verdict;
+  /** The request that stands in for `datagram`. */
+  replace?(datagram: Uint8Array): Uint8Array;
+  reply?(datagram: Uint8Array): void;
+  /** Whether requests that were kept are given to the engine now, after `datagram` has been. */
+  releases?(datagram: Uint8Array): boolean;
+}
+
+export interface Fault {
+  readonly name: string;
+  readonly sentence: string;
+  readonly tamper?: (frame: Frame, random: Random) => Tamper;
+  /** The mirror does not wait for the mark. */
+  readonly writesBeforeMark?: boolean;
+  /** A server that starts again takes up a state that is older than its end. */
+  readonly restoresStaleState?: boolean;
+}
+
+/** Reads and writes the fields of a request or reply that faults are about. */
+export class Frame {
+  constructor(private readonly abi: Abi) {}
+
+  is(datagram: Uint8Array, ...types: Parameters<typeof requestType>[1][]): boolean {
+    const type = view(datagram).getUint32(this.abi.ULOG_TYPE, true);
+    return types.some((name) => requestType(this.abi, name) === type);
+  }
+
+  /** Number of u64 in the payload. */
+  wordCount(datagram: Uint8Array): number {
+    return view(datagram).getUint32(this.abi.ULOG_DATA_SIZE, true) >>> 3;
+  }
+
+  word(datagram: Uint8Array, index: number): bigint {
+    return view(datagram).getBigUint64(this.abi.ULOG_DATA + index * 8, true);
+  }
+
+  setWord(datagram: Uint8Array, index: number, value: bigint): void {
+    view(datagram).setBigUint64(this.abi.ULOG_DATA + index * 8, value, true);
+  }
+
+  isRefusal(datagram: Uint8Array): boolean {
+    return view(datagram).getInt32(this.abi.ULOG_ERROR, true) !== 0;
+  }
+
+  /** The reply that says "done" and carries nothing. */
+  doneReply(request: Uint8Array): Uint8Array {
+    const { abi } = this;
+    const reply = request.slice(0, abi.FRAME_BYTES);
+    view(reply).setUint32(abi.NLMSG_LEN, abi.FRAME_BYTES, true);
+    view(reply).setUint16(abi.CN_LEN, abi.ULOG_HEADER_BYTES, true);
+    view(reply).setUint32(abi.ULOG_DATA_SIZE, 0, true);
+    return reply;
+  }
+
+  /** A constructor request that says `nosync` too, where it says nothing of the kind. */
+  withNosync(request: Uint8Array): Uint8Array {
+    const { abi } = this;
+    const bytes = view(request).getUint32(abi.ULOG_DATA_SIZE, true);
+    const text = String.fromCharCode(...request.subarray(abi.ULOG_DATA, abi.ULOG_DATA + bytes));
+    if (/sync/.test(text)) return request;
+    const data = asciiBytes(text.replace(/(\0?)$/, " nosync$1"));
+    const longer = new Uint8Array(abi.FRAME_BYTES + data.length);
+    longer.set(request.subarray(0, abi.FRAME_BYTES));
+    longer.set(data, abi.ULOG_DATA);
+    view(longer).setUint32(abi.NLMSG_LEN, longer.length, true);
+    view(longer).setUint16(abi.CN_LEN, abi.ULOG_HEADER_BYTES + data.length, true);
+    view(longer).setUint32(abi.ULOG_DATA_SIZE, data.length, true);
+    return longer;
+  }
+}
+
+function view(datagram: Uint8Array): DataView {
+  return new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
+}
+
+/** One in so many of the requests that a fault is about meets it. */
+const RARITY = 8;
+
+export const FAULTS: readonly Fault[] = [
+  {
+    name: "marks-dropped",
+    sentence: "Some MARK and FLUSH requests are answered as done but never reach the log.",
+    tamper: (frame, random) => ({
+      request: (datagram) =>
+        frame.is(datagram, "MARK_REGION", "FLUSH") && frame.wordCount(datagram) > 0 && random.oneIn(RARITY)
+          ? "answer-only"
+          : "deliver",
+    }),
+  },
+  {
+    name: "mark-group-short",
+    sentence: "The last region of some groups of marks is skipped.",
+    tamper: (frame, random) => ({
+      request: (datagram) => {
+        const count = frame.wordCount(datagram);
+        if (frame.is(datagram, "MARK_REGION", "FLUSH") && count > 1 && random.oneIn(RARITY)) {
+          frame.setWord(datagram, count - 1, frame.word(datagram, 0));
+        }
+        return "deliver";
+      },
+    }),
+  },
+  {
+    name: "writes-before-mark",
+    sentence: "The mirror writes to its legs before the mark is answered.",
+    writesBeforeMark: true,
+  },
+  {
+    name: "clear-late",
+    sentence: "Some CLEAR requests are answered at once but carried out after the next mark.",
+    tamper: (frame, random) => ({
+      request: (datagram) =>
+        frame.is(datagram, "CLEAR_REGION") && random.oneIn(RARITY) ? "answer-and-keep" : "deliver",
+      releases: (datagram) => frame.is(datagram, "MARK_REGION", "FLUSH") && frame.wordCount(datagram) > 0,
+    }),
+  },
+  {
+    name: "sync-wrong-region",
+    sentence: "Some SET_REGION_SYNC requests reach the log with the lowest bit of the region changed.",
+    tamper: (frame, random) => ({
+      request: (datagram) => {
+        if (frame.is(datagram, "SET_REGION_SYNC") && random.oneIn(RARITY)) {
+          frame.setWord(datagram, 0, frame.word(datagram, 0) ^ 1n);
+        }
+        return "deliver";
+      },
+    }),
+  },
+  {
+    name: "sync-wrong-state",
+    sentence: "A SET_REGION_SYNC that says out of sync reaches the log as in sync.",
+    tamper: (frame) => ({
+      request: (datagram) => {
+        if (frame.is(datagram, "SET_REGION_SYNC")) frame.setWord(datagram, 1, 1n);
+        return "deliver";
+      },
+    }),
+  },
+  {
+    name: "resync-work-hidden",
+    sentence: "GET_RESYNC_WORK says that there is none when an eighth of the regions is due.",
+    tamper: (frame) => ({
+      reply: (datagram) => {
+        if (!frame.is(datagram, "GET_RESYNC_WORK") || frame.isRefusal(datagram)) return;
+        if (frame.word(datagram, 1) % 8n !== 0n) return;
+        frame.setWord(datagram, 0, 0n);
+        frame.setWord(datagram, 1, 0n);
+      },
+    }),
+  },
+  {
+    name: "sync-count-high",
+    sentence: "GET_SYNC_COUNT says that every region is in sync, whatever is true.",
+    tamper: (frame) => ({
+      reply: (datagram) => {
+        if (frame.is(datagram, "GET_SYNC_COUNT") && !frame.isRefusal(datagram)) frame.setWord(datagram, 0, 1n << 32n);
+      },
+    }),
+  },
+  {
+    name: "in-sync-always",
+    sentence: "IN_SYNC says yes for regions that are out of sync.",
+    tamper: (frame) => ({
+      reply: (datagram) => {
+        if (frame.is(datagram, "IN_SYNC") && !frame.isRefusal(datagram)) frame.setWord(datagram, 0, 1n);
+      },
+    }),
+  },
+  {
+    name: "constructor-nosync",
+    sentence: "A new log takes every region for in sync though its table does not say so.",
+    tamper: (frame) => ({
+      replace: (datagram) => (frame.is(datagram, "CTR") ? frame.withNosync(datagram) : datagram),
+    }),
+  },
+  {
+    name: "stale-state",
+    sentence: "A server that starts again takes up the log as it was some time before its end.",
+    restoresStaleState: true,
+  },
+];
+
+/** The fault of that name; throws with the names there are. */
+export function findFault(name: string): Fault {
+  const fault = FAULTS.find((candidate) => candidate.name === name);
+  if (fault === undefined) {
+    throw new Error(`There is no fault "${name}". The faults are: ${FAULTS.map((f) => f.name).join(", ")}.`);
+  }
+  return fault;
+}

@@ -1,0 +1,169 @@
+// Who uses a mirror: a number of writers, each with one block at a time. Blocks in use are not touched by another, so what
+// a block must hold is known: the version that was written last.
+
+import type { Clock } from "./clock.ts";
+import type { MirrorDevice } from "./kernel.ts";
+import { BLOCKS_PER_REGION } from "./legs.ts";
+import type { Random } from "./random.ts";
+import { Violation } from "./violation.ts";
+
+export const PATTERNS = ["uniform", "sequential", "hot set"] as const;
+
+export interface WorkloadOptions {
+  pattern: (typeof PATTERNS)[number];
+  /** Blocks in use at the same time; at most as many as there are blocks. */
+  writerCount: number;
+  /** One I/O in so many is a read. */
+  readOneIn: number;
+  /** Longest pause of a writer between two I/Os, in nanoseconds. */
+  thinkNs: number;
+}
+
+/** With a hot set, all but one I/O in so many go to it. */
+const COLD_ONE_IN = 10;
+const HOT_REGIONS = 8;
+const FIRST_LEG = 0;
+
+export class Workload {
+  writeCount = 0;
+  readCount = 0;
+  /** Writes that failed before they reached a leg, since the log could not be flushed. */
+  failedWriteCount = 0;
+  private readonly blockCount: number;
+  private readonly writerCount: number;
+  /** What each block must hold. */
+  private readonly expected: Uint32Array;
+  /** What is being written to each block, 0 for nothing. */
+  private readonly written: Uint32Array;
+  private readonly isBusy: Uint8Array;
+  private isRunning = false;
+  private busyWriters = 0;
+  private version = 0;
+  private nextBlock = 0;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private device: MirrorDevice,
+    private readonly options: WorkloadOptions,
+  ) {
+    const { legs } = device;
+    this.blockCount = legs.blockCount;
+    this.writerCount = Math.min(options.writerCount, legs.blockCount);
+    this.expected = (legs.versions[FIRST_LEG] as Uint32Array).slice();
+    this.written = new Uint32Array(this.blockCount);
+    this.isBusy = new Uint8Array(this.blockCount);
+  }
+
+  /** Whether no I/O is under way. */
+  get isIdle(): boolean {
+    return this.busyWriters === 0;
+  }
+
+  start(): void {
+    if (this.isRunning) return;
+    this.isRunning = true;
+    for (let writer = this.busyWriters; writer < this.writerCount; writer++) this.think();
+  }
+
+  /** No new I/O begins; what is under way ends by itself. */
+  stop(): void {
+    this.isRunning = false;
+  }
+
+  /** The machine lost power: a block holds what was written last, or what was just being written. */
+  continueAfterPowerCut(device: MirrorDevice): void {
+    this.device = device;
+    this.isRunning = false;
+    this.busyWriters = 0;
+    for (let block = 0; block < this.blockCount; block++) {
+      const version = device.legs.version(FIRST_LEG, block);
+      if (version !== this.expected[block] && (this.written[block] === 0 || version !== this.written[block])) {
+        throw new Violation(
+          `after the power cut block ${block} of the first leg holds version ${version}, ` +
+            `which is neither the version ${this.expected[block]} completed last nor one being written`,
+        );
+      }
+      this.expected[block] = version;
+    }
+    this.written.fill(0);
+    this.isBusy.fill(0);
+  }
+
+  /** An idle block must hold on the first leg what was written last. */
+  checkBlock(block: number): void {
+    const version = this.device.legs.version(FIRST_LEG, block);
+    if (version === this.expected[block]) return;
+    throw new Violation(
+      `block ${block} holds version ${version}, but version ${this.expected[block]} was written last`,
+    );
+  }
+
+  private think(): void {
+    this.busyWriters++;
+    this.clock.after(this.random.between(0, this.options.thinkNs), () => {
+      if (this.isRunning) this.begin();
+      else this.busyWriters--;
+    });
+  }
+
+  private begin(): void {
+    const block = this.chooseBlock();
+    this.isBusy[block] = 1;
+    const region = Math.floor(block / BLOCKS_PER_REGION);
+    if (this.random.oneIn(this.options.readOneIn)) {
+      this.device.submit({ isWrite: false, region, block, version: 0, done: (version) => this.read(block, version) });
+    } else {
+      const version = ++this.version;
+      this.written[block] = version;
+      this.device.submit({ isWrite: true, region, block, version, done: (result) => this.wrote(block, result) });
+    }
+  }
+
+  private read(block: number, version: number): void {
+    if (version !== this.expected[block]) {
+      throw new Violation(
+        `block ${block} was read as version ${version}, but version ${this.expected[block]} was written last`,
+      );
+    }
+    this.readCount++;
+    this.isBusy[block] = 0;
+    this.again();
+  }
+
+  private wrote(block: number, version: number): void {
+    if (version === 0) {
+      this.failedWriteCount++;
+    } else {
+      this.writeCount++;
+      this.expected[block] = version;
+    }
+    this.written[block] = 0;
+    this.isBusy[block] = 0;
+    this.again();
+  }
+
+  private again(): void {
+    this.busyWriters--;
+    if (this.isRunning) this.think();
+  }
+
+  /** A block that nobody uses: there is one, since there are no more writers than blocks. */
+  private chooseBlock(): number {
+    let block = this.drawBlock();
+    while (this.isBusy[block] !== 0) block = (block + 1) % this.blockCount;
+    return block;
+  }
+
+  private drawBlock(): number {
+    const { pattern } = this.options;
+    if (pattern === "sequential") {
+      this.nextBlock = (this.nextBlock + 1) % this.blockCount;
+      return this.nextBlock;
+    }
+    if (pattern === "hot set" && !this.random.oneIn(COLD_ONE_IN)) {
+      return this.random.below(Math.min(this.blockCount, HOT_REGIONS * BLOCKS_PER_REGION));
+    }
+    return this.random.below(this.blockCount);
+  }
+}

@@ -1,0 +1,396 @@
+// The simulated kernel: that it is a kernel (requests in the kernel's order), that a seed is a life that can be lived again, that
+// no life breaks the property, and that every deliberate fault is found.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { u64At } from "../src/common/kernel-frames.ts";
+import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "../src/common/sim/clock.ts";
+import { ENOSPC, type LogName, room } from "../src/common/sim/connector.ts";
+import { Digest } from "../src/common/sim/digest.ts";
+import { FAULTS, findFault } from "../src/common/sim/faults.ts";
+import type { MirrorDevice } from "../src/common/sim/kernel.ts";
+import { BLOCKS_PER_REGION, Legs } from "../src/common/sim/legs.ts";
+import { Machine } from "../src/common/sim/machine.ts";
+import { Random } from "../src/common/sim/random.ts";
+import { runScenario, ScenarioViolation } from "../src/common/sim/scenario.ts";
+import { spawn, type Task } from "../src/common/sim/task.ts";
+import type { LogTable } from "../src/common/sim/userspace-log.ts";
+import { debugWasm, releaseWasm, seedFor, words } from "./harness.ts";
+
+const releaseModule = new WebAssembly.Module(releaseWasm);
+const debugModule = new WebAssembly.Module(debugWasm);
+const seed = seedFor("sim");
+
+const SEEDS = 100;
+const EVENTS = 2500;
+/** Longer lives: a fault may need a rare moment. */
+const FAULT_EVENTS = 8000;
+/** Seeds within which a fault must have been found. */
+const FAULT_SEEDS_MAX = 100;
+const BLOCK_NS = 100 * MICROSECOND_NS;
+const REGION_NS = 200 * MICROSECOND_NS;
+
+interface Sent {
+  type: string;
+  luid: bigint;
+  data: readonly number[];
+  atNs: number;
+}
+
+/** A machine with one mirror whose requests are written down. */
+class Lab {
+  readonly clock = new Clock();
+  readonly machine: Machine;
+  readonly legs: Legs;
+  readonly device: MirrorDevice;
+  sent: Sent[] = [];
+  readonly table: LogTable;
+
+  constructor(regionCount: number, table: Partial<LogTable> = {}) {
+    const random = new Random(seed);
+    const timing = { blockNs: [BLOCK_NS, BLOCK_NS], regionNs: [REGION_NS, REGION_NS] } as const;
+    this.table = {
+      uuid: "LVM-lab",
+      lengthSectors: regionCount * 8,
+      regionSizeSectors: 8,
+      type: "clustered-core",
+      options: [],
+      integratedFlush: true,
+      ...table,
+    };
+    this.machine = new Machine({
+      clock: this.clock,
+      random,
+      module: debugModule,
+      console: words,
+      digest: new Digest(),
+      fault: undefined,
+    });
+    const isIdentical = this.table.options.includes("nosync");
+    this.legs = new Legs(this.clock, random, timing, 2, regionCount, isIdentical);
+    this.device = this.machine.device(this.legs);
+    const { checker, connector } = this.machine;
+    connector.observer = {
+      sent: (log, type, data) => {
+        this.sent.push({ type, luid: log.luid, data: [...data], atNs: this.clock.nowNs });
+        checker.sent(log, type, data);
+      },
+      answered: (log, type, data, error) => checker.answered(log, type, data, error),
+    };
+  }
+
+  /** A mirror that is in sync and has nothing left to tell. */
+  static inSync(regionCount: number, table: Partial<LogTable> = {}): Lab {
+    const lab = new Lab(regionCount, table);
+    lab.do(lab.device.create(lab.table));
+    lab.clock.run(10 * SECOND_NS);
+    assert.is(lab.syncCount(), regionCount);
+    lab.sent = [];
+    return lab;
+  }
+
+  /** Runs a task to its end. */
+  do<Result>(task: Task<Result>): Result {
+    let result: { value: Result } | undefined;
+    const run = function* (): Task {
+      result = { value: yield* task };
+    };
+    spawn(run());
+    while (result === undefined) assert.ok(this.clock.step(), "nothing is left to happen");
+    return (result as { value: Result }).value;
+  }
+
+  /** Writes the first block of each region; the returned list fills with the regions written. */
+  write(...regions: number[]): number[] {
+    const done: number[] = [];
+    for (const region of regions) {
+      this.device.submit({
+        isWrite: true,
+        region,
+        block: region * BLOCKS_PER_REGION,
+        version: 1000 + region,
+        done: (version) => done.push(version === 0 ? -1 : region),
+      });
+    }
+    return done;
+  }
+
+  types(): string[] {
+    return this.sent.map(({ type }) => type);
+  }
+
+  /** Requests of a type, as the regions they carry. */
+  regionsOf(type: string): (readonly number[])[] {
+    return this.sent.filter((sent) => sent.type === type).map(({ data }) => data);
+  }
+
+  syncCount(): number {
+    const { engine } = this.machine.server;
+    const log = engine && words.logs(engine)[0];
+    return log ? log.inSyncRegions : -1;
+  }
+
+  logName(): LogName {
+    const log = this.device.mirror?.log;
+    if (log === undefined) throw new Error("no mirror");
+    return log;
+  }
+}
+
+test("start: CTR, region size, sync count, RESUME, then region by region", () => {
+  const lab = new Lab(3);
+  assert.is(lab.do(lab.device.create(lab.table)), 0);
+  lab.clock.run(SECOND_NS);
+  const perRegion = ["GET_RESYNC_WORK", "IN_SYNC", "GET_SYNC_COUNT", "SET_REGION_SYNC", "CLEAR_REGION"];
+  assert.equal(lab.types(), [
+    "CTR",
+    "GET_REGION_SIZE",
+    "GET_SYNC_COUNT",
+    "RESUME",
+    ...perRegion,
+    ...perRegion,
+    ...perRegion,
+    "GET_RESYNC_WORK",
+    "GET_SYNC_COUNT",
+  ]);
+  const text = String.fromCharCode(...(lab.sent[0]?.data ?? []));
+  assert.is(text, "24 clustered-core 8", "a first constructor has no NUL");
+  assert.equal(lab.legs.differingRegions(), []);
+});
+
+test("integrated flush: marks ride in the FLUSH, a clear is flushed 3 s later", () => {
+  const lab = Lab.inSync(8);
+  const done = lab.write(5);
+  lab.clock.run(SECOND_NS);
+  assert.equal(done, [5]);
+  assert.equal(lab.types(), ["IN_SYNC", "IN_SYNC", "FLUSH", "CLEAR_REGION"]);
+  assert.equal(lab.regionsOf("FLUSH"), [[5]]);
+  const clearedNs = lab.sent[3]?.atNs ?? 0;
+  lab.clock.run(10 * SECOND_NS);
+  assert.equal(lab.types().slice(4), ["FLUSH"]);
+  assert.equal(lab.sent[4]?.data, []);
+  const lateNs = (lab.sent[4]?.atNs ?? 0) - clearedNs - 3 * SECOND_NS;
+  assert.ok(lateNs >= 0 && lateNs < MILLISECOND_NS, `${lateNs} ns`);
+});
+
+test("integrated flush: a mark within the 3 s takes the flush's place", () => {
+  const lab = Lab.inSync(8);
+  lab.write(5);
+  lab.clock.run(SECOND_NS);
+  lab.sent = [];
+  lab.write(6);
+  lab.clock.run(2.5 * SECOND_NS);
+  assert.equal(lab.regionsOf("FLUSH"), [[6]]);
+});
+
+test("plain flush: MARK then FLUSH, CLEAR then FLUSH", () => {
+  const lab = Lab.inSync(8, { integratedFlush: false });
+  lab.write(5);
+  lab.clock.run(10 * SECOND_NS);
+  assert.equal(lab.types(), ["IN_SYNC", "IN_SYNC", "MARK_REGION", "FLUSH", "CLEAR_REGION", "FLUSH"]);
+  assert.equal(lab.regionsOf("FLUSH"), [[], []]);
+});
+
+test("marks and clears go in groups of at most 32", () => {
+  const regions = Array.from({ length: 70 }, (_, region) => region);
+  const integrated = Lab.inSync(70);
+  integrated.write(...regions);
+  integrated.clock.run(SECOND_NS);
+  assert.equal(
+    integrated.regionsOf("FLUSH").map((group) => group.length),
+    [32, 32, 6],
+  );
+  const plain = Lab.inSync(70, { integratedFlush: false });
+  plain.write(...regions);
+  plain.clock.run(SECOND_NS);
+  assert.equal(
+    plain.regionsOf("MARK_REGION").map((group) => group.length),
+    [32, 32, 6],
+  );
+  assert.equal(plain.regionsOf("CLEAR_REGION").flat().length, 70);
+});
+
+test("a write to a region that is marked needs no request", () => {
+  const lab = Lab.inSync(8);
+  lab.write(5);
+  lab.clock.run(2 * BLOCK_NS);
+  const before = lab.sent.length;
+  assert.equal(lab.regionsOf("FLUSH"), [[5]]);
+  lab.device.submit({ isWrite: true, region: 5, block: 5 * BLOCKS_PER_REGION + 1, version: 7, done: () => {} });
+  lab.clock.run(BLOCK_NS / 2);
+  assert.is(lab.sent.length, before);
+});
+
+test("no listener: CTR with a NUL every 2 s until it is answered, RESUME, the request again", () => {
+  const lab = Lab.inSync(8);
+  lab.machine.server.stop();
+  const done = lab.write(2);
+  lab.clock.run(5 * SECOND_NS);
+  assert.equal(lab.types(), ["IN_SYNC", "CTR", "CTR"]);
+  const [first, second, third] = lab.sent.map(({ atNs }) => atNs) as [number, number, number];
+  assert.is(second - first, 2 * SECOND_NS);
+  assert.is(third - second, 2 * SECOND_NS);
+  const text = String.fromCharCode(...(lab.sent[1]?.data ?? []));
+  assert.is(text, "64 clustered-core 8\0");
+  lab.machine.server.start();
+  lab.clock.run(2 * SECOND_NS);
+  assert.equal(lab.types().slice(3, 6), ["CTR", "RESUME", "IN_SYNC"]);
+  assert.equal(done, [2]);
+});
+
+test("a server that is back before the kernel looks: the request again after 15 s, then ESRCH leads to a CTR", () => {
+  const lab = Lab.inSync(8);
+  const done = lab.write(2);
+  while (lab.sent.length === 0) lab.clock.step();
+  lab.machine.server.stop();
+  lab.machine.server.start();
+  lab.clock.run(20 * SECOND_NS);
+  assert.equal(lab.types().slice(0, 5), ["IN_SYNC", "IN_SYNC", "CTR", "RESUME", "IN_SYNC"]);
+  assert.is((lab.sent[1]?.atNs ?? 0) - (lab.sent[0]?.atNs ?? 0), 15 * SECOND_NS);
+  assert.is(lab.machine.connector.timeoutCount, 1);
+  assert.equal(done, [2]);
+});
+
+test("the hint: once in sync the kernel asks for no resync work until a resume", () => {
+  const lab = Lab.inSync(8);
+  lab.machine.server.stop();
+  lab.machine.server.start();
+  lab.write(2);
+  lab.clock.run(60 * SECOND_NS);
+  assert.is(lab.syncCount(), 0, "a core log of this version does not outlive its server");
+  assert.not(lab.types().includes("GET_RESYNC_WORK"));
+  assert.not(lab.types().includes("MARK_REGION"));
+  assert.ok(lab.legs.differs(2), "the write went to the first leg alone");
+  lab.do(lab.device.suspend());
+  lab.do(lab.device.resume());
+  lab.clock.run(60 * SECOND_NS);
+  assert.is(lab.syncCount(), 8);
+  assert.equal(lab.legs.differingRegions(), []);
+});
+
+test("the hint: a nosync mirror is in sync from the start and never resyncs", () => {
+  const lab = Lab.inSync(8, { options: ["nosync"] });
+  lab.do(lab.device.suspend());
+  lab.do(lab.device.resume());
+  lab.clock.run(SECOND_NS);
+  assert.equal(lab.types(), ["PRESUSPEND", "POSTSUSPEND", "RESUME", "GET_RESYNC_WORK"]);
+});
+
+test("a write during resync asks about remote recovery, and is held while its region is copied", () => {
+  const lab = new Lab(4);
+  lab.do(lab.device.create(lab.table));
+  while (!lab.types().includes("GET_RESYNC_WORK")) lab.clock.step();
+  const done = lab.write(0);
+  lab.clock.run(10 * SECOND_NS);
+  assert.equal(lab.regionsOf("IS_REMOTE_RECOVERING")[0], [0]);
+  const recovered = lab.sent.findIndex(({ type, data }) => type === "SET_REGION_SYNC" && data[0] === 0);
+  const marked = lab.sent.findIndex(({ type, data }) => type === "FLUSH" && data.includes(0));
+  assert.ok(recovered >= 0 && marked > recovered);
+  assert.equal(done, [0]);
+  assert.equal(lab.legs.differingRegions(), []);
+});
+
+test("a leg that fails a write: the region goes out of sync before the write completes", () => {
+  const lab = Lab.inSync(8);
+  lab.legs.setFailed(1, true);
+  const done = lab.write(3);
+  while (!lab.types().includes("SET_REGION_SYNC")) lab.clock.step();
+  assert.equal(done, []);
+  lab.clock.run(SECOND_NS);
+  assert.equal(done, [3]);
+  assert.equal(lab.regionsOf("SET_REGION_SYNC"), [[3, 0]]);
+  assert.is(lab.syncCount(), 7);
+  lab.sent = [];
+  lab.legs.setFailed(1, false);
+  lab.write(3);
+  lab.clock.run(SECOND_NS);
+  assert.not(lab.types().includes("FLUSH"), "out of sync: the first leg alone, unmarked");
+  lab.do(lab.device.suspend());
+  lab.do(lab.device.resume());
+  lab.clock.run(SECOND_NS);
+  assert.is(lab.syncCount(), 8);
+  assert.equal(lab.legs.differingRegions(), []);
+});
+
+test("reload: CTR of a new luid while the old one lives, then the change-over, then DTR of the old", () => {
+  const lab = Lab.inSync(2);
+  const old = lab.logName().luid;
+  assert.is(lab.do(lab.device.reload(lab.table)), 0);
+  const { luid } = lab.logName();
+  assert.is.not(luid, old);
+  const changeOver = lab.sent.filter(({ type }) => !/SYNC|CLEAR/.test(type)).map((sent) => [sent.type, sent.luid]);
+  assert.equal(changeOver, [
+    ["CTR", luid],
+    ["GET_REGION_SIZE", luid],
+    ["PRESUSPEND", old],
+    ["POSTSUSPEND", old],
+    ["RESUME", luid],
+    ["DTR", old],
+  ]);
+  assert.equal(
+    words.logs(lab.machine.server.engine as NonNullable<typeof lab.machine.server.engine>).map((log) => log.luid),
+    [String(luid)],
+  );
+});
+
+test("more data than there is room for is ENOSPC, and a refusal's data becomes the room", () => {
+  const lab = Lab.inSync(2);
+  const { connector } = lab.machine;
+  const tight = room(7);
+  assert.is(lab.do(connector.consult(lab.logName(), "GET_SYNC_COUNT", [], tight)), -ENOSPC);
+  assert.is(tight.bytes, 0);
+  const ample = room(16);
+  assert.is(lab.do(connector.consult(lab.logName(), "GET_SYNC_COUNT", [], ample)), 0);
+  assert.is(ample.bytes, 8);
+  assert.is(u64At(ample.data, 0), 2);
+  const unknown = { uuid: "LVM-unknown", luid: 1n };
+  const refused = room(1024);
+  assert.is(lab.do(connector.consult(unknown, "GET_RESYNC_WORK", [], refused)), -3);
+  assert.is(refused.bytes, 16);
+});
+
+test("the same seed is the same life, another seed another", () => {
+  const life = (of: number) => runScenario({ seed: of, eventCount: 5000, module: releaseModule, console: words });
+  const first = life(seed);
+  assert.equal(life(seed), first);
+  assert.is.not(life(seed + 1).digest, first.digest);
+  const debug = runScenario({ seed, eventCount: 5000, module: debugModule, console: words });
+  assert.equal(debug, first, "the debug core answers as the release core does");
+});
+
+for (const [name, module] of [
+  ["release", releaseModule],
+  ["debug", debugModule],
+] as const) {
+  test(`${SEEDS} lives of ${EVENTS} events break nothing (${name} core)`, () => {
+    const total = { writes: 0, marks: 0, powerCuts: 0, serverCrashes: 0, reloads: 0, legFailures: 0, timeouts: 0 };
+    for (let i = 0; i < SEEDS; i++) {
+      const result = runScenario({ seed: seed + i, eventCount: EVENTS, module, console: words });
+      for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += result[key];
+    }
+    console.log(`seeds ${seed} to ${seed + SEEDS - 1}: ${JSON.stringify(total)}`);
+    for (const [what, count] of Object.entries(total)) assert.ok(count > 0, `no ${what} in all these lives`);
+  });
+}
+
+for (const { name, sentence } of FAULTS) {
+  test(`fault ${name} is found: ${sentence}`, () => {
+    for (let i = 0; i < FAULT_SEEDS_MAX; i++) {
+      try {
+        const options = { eventCount: FAULT_EVENTS, module: releaseModule, console: words, fault: findFault(name) };
+        runScenario({ seed: seed + i, ...options });
+      } catch (error) {
+        if (!(error instanceof ScenarioViolation)) throw error;
+        console.log(`${name}: ${error.message}`);
+        return;
+      }
+    }
+    assert.unreachable(`not found in ${FAULT_SEEDS_MAX} seeds from ${seed} on`);
+  });
+}
+
+test("an unknown fault is refused with the names there are", () => {
+  assert.throws(() => findFault("none-such"), /marks-dropped/);
+});
+
+test.run();
