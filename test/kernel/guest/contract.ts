@@ -1,0 +1,22 @@
+/** What host and guest agree on. */
+
+/** Lies as plan.json in the lab's temporary folder. */
+export interface BootPlan {
+  seed: number;
+  repositoryPath: string;
+  scenarios: string[];
+}
+
+/** One JSON line each, over a console of its own: the kernel writes into the other. */
+export type GuestReport =
+  | { event: "start"; scenario: string }
+  | { event: "note"; text: string }
+  | { event: "passed"; scenario: string }
+  | { event: "failed"; scenario: string; reason: string };
+
+/** File descriptor 3 of the guest's process on the host. */
+export const REPORT_TERMINAL = "/dev/tty1";
+
+/** The guest's disks, each a sparse file of the host. */
+export const DISKS = ["/dev/ubda", "/dev/ubdb", "/dev/ubdc", "/dev/ubdd"] as const;
+export const DISK_SIZE_BYTES = 64 * 1024 * 1024;

@@ -1,0 +1,67 @@
+import { type CommandResult, runCommand, tryCommand } from "./command.ts";
+
+const SLOW_WRITE_MS = 20;
+
+/** Tables of a leg that lies over a disk, so that the scenario can let it fail or dawdle. */
+export const legTable = {
+  plain: (disk: string, sizeSectors: number) => `0 ${sizeSectors} linear ${disk} 0`,
+  /** Makes a resync last seconds on however fast a machine. */
+  slow: (disk: string, sizeSectors: number) => `0 ${sizeSectors} delay ${disk} 0 0 ${disk} 0 ${SLOW_WRITE_MS}`,
+  failing: (sizeSectors: number) => `0 ${sizeSectors} error`,
+};
+
+/** Device-mapper devices of one scenario. Keeps their order, since a device must go before those it lies on. */
+export class DeviceMapper {
+  readonly #names: string[] = [];
+
+  async create(name: string, table: string): Promise<string> {
+    await runCommand("dmsetup", ["create", name, "--table", table]);
+    this.#names.push(name);
+    return `/dev/mapper/${name}`;
+  }
+
+  /** For tables that are to be refused. */
+  async tryCreate(name: string, table: string): Promise<CommandResult> {
+    const result = await tryCommand("dmsetup", ["create", name, "--table", table]);
+    if (result.exitCode === 0) this.#names.push(name);
+    return result;
+  }
+
+  async load(name: string, table: string): Promise<void> {
+    await runCommand("dmsetup", ["load", name, "--table", table]);
+  }
+
+  async suspend(name: string): Promise<void> {
+    await runCommand("dmsetup", ["suspend", name]);
+  }
+
+  async resume(name: string): Promise<void> {
+    await runCommand("dmsetup", ["resume", name]);
+  }
+
+  /** Puts another table under a live device. */
+  async replace(name: string, table: string): Promise<void> {
+    await this.suspend(name);
+    await this.load(name, table);
+    await this.resume(name);
+  }
+
+  async status(name: string): Promise<string> {
+    return (await runCommand("dmsetup", ["status", name])).trim();
+  }
+
+  async table(name: string): Promise<string> {
+    return (await runCommand("dmsetup", ["table", name])).trim();
+  }
+
+  async remove(name: string): Promise<void> {
+    await runCommand("dmsetup", ["remove", name]);
+    this.#names.splice(this.#names.indexOf(name), 1);
+  }
+
+  async removeAll(): Promise<void> {
+    for (const name of [...this.#names].reverse()) await this.remove(name);
+    const left = await runCommand("dmsetup", ["ls"]);
+    if (!left.startsWith("No devices found")) throw new Error(`Devices nobody removed: ${left}`);
+  }
+}

@@ -1,0 +1,52 @@
+import { constants, openSync, readSync } from "node:fs";
+
+const WARNING = 4;
+const RECORD_SIZE_BYTES_MAX = 8192;
+
+export interface KernelLogRecord {
+  /** syslog level: 4 is a warning, less is worse. */
+  level: number;
+  text: string;
+}
+
+/** A cursor on the kernel's log: each record is taken once. */
+export class KernelLog {
+  readonly #fd = openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK);
+  readonly #buffer = Buffer.alloc(RECORD_SIZE_BYTES_MAX);
+
+  take(): KernelLogRecord[] {
+    const records: KernelLogRecord[] = [];
+    for (;;) {
+      let sizeBytes: number;
+      try {
+        sizeBytes = readSync(this.#fd, this.#buffer);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "EAGAIN") return records;
+        throw error;
+      }
+      const line = this.#buffer.toString("utf8", 0, sizeBytes);
+      const match = /^(\d+),[^;]*;(.*)/.exec(line);
+      if (!match) throw new Error(`A record of /dev/kmsg has an unknown form: ${line}`);
+      records.push({ level: Number(match[1]) & 7, text: match[2] ?? "" });
+    }
+  }
+}
+
+function isComplaint({ level, text }: KernelLogRecord): boolean {
+  const isBanner = /dm-log-userspace: version \S+ loaded/.test(text);
+  return level <= WARNING || (/dm-log-userspace|I\/O error/.test(text) && !isBanner);
+}
+
+/** Throws for a complaint nobody expected, and for an expected one that never came. */
+export function checkKernelLog(records: KernelLogRecord[], expected: RegExp[]): void {
+  const surprises = records.filter(
+    (record) => isComplaint(record) && !expected.some((pattern) => pattern.test(record.text)),
+  );
+  if (surprises.length > 0) {
+    const texts = surprises.slice(0, 5).map(({ text }) => `"${text}"`);
+    throw new Error(`The kernel complained ${surprises.length} times: ${texts.join(", ")}`);
+  }
+  for (const pattern of expected) {
+    if (!records.some(({ text }) => pattern.test(text))) throw new Error(`The kernel never logged ${pattern}`);
+  }
+}

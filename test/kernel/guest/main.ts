@@ -1,0 +1,33 @@
+import { openSync, readFileSync, writeSync } from "node:fs";
+import { findScenario } from "../scenarios/index.ts";
+import { type BootPlan, type GuestReport, REPORT_TERMINAL } from "./contract.ts";
+import { KernelLog } from "./kernel-log.ts";
+import { Lab } from "./lab.ts";
+
+const plan = JSON.parse(readFileSync(new URL("../plan.json", import.meta.url), "utf8")) as BootPlan;
+const terminal = openSync(REPORT_TERMINAL, "w");
+
+function report(event: GuestReport): void {
+  writeSync(terminal, `${JSON.stringify(event)}\n`);
+}
+
+function note(text: string): void {
+  report({ event: "note", text });
+}
+
+const kernelLog = new KernelLog();
+kernelLog.take(); // What was said before the first scenario is none of its business.
+const rejection = new Promise<never>((_resolve, reject) => process.on("unhandledRejection", reject));
+
+// After a failure nothing in this guest can be trusted to be clean: the host boots another for the scenarios left.
+for (const name of plan.scenarios) {
+  report({ event: "start", scenario: name });
+  try {
+    await Promise.race([Lab.run(plan, findScenario(name), kernelLog, note), rejection]);
+    report({ event: "passed", scenario: name });
+  } catch (error) {
+    report({ event: "failed", scenario: name, reason: error instanceof Error ? error.message : String(error) });
+    break;
+  }
+}
+process.exit();

@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { DISKS } from "./contract.ts";
+import { Disk, differingRegions, SECTOR_SIZE_BYTES } from "./disk.ts";
+import type { DeviceMapper } from "./dm.ts";
+import type { Random } from "./random.ts";
+
+const POLL_INTERVAL_MS = 100;
+const WAIT_TIME_LIMIT_MS = 30_000;
+
+export interface MirrorOptions {
+  /** Name of the device, and by default UUID of its log. */
+  name: string;
+  logUuid?: string;
+  legs: [string, string];
+  sizeSectors: number;
+  regionSizeSectors: number;
+  /** `core` is the kernel's own log, the other ours. */
+  logType: "core" | "clustered-core";
+  integratedFlush?: boolean;
+  sync?: "sync" | "nosync";
+  features?: string[];
+}
+
+/** 128 regions are enough to see a resync under way, and 4 MiB few enough pages for the guest to touch quickly. */
+export const MIRROR: MirrorOptions = {
+  name: "mirror",
+  legs: [DISKS[0], DISKS[1]],
+  sizeSectors: 8192,
+  regionSizeSectors: 64,
+  logType: "clustered-core",
+};
+
+export interface MirrorStatus {
+  inSyncRegions: number;
+  regionCount: number;
+  /** One letter a leg: A alive, D dead, S out of sync, R read error, F flush error. */
+  health: string;
+  /** Count and words of the log's own status. */
+  log: string;
+}
+
+export function mirrorTable(options: MirrorOptions): string {
+  const { legs, sizeSectors, regionSizeSectors, logType, sync } = options;
+  const logArgs: (string | number)[] = [regionSizeSectors];
+  if (sync) logArgs.push(sync);
+  if (logType !== "core") {
+    logArgs.unshift(logType);
+    if (options.integratedFlush) logArgs.unshift("integrated_flush");
+    logArgs.unshift(options.logUuid ?? options.name);
+  }
+  const log = [logType === "core" ? "core" : "userspace", logArgs.length, ...logArgs];
+  const features = options.features ?? ["handle_errors"];
+  const words = [0, sizeSectors, "mirror", ...log, legs.length, ...legs.flatMap((leg) => [leg, 0])];
+  return [...words, features.length, ...features].join(" ");
+}
+
+export function parseMirrorStatus(line: string): MirrorStatus {
+  const match = /^0 \d+ mirror 2 \S+ \S+ (\d+)\/(\d+) 1 (\S+) (.*)$/.exec(line);
+  if (!match) throw new Error(`Not the status of a mirror of two legs: ${line}`);
+  const [, inSyncRegions, regionCount, health, log] = match;
+  return {
+    inSyncRegions: Number(inSyncRegions),
+    regionCount: Number(regionCount),
+    health: health ?? "",
+    log: log ?? "",
+  };
+}
+
+/** A live device-mapper mirror of two legs. */
+export class Mirror {
+  readonly options: MirrorOptions;
+  /** What a reader of the mirror must get. */
+  readonly contents: Buffer;
+  readonly path: string;
+  readonly #dm: DeviceMapper;
+
+  private constructor(dm: DeviceMapper, options: MirrorOptions, contents: Buffer, path: string) {
+    this.#dm = dm;
+    this.options = options;
+    this.contents = contents;
+    this.path = path;
+  }
+
+  static async create(dm: DeviceMapper, options: MirrorOptions, contents: Buffer): Promise<Mirror> {
+    return new Mirror(dm, options, contents, await dm.create(options.name, mirrorTable(options)));
+  }
+
+  get regionCount(): number {
+    return Math.ceil(this.options.sizeSectors / this.options.regionSizeSectors);
+  }
+
+  async status(): Promise<MirrorStatus> {
+    const status = parseMirrorStatus(await this.#dm.status(this.options.name));
+    if (status.regionCount !== this.regionCount) {
+      throw new Error(`The kernel counts ${status.regionCount} regions instead of ${this.regionCount}`);
+    }
+    return status;
+  }
+
+  table(): Promise<string> {
+    return this.#dm.table(this.options.name);
+  }
+
+  async waitFor(what: string, isSo: (status: MirrorStatus) => boolean): Promise<MirrorStatus> {
+    const deadline = Date.now() + WAIT_TIME_LIMIT_MS;
+    for (;;) {
+      const status = await this.status();
+      if (isSo(status)) return status;
+      if (Date.now() > deadline) {
+        throw new Error(`${what}: not so after ${WAIT_TIME_LIMIT_MS} ms, ${JSON.stringify(status)}`);
+      }
+      await sleep(POLL_INTERVAL_MS);
+    }
+  }
+
+  waitInSync(): Promise<MirrorStatus> {
+    return this.waitFor("every region in sync", ({ inSyncRegions, regionCount }) => inSyncRegions === regionCount);
+  }
+
+  suspend(): Promise<void> {
+    return this.#dm.suspend(this.options.name);
+  }
+
+  resume(): Promise<void> {
+    return this.#dm.resume(this.options.name);
+  }
+
+  /** Loads a table beside the live one; `resume` puts it in place. */
+  load(options: MirrorOptions): Promise<void> {
+    return this.#dm.load(this.options.name, mirrorTable(options));
+  }
+
+  remove(): Promise<void> {
+    return this.#dm.remove(this.options.name);
+  }
+
+  /** The regions in which a leg, or the mirror itself, is not what a reader must get. */
+  wrongRegions(path: string): Promise<number[]> {
+    return differingRegions(path, this.contents, this.options.regionSizeSectors);
+  }
+
+  /** Writes the whole of a region, so that both legs agree on it. */
+  async writeRegion(region: number, random: Random): Promise<void> {
+    const sizeBytes = this.options.regionSizeSectors * SECTOR_SIZE_BYTES;
+    const offsetBytes = region * sizeBytes;
+    const truth = this.contents.subarray(offsetBytes, offsetBytes + sizeBytes);
+    random.fill(truth);
+    const disk = await Disk.open(this.path);
+    await disk.writeCopy(truth, offsetBytes);
+    await disk.close();
+  }
+
+  /** Both legs, and the mirror itself, hold exactly what a reader must get. */
+  async checkContents(): Promise<void> {
+    for (const path of [...this.options.legs, this.path]) {
+      const regions = await this.wrongRegions(path);
+      if (regions.length > 0) {
+        const where = `in ${regions.length} of ${this.regionCount} regions, the first is ${regions[0]}`;
+        throw new Error(`${path} does not hold what was written ${where}`);
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { runInOneBoot } from "./boot.ts";
+import { findWhatIsMissing } from "./preflight.ts";
+import { findScenario, scenarios } from "./scenarios/index.ts";
+
+const labFolder = fileURLToPath(new URL(".", import.meta.url));
+const repositoryPath = fileURLToPath(new URL("../..", import.meta.url));
+
+async function main(): Promise<number> {
+  const { values, positionals: names } = parseArgs({
+    allowPositionals: true,
+    options: {
+      list: { type: "boolean", default: false },
+      verbose: { type: "boolean", default: false },
+      seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+    },
+  });
+  const nameWidth = Math.max(...scenarios.map(({ name }) => name.length));
+  if (values.list) {
+    for (const { name, sentence } of scenarios) console.log(`${name.padEnd(nameWidth)}  ${sentence}`);
+    return 0;
+  }
+  const seed = Number(values.seed);
+  if (!/^\d+$/.test(values.seed) || !Number.isSafeInteger(seed)) {
+    throw new Error(`--seed takes a whole number, not "${values.seed}".`);
+  }
+  const queue = names.length > 0 ? names.map(findScenario) : scenarios;
+  const missing = findWhatIsMissing(join(repositoryPath, "dist/cli/main.js"));
+  if (missing) throw new Error(missing);
+
+  console.log(`seed ${seed}`);
+  const options = { labFolder, repositoryPath, seed, verbose: values.verbose, nameWidth };
+  const verdicts: boolean[] = [];
+  while (verdicts.length < queue.length) verdicts.push(...(await runInOneBoot(queue.slice(verdicts.length), options)));
+  const passed = verdicts.filter((verdict) => verdict).length;
+  console.log(`${passed} passed, ${verdicts.length - passed} failed`);
+  return passed === verdicts.length && passed > 0 ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

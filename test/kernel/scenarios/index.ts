@@ -1,0 +1,22 @@
+import type { Scenario } from "../guest/scenario.ts";
+import { legFailureScenarios } from "./leg-failure.ts";
+import { lifeScenarios } from "./life.ts";
+import { resyncScenarios } from "./resync.ts";
+import { speedScenarios } from "./speed.ts";
+import { suspendScenarios } from "./suspend.ts";
+import { writeScenarios } from "./writes.ts";
+
+export const scenarios: Scenario[] = [
+  ...resyncScenarios,
+  ...writeScenarios,
+  ...suspendScenarios,
+  ...legFailureScenarios,
+  ...lifeScenarios,
+  ...speedScenarios,
+];
+
+export function findScenario(name: string): Scenario {
+  const scenario = scenarios.find((candidate) => candidate.name === name);
+  if (!scenario) throw new Error(`There is no scenario "${name}"; --list shows those there are`);
+  return scenario;
+}

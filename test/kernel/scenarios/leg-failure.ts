@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { alignedBuffer, Disk, SECTOR_SIZE_BYTES } from "../guest/disk.ts";
+import { legTable } from "../guest/dm.ts";
+import { MIRROR, type Mirror } from "../guest/mirror.ts";
+import type { Scenario } from "../guest/scenario.ts";
+
+const legFails: Scenario = {
+  name: "leg-fails",
+  sentence:
+    "Writes go on while a leg fails; just the regions it missed are out of sync, and are copied once it is back.",
+  async run(lab) {
+    const [first, second] = MIRROR.legs;
+    await lab.server.start();
+    const leg = await lab.dm.create("leg", legTable.plain(second, MIRROR.sizeSectors));
+    // Without keep_log a write to a leg that fails waits for a daemon to change the table.
+    const mirror = await lab.makeMirror({ ...MIRROR, legs: [first, leg], features: ["handle_errors", "keep_log"] });
+    await mirror.waitInSync();
+
+    await lab.dm.replace("leg", legTable.failing(MIRROR.sizeSectors));
+    await mirror.writeRegion(3, lab.random);
+    const { inSyncRegions, health } = await mirror.status();
+    assert.equal(inSyncRegions, mirror.regionCount - 1);
+    assert.equal(health, "AD");
+    assert.equal((await lab.server.onlyLog()).outOfSyncRegions, 1);
+
+    await lab.load(mirror, ({ writes }) => writes < 50);
+    assert.deepEqual(await mirror.wrongRegions(mirror.path), []);
+
+    await lab.dm.replace("leg", legTable.plain(second, MIRROR.sizeSectors));
+    const missed = (await mirror.wrongRegions(leg)).length;
+    const { outOfSyncRegions } = await lab.server.onlyLog();
+    assert.equal(outOfSyncRegions, missed, "Regions out of sync, and regions the leg really missed");
+    assert.equal((await mirror.status()).inSyncRegions, mirror.regionCount - missed);
+
+    await mirror.suspend();
+    await mirror.resume();
+    const status = await mirror.waitInSync();
+    assert.equal(status.health, "AA");
+    assert.equal((await lab.server.onlyLog()).resynced, String(mirror.regionCount + missed));
+    await mirror.checkContents();
+    lab.note(`${missed} of ${mirror.regionCount} regions missed and copied`);
+  },
+};
+
+const firstLegFails: Scenario = {
+  name: "first-leg-fails",
+  sentence:
+    "The first leg fails in mid-resync: what the second has is read from it, and all else is an error, never old data.",
+  expectedKernelLog: [
+    /raid1: Unable to read primary mirror during recovery/,
+    /raid1: Primary mirror \(\S+\) failed while out-of-sync: Reads may fail/,
+    /raid1: Mirror read failed/,
+  ],
+  async run(lab) {
+    const [first, second] = MIRROR.legs;
+    await lab.server.start();
+    const firstLeg = await lab.dm.create("first", legTable.plain(first, MIRROR.sizeSectors));
+    const secondLeg = await lab.dm.create("second", legTable.slow(second, MIRROR.sizeSectors));
+    // With keep_log the kernel itself would read the second leg's old data: it makes that leg the default one.
+    const mirror = await lab.makeMirror({ ...MIRROR, legs: [firstLeg, secondLeg], features: ["handle_errors"] });
+    await mirror.waitFor("a quarter in sync", ({ inSyncRegions }) => inSyncRegions >= mirror.regionCount / 4);
+
+    await lab.dm.replace("first", legTable.failing(MIRROR.sizeSectors));
+    const { inSyncRegions } = await mirror.waitFor("the first leg has failed", ({ health }) => health === "SA");
+    assert(inSyncRegions < mirror.regionCount, "The resync was over before the leg failed");
+    const { right, wrong, unreadable } = await readEachRegion(mirror);
+    assert.equal(wrong, 0, "Regions read with old data");
+    assert.equal(right, inSyncRegions, "Regions read right, and regions in sync");
+    assert.equal(unreadable, mirror.regionCount - inSyncRegions);
+
+    await lab.dm.replace("first", legTable.plain(first, MIRROR.sizeSectors));
+    await mirror.suspend();
+    await mirror.resume();
+    await mirror.waitInSync();
+    await mirror.checkContents();
+    lab.note(`${right} regions read right, ${unreadable} unreadable while the leg was away`);
+  },
+};
+
+async function readEachRegion(mirror: Mirror): Promise<{ right: number; wrong: number; unreadable: number }> {
+  const tally = { right: 0, wrong: 0, unreadable: 0 };
+  const sizeBytes = mirror.options.regionSizeSectors * SECTOR_SIZE_BYTES;
+  const buffer = alignedBuffer(sizeBytes);
+  const disk = await Disk.open(mirror.path);
+  for (let offsetBytes = 0; offsetBytes < mirror.contents.length; offsetBytes += sizeBytes) {
+    try {
+      await disk.read(buffer, offsetBytes);
+      const isRight = buffer.equals(mirror.contents.subarray(offsetBytes, offsetBytes + sizeBytes));
+      tally[isRight ? "right" : "wrong"]++;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EIO") throw error;
+      tally.unreadable++;
+    }
+  }
+  await disk.close();
+  return tally;
+}
+
+export const legFailureScenarios = [legFails, firstLegFails];
