@@ -33,6 +33,7 @@ export class RegionSet {
   private level4: usize;
   private level5: usize;
 
+  @inline
   has(region: u32): bool {
     return ((load<u64>(this.bits + ((region >>> 6) << 3)) >> (region & 63)) & 1) != 0;
   }

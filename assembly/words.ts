@@ -118,7 +118,7 @@ export function noticeWords(code: u32, detail: u64): string {
         "`dmsetup resume` on the mirror, or it may never be resynced"
       );
     case NOTICE_REFUSED_TYPE:
-      return "request type " + number + " is none of the protocol";
+      return "request type " + number + " is unknown";
     case NOTICE_REFUSED_VERSION:
       return "protocol version " + number + " is not one of 1 to 3";
     case NOTICE_REFUSED_UUID:

@@ -105,5 +105,6 @@ export function readAbi(exports: Record<string, unknown>): Abi {
       `The core has ABI version ${read.ABI_VERSION}, this host needs ${ABI_VERSION_EXPECTED}. Use both from one build.`,
     );
   }
-  return read;
+  // A copy by spreading: an object filled by computed names stays a hash table, and each of its reads would be a look-up.
+  return { ...read };
 }

@@ -70,7 +70,8 @@ export class Engine {
 
   /** Gives the core a datagram. Returns after the handler has carried out the effects. */
   deliver(datagram: Uint8Array, senderPort: number, nowNs: number, handler: EffectHandler): void {
-    this.bytes().set(datagram.subarray(0, this.abi.INPUT_PAYLOAD_BYTES_MAX), this.abi.INPUT_PAYLOAD);
+    const room = this.abi.INPUT_PAYLOAD_BYTES_MAX;
+    this.bytes().set(datagram.length > room ? datagram.subarray(0, room) : datagram, this.abi.INPUT_PAYLOAD);
     this.datagramReceived(datagram.length, senderPort, nowNs, handler);
   }
 
@@ -83,7 +84,7 @@ export class Engine {
     const { abi, view32 } = this;
     view32[abi.INPUT_KIND >>> 2] = abi.INPUT_KIND_DATAGRAM;
     view32[abi.INPUT_PAYLOAD_SIZE >>> 2] = size;
-    view32[abi.INPUT_NOW >>> 2] = nowNs % TWO_TO_32;
+    view32[abi.INPUT_NOW >>> 2] = nowNs; // The array takes the low 32 bits of it.
     view32[(abi.INPUT_NOW >>> 2) + 1] = nowNs / TWO_TO_32;
     view32[abi.INPUT_PORT >>> 2] = senderPort;
     this.drain(this.core.handleInput(), handler);

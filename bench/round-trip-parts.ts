@@ -1,0 +1,182 @@
+// The processes of the round trip: two servers and a client, each started, spoken to and ended by its own pid.
+
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const CLIENT_NOT_PERMITTED = 2;
+const C_FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra"];
+/** Far from process ids, which netlink gives as ports to sockets that ask for none. */
+const CLIENT_PORT_BASE = 0x4000_0000;
+
+/** dm-ulog's optional dependencies that its server needs. */
+const NATIVE_PACKAGES = ["koffi", "node-netlink"];
+
+/** Not a failure: this machine lacks what the benchmark needs, and the message says what. */
+export class Lacking extends Error {}
+
+export interface RoundTrips {
+  medianNs: number;
+  meanNs: number;
+  p99Ns: number;
+}
+
+export interface Exchange {
+  request: Uint8Array;
+  reply: Uint8Array;
+}
+
+export interface EchoServer {
+  port: number;
+}
+
+export interface UlogServer extends EchoServer {
+  /** Keeps the process' main thread busy most of the time, or leaves it idle again. */
+  setBusy(busy: boolean): Promise<void>;
+}
+
+/** A folder with the compiled programs, and every process started from it. */
+export class Workshop {
+  readonly clientPort = CLIENT_PORT_BASE + process.pid;
+  private readonly folder = mkdtempSync(join(tmpdir(), "dm-ulog-bench-"));
+  private readonly children: ChildProcess[] = [];
+
+  constructor() {
+    process.on("exit", this.removeFolder);
+    process.on("SIGINT", this.interrupted);
+  }
+
+  /** Throws where dm-ulog's server cannot run here, or is not built. */
+  checkUlog(): void {
+    const { resolve } = createRequire(import.meta.url);
+    for (const name of NATIVE_PACKAGES) {
+      try {
+        resolve(name);
+      } catch {
+        throw new Lacking(`the optional package ${name} is not installed`);
+      }
+    }
+    if (!existsSync(new URL("../dist/node/server.js", import.meta.url))) {
+      throw new Error("dm-ulog's server is not built. Type: npm run build");
+    }
+  }
+
+  /** Compiles the programs. Throws `Lacking` where there is no compiler. */
+  compile(): void {
+    for (const name of ["echo", "client"]) {
+      const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
+      try {
+        execFileSync("cc", [...C_FLAGS, "-o", this.path(name), source], { stdio: ["ignore", "ignore", "pipe"] });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new Lacking("there is no C compiler (cc)");
+        throw error;
+      }
+    }
+  }
+
+  /** Starts the echo server, on one processor where one is named. */
+  async startEcho(processor?: number): Promise<EchoServer> {
+    const child = this.start([this.path("echo")], processor, ["ignore", "pipe", "pipe"]);
+    const errors: Buffer[] = [];
+    child.stderr?.on("data", (bytes: Buffer) => errors.push(bytes));
+    const [line] = (await Promise.race([
+      once(child.stdout as NodeJS.ReadableStream, "data"),
+      once(child, "close").then(() => Promise.reject(new Lacking(Buffer.concat(errors).toString().trim()))),
+    ])) as [Buffer];
+    return { port: Number(line.toString()) };
+  }
+
+  /** Starts dm-ulog's server, all threads on one processor where one is named. */
+  async startUlog(corePath: string, processor?: number): Promise<UlogServer> {
+    const program = fileURLToPath(new URL("round-trip-server.ts", import.meta.url));
+    const command = [process.execPath, "--import", "tsx", program, corePath, String(this.clientPort)];
+    const child = this.start(command, processor, ["ignore", "inherit", "inherit", "ipc"]);
+    const ended = once(child, "close").then(() => Promise.reject(new Error("dm-ulog's server has ended by itself.")));
+    ended.catch(() => {}); // It also ends when all is measured and nobody waits for an answer any more.
+    const answer = async () => {
+      const [message] = (await Promise.race([once(child, "message"), ended])) as [{ port: number }];
+      return message;
+    };
+    const { port } = await answer();
+    return {
+      port,
+      async setBusy(busy) {
+        const answered = answer();
+        child.send({ busy });
+        await answered;
+      },
+    };
+  }
+
+  /** Writes what the client is to send and to expect. Returns what `measure` wants to know of it. */
+  prepare(name: string, exchanges: readonly Exchange[]): string {
+    writeFileSync(this.path(`${name}.requests`), concatenated(exchanges.map(({ request }) => request)));
+    writeFileSync(this.path(`${name}.replies`), concatenated(exchanges.map(({ reply }) => reply)));
+    return name;
+  }
+
+  /** Runs the client. Throws `Lacking` where the kernel forbids it. */
+  async measure(
+    server: EchoServer,
+    prepared: string,
+    { warmUp, count }: { warmUp: number; count: number },
+    processor?: number,
+  ): Promise<RoundTrips> {
+    const ports = [String(this.clientPort), String(server.port)];
+    const files = [this.path(`${prepared}.requests`), this.path(`${prepared}.replies`)];
+    const command = [this.path("client"), ...ports, String(warmUp), String(count), ...files];
+    const [program, ...args] = pinned(command, processor) as [string, ...string[]];
+    try {
+      const { stdout } = await promisify(execFile)(program, args);
+      return JSON.parse(stdout) as RoundTrips;
+    } catch (error) {
+      const { code, stderr } = error as { code?: unknown; stderr?: string };
+      if (code === CLIENT_NOT_PERMITTED) throw new Lacking(`CAP_NET_ADMIN is missing (${stderr?.trim()})`);
+      throw new Error(`The client failed: ${stderr?.trim() || error}`);
+    }
+  }
+
+  /** Ends every process and removes the folder. */
+  async close(): Promise<void> {
+    for (const child of this.children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const closed = once(child, "exit");
+      child.kill("SIGKILL");
+      await closed;
+    }
+    this.removeFolder();
+    process.off("exit", this.removeFolder);
+    process.off("SIGINT", this.interrupted);
+  }
+
+  private readonly removeFolder = () => rmSync(this.folder, { recursive: true, force: true });
+  /** The children end by themselves when their parent does. */
+  private readonly interrupted = () => process.exit(130);
+
+  private start(command: string[], processor: number | undefined, stdio: ("ignore" | "pipe" | "inherit" | "ipc")[]) {
+    const [program, ...args] = pinned(command, processor) as [string, ...string[]];
+    const child = spawn(program, args, { stdio });
+    this.children.push(child);
+    return child;
+  }
+
+  private path(name: string): string {
+    return join(this.folder, name);
+  }
+}
+
+/** taskset runs the program in its own place, so the process that was started is the program itself. */
+function pinned(command: string[], processor: number | undefined): string[] {
+  return processor === undefined ? command : ["taskset", "-c", String(processor), ...command];
+}
+
+function concatenated(datagrams: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(
+    datagrams.flatMap((datagram) => [new Uint8Array(Uint32Array.of(datagram.length).buffer), datagram]),
+  );
+}

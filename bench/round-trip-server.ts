@@ -1,0 +1,37 @@
+// dm-ulog's server as a process of its own, for round-trip.ts. Arguments: core, netlink port of the client.
+// Sends its own port to its parent; a message from it says whether this thread, the control plane, is to be busy.
+
+import { readFileSync } from "node:fs";
+
+const BUSY_MS = 20;
+const PERIOD_MS = 25;
+
+const [corePath, clientPort] = process.argv.slice(2) as [string, string];
+const built = new URL("../dist/node/server.js", import.meta.url).href;
+const { Server } = (await import(built)) as typeof import("../src/node/server.ts");
+
+const server = await Server.start({
+  wasm: readFileSync(corePath),
+  kernelPort: Number(clientPort),
+  log: () => {},
+  failed: (error) => {
+    throw error;
+  },
+});
+
+let busy = false;
+function work(): void {
+  if (!busy) return;
+  const end = performance.now() + BUSY_MS;
+  while (performance.now() < end);
+  setTimeout(work, PERIOD_MS - BUSY_MS);
+}
+
+process.on("message", (message: { busy: boolean }) => {
+  busy = message.busy;
+  work();
+  process.send?.({ busy });
+});
+// Without a parent nobody needs the server.
+process.on("disconnect", () => process.exit());
+process.send?.({ port: server.port });

@@ -1,0 +1,210 @@
+// The round trip through this machine's own kernel: a client in C plays the kernel's device-mapper and asks, over the
+// connector's netlink protocol, a server that only echoes, and dm-ulog. The echo is the floor: what dm-ulog takes
+// above it is dm-ulog's own.
+
+import { execFileSync } from "node:child_process";
+import { availableParallelism } from "node:os";
+import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
+import { Client, loadCore } from "./client.ts";
+import { RandomRegions } from "./random.ts";
+import {
+  type EchoServer,
+  type Exchange,
+  Lacking,
+  type RoundTrips,
+  type UlogServer,
+  Workshop,
+} from "./round-trip-parts.ts";
+import { median } from "./statistics.ts";
+import { type Cell, formatTable, verdictWord } from "./table.ts";
+
+const UNPINNED_TARGET = 1.15;
+const PINNED_TARGET = 1.8;
+const BUSY_TARGET = 1.2;
+const REGION_COUNT = 1e6;
+const RING = 64;
+const NS_PER_US = 1e3;
+
+interface Scale {
+  /** How often the servers take turns. */
+  turns: number;
+  warmUp: number;
+  count: number;
+  /** Enough for many of the control plane's busy spells to fall into one turn. */
+  countWhileBusy: number;
+}
+
+const FULL: Scale = { turns: 9, warmUp: 2000, count: 20_000, countWhileBusy: 50_000 };
+const QUICK: Scale = { turns: 2, warmUp: 100, count: 200, countWhileBusy: 1000 };
+
+/** Where client and servers run, by number of the processor; undefined leaves it to the kernel. */
+interface Placement {
+  name: string;
+  target?: number;
+  client?: number;
+  server?: number;
+}
+
+const PLACEMENTS: Placement[] = [
+  { name: "any processor", target: UNPINNED_TARGET },
+  { name: "all on one processor", target: PINNED_TARGET, client: 0, server: 0 },
+  { name: "on two processors", client: 0, server: 1 },
+];
+
+/** Two ways to be compared, measured in turns: ABAB… */
+interface Comparison {
+  name: string;
+  figure: keyof RoundTrips;
+  /** At most; left out, the comparison explains the others and is not judged. */
+  target?: number;
+  base: { title: string; turns: RoundTrips[] };
+  other: { title: string; turns: RoundTrips[] };
+}
+
+export async function benchmarkRoundTrip(options: BenchmarkOptions): Promise<BenchmarkResult> {
+  if (process.platform !== "linux") return skip(`netlink is Linux's, and this is ${process.platform}`);
+  const workshop = new Workshop();
+  try {
+    workshop.checkUlog();
+    workshop.compile();
+    return report(await compare(workshop, options), options.quick);
+  } catch (error) {
+    if (error instanceof Lacking) return skip(error.message);
+    throw error;
+  } finally {
+    await workshop.close();
+  }
+}
+
+function skip(reason: string): BenchmarkResult {
+  console.log(`Skipped: ${reason}.`);
+  return { missed: 0, figures: { skipped: reason } };
+}
+
+async function compare(workshop: Workshop, options: BenchmarkOptions): Promise<Comparison[]> {
+  const scale = options.quick ? QUICK : FULL;
+  const { birth, questions } = exchanges(options);
+  const echoed = workshop.prepare(
+    "echoed",
+    questions.map(({ request }) => ({ request, reply: request })),
+  );
+  const asked = workshop.prepare("asked", questions);
+  const born = workshop.prepare("born", birth);
+
+  const startUlog = async (processor?: number): Promise<UlogServer> => {
+    const server = await workshop.startUlog(options.corePath, processor);
+    await workshop.measure(server, born, { warmUp: 0, count: birth.length });
+    return server;
+  };
+  const echoAgainstUlog = async ({ name, target, client, server }: Placement): Promise<Comparison> => {
+    const echo = await workshop.startEcho(server);
+    await workshop.measure(echo, echoed, { warmUp: 0, count: 1 });
+    const ulog = await startUlog(server);
+    const run = (which: EchoServer, prepared: string) => workshop.measure(which, prepared, scale, client);
+    return takeTurns(scale.turns, {
+      ...{ name, figure: "medianNs", ...(target === undefined ? {} : { target }) },
+      base: { title: "echo in C", run: () => run(echo, echoed) },
+      other: { title: "dm-ulog", run: () => run(ulog, asked) },
+    });
+  };
+
+  const comparisons: Comparison[] = [];
+  const canPin = hasTaskset() && availableParallelism() > 1;
+  if (!canPin) console.log("Not pinned: that takes taskset (util-linux) and two processors.\n");
+  for (const placement of PLACEMENTS.filter(({ client }) => client === undefined || canPin)) {
+    comparisons.push(await echoAgainstUlog(placement));
+  }
+  const ulog = await startUlog();
+  const runWith = async (busy: boolean) => {
+    await ulog.setBusy(busy);
+    return workshop.measure(ulog, asked, { ...scale, count: scale.countWhileBusy });
+  };
+  comparisons.push(
+    await takeTurns(scale.turns, {
+      ...{ name: "control plane busy", figure: "p99Ns", target: BUSY_TARGET },
+      base: { title: "dm-ulog, idle", run: () => runWith(false) },
+      other: { title: "dm-ulog, busy", run: () => runWith(true) },
+    }),
+  );
+  return comparisons;
+}
+
+interface Runner {
+  title: string;
+  run: () => Promise<RoundTrips>;
+}
+
+async function takeTurns(
+  turns: number,
+  { base, other, ...rest }: Omit<Comparison, "base" | "other"> & { base: Runner; other: Runner },
+): Promise<Comparison> {
+  const results: [RoundTrips, RoundTrips][] = [];
+  for (let turn = 0; turn < turns; turn++) results.push([await base.run(), await other.run()]);
+  return {
+    ...rest,
+    base: { title: base.title, turns: results.map(([first]) => first) },
+    other: { title: other.title, turns: results.map(([, second]) => second) },
+  };
+}
+
+/** What the client sends and must receive: CTR and RESUME of a log, and IN_SYNC of regions of it. */
+function exchanges(options: BenchmarkOptions): { birth: Exchange[]; questions: Exchange[] } {
+  const client = new Client(loadCore(options.corePath), REGION_COUNT);
+  const regions = new RandomRegions(options.seed, REGION_COUNT);
+  const exchange = (request: Uint8Array): Exchange => ({ request, reply: client.replyBytes(request) });
+  const birth = [client.encode("CTR", { data: client.constructorText() }), client.encode("RESUME")].map(exchange);
+  const questions = Array.from({ length: RING }, () => exchange(client.encode("IN_SYNC", { data: [regions.next()] })));
+  return { birth, questions };
+}
+
+function hasTaskset(): boolean {
+  try {
+    execFileSync("taskset", ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function report(comparisons: Comparison[], quick: boolean): BenchmarkResult {
+  const rows: Cell[][] = [];
+  const figures: Record<string, unknown> = {};
+  let missed = 0;
+  for (const { name, figure, target, base, other } of comparisons) {
+    const ratio = median(other.turns.map((turn, i) => turn[figure] / (base.turns[i] as RoundTrips)[figure]));
+    const met = target === undefined || ratio <= target;
+    if (!met && !quick) missed++;
+    const verdict = quick || target === undefined ? "not judged" : verdictWord(met);
+    const kind = figure === "p99Ns" ? "p99" : "median";
+    rows.push([name, base.title, ...microseconds(base.turns), "", "", "", ""]);
+    rows.push([
+      "",
+      other.title,
+      ...microseconds(other.turns),
+      kind,
+      ratio.toFixed(3),
+      target?.toFixed(2) ?? "",
+      verdict,
+    ]);
+    figures[name] = {
+      [base.title]: medians(base.turns),
+      [other.title]: medians(other.turns),
+      [`${kind} ratio`]: Number(ratio.toFixed(3)),
+    };
+  }
+  console.log(
+    "Round trips of IN_SYNC in microseconds; each figure is the median of the turns. A ratio is the median of the",
+  );
+  console.log("ratios of turns that followed each other.\n");
+  console.log(formatTable(["", "server", "median", "mean", "p99", "of", "ratio", "target", "verdict"], rows));
+  return { missed, figures };
+}
+
+function medians(turns: RoundTrips[]): RoundTrips {
+  const of = (figure: keyof RoundTrips) => median(turns.map((turn) => turn[figure]));
+  return { medianNs: of("medianNs"), meanNs: of("meanNs"), p99Ns: of("p99Ns") };
+}
+
+function microseconds(turns: RoundTrips[]): string[] {
+  return Object.values(medians(turns)).map((ns: number) => (ns / NS_PER_US).toFixed(1));
+}
