@@ -86,7 +86,7 @@ export function errnoWords(error: i32): string {
     case 0:
       return "0: done";
     case ESRCH:
-      return "ESRCH: the log is not known; the kernel constructs it and asks again";
+      return "ESRCH: log unknown; the kernel constructs it and asks again";
     case ENOMEM:
       return "ENOMEM: so many regions need more memory than there is";
     case EINVAL:
@@ -136,7 +136,7 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_REFUSED_CONSTRUCTOR:
       return "the constructor is malformed; `dm-ulog table` prints a good one";
     case NOTICE_REFUSED_LENGTH:
-      return "the length of the mirror is not a positive number of sectors";
+      return "the length is no positive number of sectors";
     case NOTICE_REFUSED_LOG_TYPE:
       return "the log type is none of [clustered-]core, [clustered-]disk";
     case NOTICE_REFUSED_DISK:
