@@ -111,7 +111,7 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_IN_SYNC:
       return "resync complete: all " + number + " regions are in sync";
     case NOTICE_REPLACED:
-      return "made anew; the removal of the old log at this address never arrived, and nothing of it was kept";
+      return "made anew; the removal of the old log at this address never arrived; nothing of it was kept";
     case NOTICE_STATE_LOST:
       return (
         "the kernel reconnects, but what was in sync is not known here any more: run `dmsetup suspend` and " +
@@ -122,7 +122,7 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_REFUSED_VERSION:
       return "protocol version " + number + " is not one of 1 to 3";
     case NOTICE_REFUSED_UUID:
-      return "the UUID is empty or has no end";
+      return "the UUID is empty or endless";
     case NOTICE_REFUSED_UNKNOWN_LOG:
       return requestName(<u32>detail) + " for a log that is not known here";
     case NOTICE_REFUSED_STATE:
