@@ -5,6 +5,7 @@
 import { OPTION_BLOCK_ON_ERROR, OPTION_NOSYNC, OPTION_SYNC } from "./constructor";
 import { CORE_REQUESTS, Core } from "./core";
 import { classifyFrame, FRAME_FOREIGN, FRAME_MALFORMED, FRAME_TRUNCATED } from "./datagram";
+import { Disk, PHASE_READY } from "./disk";
 import { LOG_BYTES, LOG_UUID, Log } from "./log";
 import { NOTICE_BYTES, NOTICE_CODE, NOTICE_DETAIL, NOTICE_ERROR, NOTICE_LUID, NOTICE_UUID } from "./notices";
 import {
@@ -43,13 +44,13 @@ export const REGION_OUT_OF_SYNC: u8 = 2;
 export const REGION_FAILED: u8 = 3;
 
 /**
- * A log as one JSON object. `record` holds LOG_BYTES and the constructor text behind them, copied from `address`.
+ * A log as one JSON object. `record` holds as many bytes as the record says at LOG_DESCRIBED_BYTES, copied from `address`.
  * Counts are of regions; luid and event counts are decimal strings, since they may exceed 2^53.
  */
 export function describeLog(record: Uint8Array, address: u32): string {
   if (record.length < <i32>LOG_BYTES) return "null";
   const log = changetype<Log>(record.dataStart);
-  if (record.length < <i32>LOG_BYTES + <i32>log.constructorBytes) return "null";
+  if (record.length < <i32>log.describedBytes) return "null";
   const base = changetype<usize>(log) - address;
   const outOfSync =
     changetype<RegionSet>(base + log.pending).population + changetype<RegionSet>(base + log.failed).population;
@@ -83,6 +84,8 @@ export function describeLog(record: Uint8Array, address: u32): string {
     optionNames(log.options) +
     '],"constructor":' +
     quoted(text, log.constructorBytes) +
+    ',"device":' +
+    (log.disk == 0 ? "null" : describeDisk(changetype<Disk>(base + log.disk), base)) +
     ',"memoryBytes":' +
     decimal(log.blockBytes) +
     ',"marks":"' +
@@ -113,6 +116,14 @@ export function describeCounters(area: Uint8Array): string {
     decimal(core.inputs) +
     '","refused":"' +
     decimal(core.refused) +
+    '","flushes":"' +
+    decimal(core.flushes) +
+    '","flushesWithoutWrite":"' +
+    decimal(core.flushesWithoutWrite) +
+    '","deviceWrites":"' +
+    decimal(core.deviceWrites) +
+    '","deviceBytes":"' +
+    decimal(core.deviceBytes) +
     '","droppedForeign":"' +
     decimal(core.droppedForeign) +
     '","droppedTruncated":"' +
@@ -191,6 +202,30 @@ export function describeNotice(payload: Uint8Array): string {
   const log =
     "log " + printable(at + NOTICE_UUID, UUID_BYTES - 1) + " (luid " + decimal(load<u64>(at, NOTICE_LUID)) + ")";
   return error == 0 ? log + ": " + words : log + ": refused, " + words;
+}
+
+function describeDisk(disk: Disk, base: usize): string {
+  const unsettled =
+    changetype<RegionSet>(base + disk.fresh).population + changetype<RegionSet>(base + disk.settling).population;
+  return (
+    '{"major":' +
+    decimal(disk.major) +
+    ',"minor":' +
+    decimal(disk.minor) +
+    ',"isReady":' +
+    (disk.phase == PHASE_READY ? "true" : "false") +
+    ',"error":' +
+    (disk.error == 0 ? "null" : '"' + errnoWords(disk.error) + '"') +
+    ',"urgentBlocks":' +
+    decimal(changetype<RegionSet>(base + disk.urgent).population) +
+    ',"lazyBlocks":' +
+    decimal(changetype<RegionSet>(base + disk.lazy).population) +
+    ',"unsettledRegions":' +
+    decimal(unsettled) +
+    ',"waitingRequests":' +
+    decimal(disk.waiterCount) +
+    "}"
+  );
 }
 
 function optionNames(options: u32): string {

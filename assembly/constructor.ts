@@ -9,7 +9,6 @@
 import { CONSTRUCTOR, CONSTRUCTOR_BYTES } from "./layout";
 import {
   NOTICE_REFUSED_CONSTRUCTOR,
-  NOTICE_REFUSED_DISK,
   NOTICE_REFUSED_LENGTH,
   NOTICE_REFUSED_LOG_TYPE,
   NOTICE_REFUSED_OPTION,
@@ -34,6 +33,9 @@ export class Constructor {
   /** Address and length of the log type within the text. */
   type: usize;
   typeBytes: u32;
+  /** The word that names the log device; length 0 for a core log. */
+  device: usize;
+  deviceBytes: u32;
   lengthSectors: u64;
   regionSizeSectors: u32;
   options: u32;
@@ -97,7 +99,11 @@ export class Constructor {
     this.typeBytes = this.wordBytes;
     const onDisk = this.isWord("disk") || this.isWord("clustered-disk");
     if (!onDisk && !this.isWord("core") && !this.isWord("clustered-core")) return NOTICE_REFUSED_LOG_TYPE;
-    if (onDisk && !this.nextWord()) return NOTICE_REFUSED_CONSTRUCTOR;
+    if (onDisk) {
+      if (!this.nextWord()) return NOTICE_REFUSED_CONSTRUCTOR;
+      this.device = this.word;
+      this.deviceBytes = this.wordBytes;
+    }
 
     if (!this.nextWord()) return NOTICE_REFUSED_CONSTRUCTOR;
     const regionSize = this.number();
@@ -112,7 +118,7 @@ export class Constructor {
       if (option == 0 || this.options & clash) return NOTICE_REFUSED_OPTION;
       this.options |= option;
     }
-    return onDisk ? NOTICE_REFUSED_DISK : 0;
+    return 0;
   }
 
   private option(): u32 {

@@ -11,6 +11,8 @@ export class Core {
   /** Bytes written to the effects area by the input in hand. */
   effectsBytes: u32;
   /** First and last log in order of creation; 0 when there is none. */
+  /** The record of the state write that was emitted last; it may be of an earlier input. */
+  lastStateWrite: usize;
   firstLog: usize;
   lastLog: usize;
   logCount: u32;
@@ -21,9 +23,24 @@ export class Core {
   /** Serial number of the next log: the order of creation, never reused. */
   nextSerial: u64;
 
+  /** How long a region is left alone after its clear before a log device is told, ns. */
+  quietNs: u64;
+  /** So many regions whose clear a device has not been told are told at once: each is resynced after a power cut. */
+  lazyRegionsMax: u32;
+  /** Bytes that are written to a log device at once; of logs made from now on. */
+  blockBytes: u32;
+  /** The wake-up that the host was asked for last, ns; 0 for none. */
+  wakeAt: u64;
+
   inputs: u64;
   /** Datagrams answered with an error. */
   refused: u64;
+  /** Writes to log devices, and their bytes. */
+  deviceWrites: u64;
+  deviceBytes: u64;
+  /** Flushes answered, and those of them that needed no write. */
+  flushes: u64;
+  flushesWithoutWrite: u64;
   /** Dropped: not from the kernel's port, not NLMSG_DONE, or another connector id. */
   droppedForeign: u64;
   /** Dropped: shorter than its own headers say. */

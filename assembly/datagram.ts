@@ -4,6 +4,7 @@
 // answer. Refused: understood and answered with a negative errno. Done: answered with error 0 and a payload.
 
 import { core, countRequest } from "./core";
+import { DEFERRED } from "./device-flow";
 import { closeEffect, openEffect } from "./effects";
 import { EFFECT_KIND_SEND, INPUT_PAYLOAD_BYTES_MAX, REPLY_DATA } from "./layout";
 import {
@@ -77,6 +78,7 @@ export function handleDatagram(frame: usize, size: usize, senderPort: u32): void
   const type = load<u32>(frame, ULOG_TYPE) & REQUEST_TYPE_MASK;
   countRequest(type <= REQUEST_TYPE_MAX ? type : 0);
   const result = answer(type, frame);
+  if (result == DEFERRED) return;
   if (result < 0) refuse(frame, result, replyBytes(type));
   else reply(frame, 0, <u32>result);
 }
@@ -88,7 +90,7 @@ function refuse(frame: usize, error: i32, payloadBytes: u32): void {
 }
 
 /** Sends the request's own headers back, since the kernel finds the waiting caller by them, with the payload at REPLY_DATA. */
-function reply(frame: usize, error: i32, payloadBytes: u32): void {
+export function reply(frame: usize, error: i32, payloadBytes: u32): void {
   const at = openEffect(EFFECT_KIND_SEND);
   memory.copy(at, frame, FRAME_BYTES);
   memory.copy(at + FRAME_BYTES, REPLY_DATA, payloadBytes);

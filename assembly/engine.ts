@@ -2,12 +2,28 @@
 
 import { core } from "./core";
 import { handleDatagram } from "./datagram";
+import { handleCompletion, handleTick } from "./device-flow";
 import { violatedInvariant } from "./invariants";
-import { ABI_VERSION, INPUT_KIND, INPUT_KIND_DATAGRAM, INPUT_PAYLOAD, INPUT_PAYLOAD_SIZE, INPUT_PORT } from "./layout";
+import {
+  ABI_VERSION,
+  INPUT_KIND,
+  INPUT_KIND_COMPLETION,
+  INPUT_KIND_CONFIGURE,
+  INPUT_KIND_DATAGRAM,
+  INPUT_KIND_RESTORE,
+  INPUT_KIND_TICK,
+  INPUT_PAYLOAD,
+  INPUT_PAYLOAD_BYTES_MAX,
+  INPUT_PAYLOAD_SIZE,
+  INPUT_PORT,
+} from "./layout";
+import { handleConfigure, setDefaults } from "./options";
+import { handleRestore } from "./restore";
 
 /** Prepares the instance; to be called once, before the first input. Returns the ABI version. */
 export function initialize(): u32 {
   core.abiVersion = ABI_VERSION;
+  setDefaults();
   return ABI_VERSION;
 }
 
@@ -19,9 +35,15 @@ export function initialize(): u32 {
 export function handleInput(): u32 {
   core.inputs++;
   core.effectsBytes = 0;
-  if (load<u32>(INPUT_KIND) == INPUT_KIND_DATAGRAM) {
-    handleDatagram(INPUT_PAYLOAD, load<u32>(INPUT_PAYLOAD_SIZE), load<u32>(INPUT_PORT));
-  }
+  core.lastStateWrite = 0;
+  const size = load<u32>(INPUT_PAYLOAD_SIZE);
+  const kind = load<u32>(INPUT_KIND);
+  if (kind == INPUT_KIND_DATAGRAM) handleDatagram(INPUT_PAYLOAD, size, load<u32>(INPUT_PORT));
+  else if (<usize>size > INPUT_PAYLOAD_BYTES_MAX) return 0;
+  else if (kind == INPUT_KIND_COMPLETION) handleCompletion(INPUT_PAYLOAD, size);
+  else if (kind == INPUT_KIND_TICK) handleTick();
+  else if (kind == INPUT_KIND_RESTORE) handleRestore(INPUT_PAYLOAD, size);
+  else if (kind == INPUT_KIND_CONFIGURE) handleConfigure(INPUT_PAYLOAD, size);
   if (!ASC_NO_ASSERT) assert(violatedInvariant() == 0);
   return core.effectsBytes;
 }

@@ -2,6 +2,8 @@
 
 import { arenaIsSound } from "./arena";
 import { core } from "./core";
+import { BITS_OFFSET, Disk, PHASE_READY } from "./disk";
+import { logOfHandle } from "./handles";
 import { EFFECTS_BYTES_MAX } from "./layout";
 import { Log, nextLog } from "./log";
 import { NO_REGION, RegionSet } from "./region-set";
@@ -13,6 +15,11 @@ export const INVARIANT_PENDING_AND_FAILED: u32 = 4;
 export const INVARIANT_DIRTY_COUNT: u32 = 5;
 export const INVARIANT_RECOVERING: u32 = 6;
 export const INVARIANT_EFFECTS: u32 = 7;
+export const INVARIANT_HANDLE: u32 = 8;
+export const INVARIANT_BLOCK_SET: u32 = 9;
+export const INVARIANT_UNSETTLED: u32 = 10;
+/** A region that is not clean is clean on the device, and nothing is about to change that. */
+export const INVARIANT_DEVICE: u32 = 11;
 
 /** The number of the first invariant that does not hold, or 0. Costs a pass over every bitmap. */
 export function violatedInvariant(): u32 {
@@ -45,7 +52,32 @@ function violatedInvariantOfLog(log: Log): u32 {
     if (mine & theirs) return INVARIANT_PENDING_AND_FAILED;
     dirty += popcnt(load<u64>(log.markedSet().bits + offset) & ~(mine | theirs));
   }
-  return dirty == log.dirtyCount ? 0 : INVARIANT_DIRTY_COUNT;
+  if (dirty != log.dirtyCount) return INVARIANT_DIRTY_COUNT;
+  return log.disk == 0 ? 0 : violatedInvariantOfDisk(log.diskRecord());
+}
+
+function violatedInvariantOfDisk(disk: Disk): u32 {
+  const log = disk.owner();
+  if (logOfHandle(log.handle) != changetype<usize>(log)) return INVARIANT_HANDLE;
+  if (!disk.urgentSet().isSound() || !disk.lazySet().isSound() || !disk.inFlightSet().isSound()) {
+    return INVARIANT_BLOCK_SET;
+  }
+  if (!disk.unsureSet().isSound() || (disk.inFlightSet().population != 0) != (disk.writesInFlight != 0)) {
+    return INVARIANT_BLOCK_SET;
+  }
+  if (!isWhole(log, disk.freshSet()) || !isWhole(log, disk.settlingSet())) return INVARIANT_REGION_SET;
+  if (disk.phase != PHASE_READY) return 0;
+  const words = ((log.regionCount - 1) >>> 6) + 1;
+  for (let word: u32 = 0; word < words; word++) {
+    const offset = (<usize>word) << 3;
+    const clean = disk.cleanWord(word);
+    const fresh = load<u64>(disk.freshSet().bits + offset);
+    const settling = load<u64>(disk.settlingSet().bits + offset);
+    if (fresh & settling || (fresh | settling) & ~clean) return INVARIANT_UNSETTLED;
+    const saysClean = load<u64>(disk.image + offset, BITS_OFFSET);
+    if (saysClean & ~clean && !disk.urgentSet().has(disk.blockOf(word << 6))) return INVARIANT_DEVICE;
+  }
+  return 0;
 }
 
 function isWhole(log: Log, set: RegionSet): bool {

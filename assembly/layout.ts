@@ -4,9 +4,10 @@
 //   0        reserved, so that no address is 0
 //   CORE     struct Core: counters, list of logs, free list of the arena
 //   BUCKETS  heads of the hash chains that lead from (luid, uuid) to a log
+//   HANDLES  the log of each handle
 //   INPUT    one input: header, then its payload
 //   EFFECTS  what the last input asks the host to do, records one behind the other
-//   REPLY_DATA, CONSTRUCTOR  what one request needs for its own duration
+//   REPLY_DATA, CONSTRUCTOR, STATE_HEADER  what one request needs for its own duration
 //   AREAS_END <= memory base of the compiler: static data and the console's heap
 //   the rest pages of the arena: logs and their bitmaps
 //
@@ -14,9 +15,14 @@
 //
 //   input   +0 kind u32   +4 payload bytes u32   +8 now u64 (ns)   +16 sender port u32   +20 zero   +24 payload
 //   effect  +0 kind u32   +4 payload bytes u32   +8 payload, padded with zeros to a multiple of 8
+//
+// Every log has a handle, a small number that names its device and its state file between core and host. Where an
+// effect or a completion speaks of one, its payload begins with this head:
+//
+//   +0 handle u32   +4 size u32   +8 offset u64   +16 ticket u64   +24 what the kind adds
 
 /** Raised whenever an area, a record or the meaning of an export changes. */
-export const ABI_VERSION: u32 = 1;
+export const ABI_VERSION: u32 = 2;
 
 export const CORE: usize = 1024;
 export const CORE_BYTES: usize = 1024;
@@ -25,20 +31,25 @@ export const BUCKETS: usize = CORE + CORE_BYTES;
 export const BUCKET_COUNT: u32 = 1024;
 export const BUCKETS_BYTES: usize = <usize>BUCKET_COUNT * 4;
 
-export const INPUT: usize = BUCKETS + BUCKETS_BYTES;
+/** Logs that can exist at once. */
+export const HANDLE_COUNT: u32 = 4096;
+export const HANDLES: usize = BUCKETS + BUCKETS_BYTES;
+export const HANDLES_BYTES: usize = <usize>HANDLE_COUNT * 4;
+
+export const INPUT: usize = HANDLES + HANDLES_BYTES;
 export const INPUT_KIND: usize = INPUT;
 export const INPUT_PAYLOAD_SIZE: usize = INPUT_KIND + 4;
 export const INPUT_NOW: usize = INPUT_PAYLOAD_SIZE + 4;
 export const INPUT_PORT: usize = INPUT_NOW + 8;
 export const INPUT_PAYLOAD: usize = INPUT_PORT + 8;
-/** Largest input payload, in bytes. A netlink message of the connector is at most 16 KiB. */
-export const INPUT_PAYLOAD_BYTES_MAX: usize = 65536;
+/** Largest input payload, in bytes. A netlink message of the connector is at most 16 KiB; what is read is more. */
+export const INPUT_PAYLOAD_BYTES_MAX: usize = 65536 + 4096;
 
 export const EFFECTS: usize = INPUT_PAYLOAD + INPUT_PAYLOAD_BYTES_MAX;
 export const EFFECT_KIND: usize = 0;
 export const EFFECT_PAYLOAD_SIZE: usize = EFFECT_KIND + 4;
 export const EFFECT_PAYLOAD: usize = EFFECT_PAYLOAD_SIZE + 4;
-export const EFFECTS_BYTES_MAX: usize = 65536;
+export const EFFECTS_BYTES_MAX: usize = 1048576;
 
 /** Longest constructor string, in bytes. A message of today's kernels holds 332. */
 export const CONSTRUCTOR_BYTES_MAX: u32 = 4096;
@@ -49,15 +60,82 @@ export const REPLY_DATA_BYTES: usize = <usize>CONSTRUCTOR_BYTES_MAX;
 export const CONSTRUCTOR: usize = REPLY_DATA + REPLY_DATA_BYTES;
 export const CONSTRUCTOR_BYTES: usize = 64;
 
-export const AREAS_END: usize = CONSTRUCTOR + CONSTRUCTOR_BYTES;
+/** Where the header of a state file is put together; at most one is written for each input. */
+export const STATE_HEADER: usize = CONSTRUCTOR + CONSTRUCTOR_BYTES;
+export const STATE_HEADER_ROOM: usize = 256;
+
+export const AREAS_END: usize = STATE_HEADER + STATE_HEADER_ROOM;
 
 // @ts-expect-error: decided when compiled
 if (<i32>AREAS_END > ASC_MEMORY_BASE) ERROR("memoryBase in asconfig.json must not be below AREAS_END");
 
 /** INPUT_KIND: a datagram that the netlink socket received. */
 export const INPUT_KIND_DATAGRAM: u32 = 1;
+/**
+ * INPUT_KIND: an effect on a log's device or legs is done. The head repeats that of the effect, then:
+ * +24 kind of the effect u32   +28 error i32, 0 or a negative errno
+ * OPEN: +32 size of the device in bytes u64   +40 major u32   +44 minor u32, both 0 for a regular file
+ * READ: +32 the bytes read, as many as asked for
+ * An operation that did less than was asked for has failed with -EIO.
+ */
+export const INPUT_KIND_COMPLETION: u32 = 2;
+/** INPUT_KIND: the time of the last wake effect has come. No payload. */
+export const INPUT_KIND_TICK: u32 = 3;
+/**
+ * INPUT_KIND: a part of the state file of a log that an earlier server kept, the first part at offset 0, each
+ * RESTORE_BYTES long but the last. Head: handle, size of this part, its offset, ticket = size of the whole file; +24 the bytes.
+ */
+export const INPUT_KIND_RESTORE: u32 = 4;
+
+/**
+ * INPUT_KIND: options; a field that is 0 stays as it was. +0 quiet time u64 (ns)   +8 most regions lazily clean u32
+ * +12 block size u32, a power of two from 4096 to 65536 bytes, for logs made from now on. What does not fit is ignored.
+ */
+export const INPUT_KIND_CONFIGURE: u32 = 5;
+export const CONFIGURE_BYTES: usize = 16;
+
+export const HEAD_HANDLE: usize = 0;
+export const HEAD_SIZE: usize = HEAD_HANDLE + 4;
+export const HEAD_OFFSET: usize = HEAD_SIZE + 4;
+export const HEAD_TICKET: usize = HEAD_OFFSET + 8;
+export const HEAD_BYTES: usize = HEAD_TICKET + 8;
+
+export const COMPLETION_EFFECT: usize = HEAD_BYTES;
+export const COMPLETION_ERROR: usize = COMPLETION_EFFECT + 4;
+export const COMPLETION_DATA: usize = COMPLETION_ERROR + 4;
+export const COMPLETION_DEVICE_BYTES: usize = COMPLETION_DATA;
+export const COMPLETION_MAJOR: usize = COMPLETION_DEVICE_BYTES + 8;
+export const COMPLETION_MINOR: usize = COMPLETION_MAJOR + 4;
+export const COMPLETION_OPEN_BYTES: usize = COMPLETION_MINOR + 4;
+
+/** Bytes of one part of a restored state file, and the most that one READ asks for. */
+export const RESTORE_BYTES: u32 = 65536;
+export const READ_BYTES_MAX: u32 = 65536;
 
 /** EFFECT_KIND: send the payload to the kernel's netlink port. */
 export const EFFECT_KIND_SEND: u32 = 1;
 /** EFFECT_KIND: tell a person; the payload is a notice (see notices.ts), the console has the words. */
 export const EFFECT_KIND_NOTICE: u32 = 2;
+/** EFFECT_KIND: open the log device for direct reading and writing. Head, then at +24 its path or major:minor. */
+export const EFFECT_KIND_OPEN: u32 = 3;
+/** EFFECT_KIND: read `size` bytes at `offset` of the device. Head. */
+export const EFFECT_KIND_READ: u32 = 4;
+/**
+ * EFFECT_KIND: write `size` bytes of linear memory to `offset` of the device; complete once they are durable. Head, then
+ * +24 address in linear memory u32   +28 zero. The bytes do not change before the completion.
+ */
+export const EFFECT_KIND_WRITE: u32 = 5;
+/** EFFECT_KIND: close the device; nothing is under way on it. Head. No completion. */
+export const EFFECT_KIND_CLOSE: u32 = 6;
+/** EFFECT_KIND: flush the write caches of the legs of the log's mirror. Head, then +24 luid u64   +32 uuid char[136]. */
+export const EFFECT_KIND_FLUSH_LEGS: u32 = 7;
+/** EFFECT_KIND: send a tick at this time. +0 time u64 (ns, as in INPUT_NOW), 0 for never. Replaces the one before. */
+export const EFFECT_KIND_WAKE: u32 = 8;
+/** EFFECT_KIND: make the log's state file, `offset` bytes of zeros. Head. State effects are done when the next one begins. */
+export const EFFECT_KIND_STATE_CREATE: u32 = 9;
+/** EFFECT_KIND: write `size` bytes of linear memory to `offset` of the state file. Head, then +24 address u32   +28 zero. */
+export const EFFECT_KIND_STATE_WRITE: u32 = 10;
+/** EFFECT_KIND: fill from `offset` on as many bytes of the state file as `ticket` says with the byte `size`. Head. */
+export const EFFECT_KIND_STATE_FILL: u32 = 11;
+/** EFFECT_KIND: remove the log's state file. Head. */
+export const EFFECT_KIND_STATE_DELETE: u32 = 12;

@@ -22,14 +22,20 @@
 import { arenaAllocate, arenaFree } from "./arena";
 import { Constructor } from "./constructor";
 import { core } from "./core";
+import { blocksOf, Disk, PAGE_BYTES } from "./disk";
+import { freeHandle, NO_HANDLE, setHandle } from "./handles";
 import { BUCKET_COUNT, BUCKETS } from "./layout";
 import { ULOG_LUID, ULOG_UUID, UUID_BYTES, UUID_ROOM } from "./protocol";
 import { NO_REGION, REGIONS_MAX, RegionSet, regionSetBytes, regionSetInitialize } from "./region-set";
+import { saveRegion } from "./state-file";
+import { WAITERS_BYTES } from "./waiters";
 
 export const STATE_CREATED: u32 = 1;
 export const STATE_RESUMED: u32 = 2;
 export const STATE_SUSPENDING: u32 = 4;
 export const STATE_SUSPENDED: u32 = 8;
+/** Being restored from a state file: not there for the kernel yet. */
+export const STATE_RESTORING: u32 = 16;
 
 @unmanaged
 export class Log {
@@ -39,6 +45,8 @@ export class Log {
   next: usize;
   previous: usize;
   state: u32;
+  /** What core and host call the log's device and state file. */
+  handle: u32;
   luid: u64;
   /** Order of creation, from 1. */
   serial: u64;
@@ -55,7 +63,20 @@ export class Log {
   constructorBytes: u32;
   typeOffset: u32;
   typeBytes: u32;
-
+  /** Bytes from here to the end of the constructor string: what describing the log needs of it. */
+  describedBytes: u32;
+  /** Where in the constructor string the log device is named; length 0 for a core log. */
+  deviceOffset: u32;
+  deviceNameBytes: u32;
+  /** The disk record of a disk log, else 0. */
+  disk: usize;
+  /** Non-zero once the log was resumed: memory knows at least as much as a device from then on. */
+  wasResumed: u32;
+  /** Non-zero for a log whose place another has taken: it waits for its device alone. */
+  isRetired: u32;
+  /** While restoring: the state to be, and the bytes of the state file that have come. */
+  restoredState: u32;
+  restored: u64;
   /** Non-zero from a constructor by which a kernel reconnects a log that was not known, to the resume that follows. */
   reconnects: u32;
   /** Regions in sync and marked. */
@@ -77,6 +98,19 @@ export class Log {
   flushes: u64;
   resynced: u64;
   resyncFailures: u64;
+
+  diskRecord(): Disk {
+    return changetype<Disk>(this.disk);
+  }
+
+  /** The three sets in the order they stand in memory, whatever part each plays. */
+  setAt(index: u32): RegionSet {
+    return changetype<RegionSet>(changetype<usize>(this) + SETS + <usize>index * SET_RECORD_BYTES);
+  }
+
+  indexOfSet(set: RegionSet): u32 {
+    return <u32>((changetype<usize>(set) - changetype<usize>(this) - SETS) / SET_RECORD_BYTES);
+  }
 
   pendingSet(): RegionSet {
     return changetype<RegionSet>(this.pending);
@@ -104,12 +138,20 @@ export class Log {
 
   mark(region: u32): void {
     this.marks++;
-    if (this.markedSet().add(region) && this.isInSync(region)) this.dirtyCount++;
+    if (!this.markedSet().add(region)) return;
+    saveRegion(this, this.markedSet(), region);
+    if (!this.isInSync(region)) return;
+    this.dirtyCount++;
+    if (this.disk != 0) this.diskRecord().becameDirty(region);
   }
 
   unmark(region: u32): void {
     this.clears++;
-    if (this.markedSet().remove(region) && this.isInSync(region)) this.dirtyCount--;
+    if (!this.markedSet().remove(region)) return;
+    saveRegion(this, this.markedSet(), region);
+    if (!this.isInSync(region)) return;
+    this.dirtyCount--;
+    if (this.disk != 0) this.diskRecord().becameClean(region);
   }
 
   uuid(): usize {
@@ -120,8 +162,19 @@ export class Log {
 /** Where the UUID begins in a log's record. */
 export const LOG_UUID: usize = offsetof<Log>();
 const SETS: usize = LOG_UUID + UUID_ROOM;
+/** pending, failed and marked. */
+export const SET_COUNT: u32 = 3;
+const SET_RECORD_BYTES: usize = (offsetof<RegionSet>() + 7) & ~7;
+/** Sets of blocks and of regions that a disk log has beside those. */
+const DISK_BLOCK_SET_COUNT: u32 = 4;
+const DISK_REGION_SET_COUNT: u32 = 2;
+/** Bytes of a disk log beyond a core log of the same size, its bitmaps and its image excepted. */
+export const DISK_BYTES: usize =
+  ((offsetof<Disk>() + 7) & ~7) +
+  WAITERS_BYTES +
+  SET_RECORD_BYTES * <usize>(DISK_BLOCK_SET_COUNT + DISK_REGION_SET_COUNT);
 /** Bytes of a log's record; its constructor string and its bitmaps follow. */
-export const LOG_BYTES: usize = SETS + 3 * ((offsetof<RegionSet>() + 7) & ~7);
+export const LOG_BYTES: usize = SETS + <usize>SET_COUNT * SET_RECORD_BYTES;
 
 /** Length of the UUID at `uuid`, or -1 where it is empty or has no NUL within its field. */
 export function uuidLength(uuid: usize): i32 {
@@ -132,11 +185,15 @@ export function uuidLength(uuid: usize): i32 {
 
 /** The log that a frame speaks of, or null. */
 export function findLog(frame: usize): Log | null {
-  const luid = load<u64>(frame, ULOG_LUID);
+  return findLogOf(load<u64>(frame, ULOG_LUID), frame + ULOG_UUID);
+}
+
+/** The log with this luid and the UUID at `uuid`, or null. */
+export function findLogOf(luid: u64, uuid: usize): Log | null {
   let at: usize = load<usize>(bucketOf(luid));
   while (at != 0) {
     const log = changetype<Log>(at);
-    if (log.luid == luid && sameUuid(log, frame + ULOG_UUID)) return log;
+    if (log.luid == luid && sameUuid(log, uuid)) return log;
     at = log.chain;
   }
   return null;
@@ -148,15 +205,32 @@ export function nextLog(after: usize): usize {
 }
 
 /**
- * Makes a log for the luid and UUID of a frame: every region in sync and clean, in state CREATED.
- * Returns null where linear memory cannot hold it; nothing has changed then.
+ * Makes a log of this luid and the UUID at `uuid`: every region in sync and clean, in state CREATED, a disk log's device
+ * closed. `handle` is NO_HANDLE for any. Returns null where linear memory or the handles cannot hold it; nothing has
+ * changed then.
+ *
+ *   record | UUID | 3 sets | disk record, waiters, 6 sets | constructor | bits of the 3 sets | bits of the 6 sets | image
  */
-export function createLog(frame: usize, uuidBytes: u32, parsed: Constructor): Log | null {
+export function createLog(luid: u64, uuid: usize, uuidBytes: u32, parsed: Constructor, handle: u32): Log | null {
   const regionCount = parsed.regionCount();
   if (regionCount > REGIONS_MAX) return null;
-  const setBytes = regionSetBytes(<u32>regionCount);
+  const count = <u32>regionCount;
+  const setBytes = regionSetBytes(count);
   const textRoom = (<u64>parsed.textBytes + 7) & ~7;
-  const blockBytes = LOG_BYTES + textRoom + 3 * setBytes;
+  const hasDisk = parsed.deviceBytes != 0;
+  const textOffset = LOG_BYTES + (hasDisk ? DISK_BYTES : 0);
+  const coreBytes = <u64>textOffset + textRoom + <u64>SET_COUNT * setBytes;
+  let imageOffset: u64 = 0;
+  let blockBytes = coreBytes;
+  if (hasDisk) {
+    const blocks = blocksOf(count, core.blockBytes);
+    const sets = <u64>DISK_BLOCK_SET_COUNT * regionSetBytes(blocks) + <u64>DISK_REGION_SET_COUNT * setBytes;
+    // Direct I/O needs the image at a multiple of a block.
+    imageOffset = (coreBytes + sets + (PAGE_BYTES - 1)) & ~(<u64>PAGE_BYTES - 1);
+    blockBytes = imageOffset + <u64>blocks * core.blockBytes;
+  }
+  const own = handle == NO_HANDLE ? freeHandle() : handle;
+  if (own == NO_HANDLE) return null;
   const address = arenaAllocate(blockBytes);
   if (address == 0) return null;
 
@@ -164,33 +238,66 @@ export function createLog(frame: usize, uuidBytes: u32, parsed: Constructor): Lo
   const log = changetype<Log>(address);
   log.blockBytes = blockBytes;
   log.state = STATE_CREATED;
-  log.luid = load<u64>(frame, ULOG_LUID);
+  log.handle = own;
+  log.luid = luid;
   log.uuidBytes = uuidBytes;
-  memory.copy(log.uuid(), frame + ULOG_UUID, uuidBytes);
+  memory.copy(log.uuid(), uuid, uuidBytes);
   log.options = parsed.options;
   log.lengthSectors = parsed.lengthSectors;
   log.regionSizeSectors = parsed.regionSizeSectors;
-  log.regionCount = <u32>regionCount;
-  log.constructorText = address + LOG_BYTES;
+  log.regionCount = count;
+  log.constructorText = address + textOffset;
+  log.describedBytes = <u32>textOffset + parsed.textBytes;
   log.constructorBytes = parsed.textBytes;
   log.typeOffset = <u32>(parsed.type - parsed.text);
   log.typeBytes = parsed.typeBytes;
+  log.deviceOffset = hasDisk ? <u32>(parsed.device - parsed.text) : 0;
+  log.deviceNameBytes = parsed.deviceBytes;
   memory.copy(log.constructorText, parsed.text, parsed.textBytes);
   log.recovering = NO_REGION;
 
-  let bits = address + LOG_BYTES + <usize>textRoom;
-  const record = (offsetof<RegionSet>() + 7) & ~7;
-  log.pending = address + SETS;
-  log.failed = log.pending + record;
-  log.marked = log.failed + record;
-  regionSetInitialize(log.pendingSet(), log.regionCount, bits);
-  bits += <usize>setBytes;
-  regionSetInitialize(log.failedSet(), log.regionCount, bits);
-  bits += <usize>setBytes;
-  regionSetInitialize(log.markedSet(), log.regionCount, bits);
+  let bits = address + textOffset + <usize>textRoom;
+  for (let i: u32 = 0; i < SET_COUNT; i++) {
+    regionSetInitialize(log.setAt(i), count, bits);
+    bits += <usize>setBytes;
+  }
+  log.pending = changetype<usize>(log.setAt(0));
+  log.failed = changetype<usize>(log.setAt(1));
+  log.marked = changetype<usize>(log.setAt(2));
+  if (hasDisk) layOutDisk(log, bits, address + <usize>imageOffset);
 
+  setHandle(own, address);
   enlist(log);
   return log;
+}
+
+function layOutDisk(log: Log, setBits: usize, image: usize): void {
+  const address = changetype<usize>(log) + LOG_BYTES;
+  memory.fill(address, 0, DISK_BYTES);
+  const disk = changetype<Disk>(address);
+  const blocks = blocksOf(log.regionCount, core.blockBytes);
+  log.disk = address;
+  disk.log = changetype<usize>(log);
+  disk.image = image;
+  disk.blockCount = blocks;
+  disk.blockBytes = core.blockBytes;
+  memory.fill(image, 0, <usize>blocks * core.blockBytes);
+  let record = address + DISK_BYTES - SET_RECORD_BYTES * <usize>(DISK_BLOCK_SET_COUNT + DISK_REGION_SET_COUNT);
+  let bits = setBits;
+  // The six addresses stand one behind the other in the record, from `urgent` on.
+  for (let i: u32 = 0; i < DISK_BLOCK_SET_COUNT + DISK_REGION_SET_COUNT; i++) {
+    const size = i < DISK_BLOCK_SET_COUNT ? blocks : log.regionCount;
+    regionSetInitialize(changetype<RegionSet>(record), size, bits);
+    store<usize>(address + ((<usize>i) << 2), record, offsetof<Disk>("urgent"));
+    record += SET_RECORD_BYTES;
+    bits += <usize>regionSetBytes(size);
+  }
+}
+
+/** Takes a log out of the kernel's sight: it waits for its device to end what is under way. */
+export function retireLog(log: Log): void {
+  log.isRetired = 1;
+  unchain(log);
 }
 
 export function destroyLog(log: Log): void {
@@ -201,6 +308,12 @@ export function destroyLog(log: Log): void {
   core.logCount--;
   core.generation++;
 
+  if (log.isRetired == 0) unchain(log);
+  setHandle(log.handle, 0);
+  arenaFree(changetype<usize>(log), log.blockBytes);
+}
+
+function unchain(log: Log): void {
   const self = changetype<usize>(log);
   const bucket = bucketOf(log.luid);
   if (load<usize>(bucket) == self) {
@@ -210,7 +323,6 @@ export function destroyLog(log: Log): void {
     while (before.chain != self) before = changetype<Log>(before.chain);
     before.chain = log.chain;
   }
-  arenaFree(changetype<usize>(log), log.blockBytes);
 }
 
 function enlist(log: Log): void {
@@ -234,7 +346,8 @@ function bucketOf(luid: u64): usize {
   return BUCKETS + ((<usize>(mixed >>> 54) & (BUCKET_COUNT - 1)) << 2);
 }
 
-function sameUuid(log: Log, uuid: usize): bool {
+/** Whether the UUID at `uuid`, which ends in a NUL, is the log's. */
+export function sameUuid(log: Log, uuid: usize): bool {
   const mine = log.uuid();
   const bytes = <usize>log.uuidBytes;
   let at: usize = 0;

@@ -46,10 +46,33 @@ export const NOTICE_REFUSED_SYNC_STATE: u32 = 27;
 export const NOTICE_REFUSED_CONSTRUCTOR: u32 = 40;
 export const NOTICE_REFUSED_LENGTH: u32 = 41;
 export const NOTICE_REFUSED_LOG_TYPE: u32 = 42;
-/** A disk log, which this version does not keep. */
-export const NOTICE_REFUSED_DISK: u32 = 43;
 /** detail: the region size, 0 where it is no number. */
 export const NOTICE_REFUSED_REGION_SIZE: u32 = 44;
 export const NOTICE_REFUSED_OPTION: u32 = 45;
 /** detail: the number of regions. */
 export const NOTICE_REFUSED_MEMORY: u32 = 46;
+/** The log device cannot be opened. */
+export const NOTICE_REFUSED_DEVICE: u32 = 47;
+/** The log device is too small. detail: bytes it would need. */
+export const NOTICE_REFUSED_DEVICE_SIZE: u32 = 48;
+
+/** The log device holds the log of another mirror. */
+export const NOTICE_REFUSED_DEVICE_TAKEN: u32 = 49;
+
+/** A log is back as an earlier server left it. detail: regions in sync. */
+export const NOTICE_RESTORED: u32 = 60;
+/** A state file that is none. */
+export const NOTICE_RESTORE_REFUSED: u32 = 61;
+
+/** There was no log on the device; a new one is written. detail: number of regions. */
+export const NOTICE_DEVICE_NEW: u32 = 70;
+/** detail: regions that the device's log had; there are more now. */
+export const NOTICE_DEVICE_GROWN: u32 = 71;
+/** detail: regions that the device's log had; there are fewer now. */
+export const NOTICE_DEVICE_SHRUNK: u32 = 72;
+/** detail: the version of the log on the device, which is not known here. */
+export const NOTICE_DEVICE_VERSION: u32 = 73;
+/** Reading or writing the log device failed. */
+export const NOTICE_DEVICE_FAILED: u32 = 74;
+/** The legs' caches cannot be flushed. detail: regions whose clear waits for it. */
+export const NOTICE_LEGS_UNFLUSHED: u32 = 75;

@@ -80,5 +80,8 @@ export const REQUEST_VERSION_MAX: u32 = 3;
 export const STATUS_INFO_BYTES_MAX: u32 = 64;
 
 export const ESRCH: i32 = 3;
+export const EIO: i32 = 5;
+export const EAGAIN: i32 = 11;
 export const ENOMEM: i32 = 12;
+export const EBUSY: i32 = 16;
 export const EINVAL: i32 = 22;

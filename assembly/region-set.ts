@@ -91,6 +91,12 @@ export class RegionSet {
   }
 
   clear(): void {
+    if (this.population == 0) return;
+    this.wipe();
+  }
+
+  /** As `clear`, for bits that were never set: costs a pass over all words. */
+  wipe(): void {
     let count = this.size;
     for (let level: u32 = 0; level < this.levels; level++) {
       count = wordsOf(count);
@@ -112,6 +118,32 @@ export class RegionSet {
       other.population -= moved;
       if (mine == 0) this.raise(region >>> 6);
       other.lower(region >>> 6);
+    }
+  }
+
+  /** Makes the levels above and the population fit bits that were written directly to level 0. */
+  rebuild(): void {
+    let count = this.size;
+    this.population = 0;
+    for (let level: u32 = 0; level < this.levels; level++) {
+      const words = wordsOf(count);
+      const here = levelAt(this, level);
+      if (level == 0 && count & 63) {
+        const last = here + ((words - 1) << 3);
+        store<u64>(last, load<u64>(last) & (((<u64>1) << (count & 63)) - 1));
+      }
+      const above = level + 1 < this.levels ? levelAt(this, level + 1) : 0;
+      if (above != 0) memory.fill(above, 0, wordsOf(words) << 3);
+      for (let i: u32 = 0; i < words; i++) {
+        const word = load<u64>(here + (i << 3));
+        if (word == 0) continue;
+        if (level == 0) this.population += <u32>popcnt(word);
+        if (above != 0) {
+          const at = above + ((i >>> 6) << 3);
+          store<u64>(at, load<u64>(at) | ((<u64>1) << (i & 63)));
+        }
+      }
+      count = words;
     }
   }
 
@@ -200,5 +232,5 @@ export function regionSetInitialize(set: RegionSet, size: u32, address: usize): 
     at += (<usize>count) << 3;
   } while (count > 1);
   if (ASC_NO_ASSERT == false) assert(set.levels <= LEVELS_MAX);
-  set.clear();
+  set.wipe();
 }

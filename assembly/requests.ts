@@ -3,14 +3,20 @@
 // Every request is safe to repeat: after a time-out the kernel sends it again with another seq.
 
 import { constructorRead, OPTION_NOSYNC } from "./constructor";
+import { core } from "./core";
+import { beginDrain, DEFERRED, defer, nameDevice, pump, whenDurable, writeDecimal } from "./device-flow";
+import { GOAL_CONSTRUCT, GOAL_DESTROY, GOAL_NONE, GOAL_REOPEN, GOAL_SUSPEND, PHASE_OPEN, PHASE_READY } from "./disk";
 import { notice } from "./effects";
+import { NO_HANDLE } from "./handles";
 import { CONSTRUCTOR_BYTES_MAX, REPLY_DATA } from "./layout";
 import {
   createLog,
   destroyLog,
   findLog,
   Log,
+  retireLog,
   STATE_CREATED,
+  STATE_RESTORING,
   STATE_RESUMED,
   STATE_SUSPENDED,
   STATE_SUSPENDING,
@@ -36,6 +42,7 @@ import {
   NOTICE_SUSPENDED,
 } from "./notices";
 import {
+  EAGAIN,
   EINVAL,
   ENOMEM,
   ESRCH,
@@ -63,12 +70,15 @@ import {
   STATUS_INFO_BYTES_MAX,
   ULOG_DATA,
   ULOG_DATA_SIZE,
+  ULOG_LUID,
   ULOG_TYPE,
   ULOG_UUID,
   ULOG_VERSION,
 } from "./protocol";
 import { NO_REGION } from "./region-set";
 import { inSyncHint, restartResync, setInSync, setOutOfSync, takeResyncWork } from "./resync";
+import { createState, deleteState, saveHeader } from "./state-file";
+import { WAITS_FOR_CONSTRUCTOR, WAITS_FOR_DESTRUCTOR, WAITS_FOR_RESUME, WAITS_FOR_SUSPEND } from "./waiters";
 
 /** Answers one request. Returns the size of the payload at REPLY_DATA, or a negative errno. */
 export function answer(type: u32, frame: usize): i32 {
@@ -82,6 +92,7 @@ export function answer(type: u32, frame: usize): i32 {
   const found = findLog(frame);
   if (found === null) return answerUnknownLog(type, frame);
   const log = changetype<Log>(found);
+  if (log.state == STATE_RESTORING) return -EAGAIN;
   if (!hasDataSizeOf(type, frame)) {
     return notice(NOTICE_REFUSED_DATA_SIZE, frame, -EINVAL, load<u32>(frame, ULOG_DATA_SIZE));
   }
@@ -111,13 +122,11 @@ export function answer(type: u32, frame: usize): i32 {
     case REQUEST_RESUME:
       return resume(log, frame);
     case REQUEST_PRESUSPEND:
-      if (log.state == STATE_RESUMED) log.state = STATE_SUSPENDING;
-      return 0;
+      return presuspend(log);
     case REQUEST_POSTSUSPEND:
       return suspend(log, frame);
     case REQUEST_DTR:
-      destroyLog(log);
-      return notice(NOTICE_DESTROYED, frame, 0, 0);
+      return destroy(log, frame);
     case REQUEST_STATUS_INFO:
       return statusInfo(log);
     case REQUEST_STATUS_TABLE:
@@ -239,23 +248,62 @@ function construct(frame: usize): i32 {
   if (bytes > CONSTRUCTOR_BYTES_MAX) return notice(NOTICE_REFUSED_CONSTRUCTOR, frame, -EINVAL, bytes);
 
   const existing = findLog(frame);
-  if (existing !== null && repeatsConstructor(existing, text, bytes, reconnects)) return 0;
+  if (existing !== null && repeatsConstructor(existing, text, bytes, reconnects)) {
+    return constructedAlready(existing, frame, reconnects);
+  }
 
   const refusal = constructorRead.parse(text, bytes);
   if (refusal != 0) return notice(refusal, frame, -EINVAL, constructorRead.detail);
-  const created = createLog(frame, uuidBytes, constructorRead);
+  const created = createLog(load<u64>(frame, ULOG_LUID), frame + ULOG_UUID, uuidBytes, constructorRead, NO_HANDLE);
   if (created === null) return notice(NOTICE_REFUSED_MEMORY, frame, -ENOMEM, constructorRead.regionCount());
   // `nosync` speaks of a new mirror; one that reconnects has been written to, and what is known of it is lost.
   if (!(created.options & OPTION_NOSYNC) || reconnects) created.pendingSet().fill();
   created.reconnects = reconnects ? 1 : 0;
 
   if (existing !== null) {
-    destroyLog(existing);
+    replace(existing);
     notice(NOTICE_REPLACED, frame, 0, 0);
-  } else if (reconnects) {
+  } else if (reconnects && created.disk == 0) {
     notice(NOTICE_STATE_LOST, frame, 0, created.inSyncCount());
   }
+  if (created.disk != 0) {
+    created.diskRecord().open(GOAL_CONSTRUCT);
+    return defer(created.diskRecord(), WAITS_FOR_CONSTRUCTOR, frame);
+  }
+  createState(created);
   return notice(NOTICE_CREATED, frame, 0, created.regionCount);
+}
+
+function constructedAlready(log: Log, frame: usize, reconnects: bool): i32 {
+  if (log.disk == 0) return 0;
+  const disk = log.diskRecord();
+  if (disk.goal == GOAL_CONSTRUCT || disk.goal == GOAL_REOPEN) return defer(disk, WAITS_FOR_CONSTRUCTOR, frame);
+  return nameDevice(disk, reconnects, load<u32>(frame, ULOG_VERSION));
+}
+
+/** A log whose device has something under way lives on unseen until that has ended. */
+function replace(log: Log): void {
+  deleteState(log);
+  if (log.disk == 0) {
+    destroyLog(log);
+    return;
+  }
+  retireLog(log);
+  const disk = log.diskRecord();
+  // Nothing more of it may reach the device, which the new log uses.
+  if (disk.phase == PHASE_READY) disk.phase = PHASE_OPEN;
+  beginDrain(disk, GOAL_DESTROY);
+}
+
+function destroy(log: Log, frame: usize): i32 {
+  if (log.disk != 0) {
+    const result = defer(log.diskRecord(), WAITS_FOR_DESTRUCTOR, frame);
+    if (result == DEFERRED) beginDrain(log.diskRecord(), GOAL_DESTROY);
+    return result;
+  }
+  deleteState(log);
+  destroyLog(log);
+  return notice(NOTICE_DESTROYED, frame, 0, 0);
 }
 
 /**
@@ -269,16 +317,42 @@ function repeatsConstructor(log: Log, text: usize, bytes: u32, reconnects: bool)
 
 /** A log that is resumed already stays as it is: a kernel that reconnects resumes again. */
 function resume(log: Log, frame: usize): i32 {
+  if (log.disk != 0) return resumeDisk(log, frame);
   if (log.state == STATE_RESUMED) return 0;
   log.state = STATE_RESUMED;
   log.reconnects = 0;
+  log.wasResumed = 1;
   restartResync(log);
+  saveHeader(log);
   return notice(NOTICE_RESUMED, frame, 0, log.inSyncCount());
+}
+
+/** A disk log resumes when its device is read; one whose device was never opened or has failed tries again. */
+function resumeDisk(log: Log, frame: usize): i32 {
+  if (log.state == STATE_RESUMED) return 0;
+  const disk = log.diskRecord();
+  const result = defer(disk, WAITS_FOR_RESUME, frame);
+  if (result == DEFERRED) pump(disk);
+  return result;
+}
+
+function presuspend(log: Log): i32 {
+  if (log.state == STATE_RESUMED) {
+    log.state = STATE_SUSPENDING;
+    saveHeader(log);
+  }
+  return 0;
 }
 
 function suspend(log: Log, frame: usize): i32 {
   if (!takesWork(log)) return 0;
+  if (log.disk != 0) {
+    const result = defer(log.diskRecord(), WAITS_FOR_SUSPEND, frame);
+    if (result == DEFERRED && log.diskRecord().goal == GOAL_NONE) beginDrain(log.diskRecord(), GOAL_SUSPEND);
+    return result;
+  }
   log.state = STATE_SUSPENDED;
+  saveHeader(log);
   return notice(NOTICE_SUSPENDED, frame, 0, log.inSyncCount());
 }
 
@@ -302,8 +376,10 @@ function clear(log: Log, frame: usize): i32 {
 function flush(log: Log, frame: usize): i32 {
   const marksNothing = load<u32>(frame, ULOG_DATA_SIZE) == 0;
   const result = marksNothing && takesClears(log) ? 0 : mark(log, frame);
-  if (result == 0) log.flushes++;
-  return result;
+  if (result != 0) return result;
+  log.flushes++;
+  core.flushes++;
+  return log.disk != 0 && takesWork(log) ? whenDurable(log.diskRecord(), frame) : 0;
 }
 
 function giveResyncWork(log: Log, frame: usize): i32 {
@@ -320,17 +396,29 @@ function setRegionSync(log: Log, frame: usize): i32 {
   const region = regionAt(frame, 0);
   if (inSync == 0) {
     setOutOfSync(log, region);
+    if (log.disk != 0) return whenDurable(log.diskRecord(), frame);
   } else if (setInSync(log, region) && log.inSyncCount() == log.regionCount) {
     notice(NOTICE_IN_SYNC, frame, 0, log.regionCount);
   }
   return 0;
 }
 
-/** `1 <log type>`: one word follows, as lvm2 and libdm count them. */
+/** `1 <log type>`, or `3 <log type> <major>:<minor> <A or D>`: how many words follow, as lvm2 and libdm count them. */
 function statusInfo(log: Log): i32 {
-  store<u16>(REPLY_DATA, 0x2031); // "1 "
+  store<u16>(REPLY_DATA, log.disk == 0 ? 0x2031 : 0x2033); // "1 " or "3 "
   memory.copy(REPLY_DATA + 2, log.constructorText + log.typeOffset, log.typeBytes);
-  return 2 + log.typeBytes;
+  let at = REPLY_DATA + 2 + log.typeBytes;
+  if (log.disk != 0) {
+    const disk = log.diskRecord();
+    store<u8>(at, 0x20);
+    at = writeDecimal(at + 1, disk.major);
+    store<u8>(at, 0x3a); // ":"
+    at = writeDecimal(at + 1, disk.minor);
+    store<u8>(at, 0x20);
+    store<u8>(at + 1, disk.error == 0 ? 0x41 : 0x44); // "A" or "D"
+    at += 2;
+  }
+  return <i32>(at - REPLY_DATA);
 }
 
 /** `<log type> <arguments…>`: what stands behind the UUID in the mirror's table. */

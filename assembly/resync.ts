@@ -7,6 +7,7 @@
 
 import { Log } from "./log";
 import { NO_REGION } from "./region-set";
+import { saveRegion, saveSets } from "./state-file";
 
 /** Rounds over regions whose recovery failed, between two resumes. */
 export const RETRY_ROUNDS_MAX: u32 = 8;
@@ -32,9 +33,12 @@ export function takeResyncWork(log: Log): u32 {
 /** The kernel reports a region as in sync. Returns whether it was not before. */
 export function setInSync(log: Log, region: u32): bool {
   if (log.recovering == region) log.recovering = NO_REGION;
-  if (!log.pendingSet().remove(region) && !log.failedSet().remove(region)) return false;
+  const set = log.pendingSet().has(region) ? log.pendingSet() : log.failedSet();
+  if (!set.remove(region)) return false;
+  saveRegion(log, set, region);
   log.resynced++;
   if (log.markedSet().has(region)) log.dirtyCount++;
+  else if (log.disk != 0) log.diskRecord().becameClean(region);
   return true;
 }
 
@@ -45,9 +49,13 @@ export function setOutOfSync(log: Log, region: u32): void {
     log.resyncFailures++;
     log.pendingSet().remove(region);
     log.failedSet().add(region);
+    saveRegion(log, log.failedSet(), region);
+    saveRegion(log, log.pendingSet(), region);
   } else if (log.isInSync(region)) {
     log.pendingSet().add(region);
+    saveRegion(log, log.pendingSet(), region);
     if (log.markedSet().has(region)) log.dirtyCount--;
+    else if (log.disk != 0) log.diskRecord().becameDirty(region);
   }
 }
 
@@ -65,8 +73,9 @@ export function restartResync(log: Log): void {
     const failed = log.failed;
     log.failed = log.pending;
     log.pending = failed;
-  } else {
+  } else if (log.failedSet().population != 0) {
     log.pendingSet().absorb(log.failedSet());
+    saveSets(log);
   }
   log.recovering = NO_REGION;
   log.cursor = 0;

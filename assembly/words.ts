@@ -4,10 +4,18 @@ import { STATE_CREATED, STATE_RESUMED, STATE_SUSPENDED, STATE_SUSPENDING } from 
 import {
   NOTICE_CREATED,
   NOTICE_DESTROYED,
+  NOTICE_DEVICE_FAILED,
+  NOTICE_DEVICE_GROWN,
+  NOTICE_DEVICE_NEW,
+  NOTICE_DEVICE_SHRUNK,
+  NOTICE_DEVICE_VERSION,
   NOTICE_IN_SYNC,
+  NOTICE_LEGS_UNFLUSHED,
   NOTICE_REFUSED_CONSTRUCTOR,
   NOTICE_REFUSED_DATA_SIZE,
-  NOTICE_REFUSED_DISK,
+  NOTICE_REFUSED_DEVICE,
+  NOTICE_REFUSED_DEVICE_SIZE,
+  NOTICE_REFUSED_DEVICE_TAKEN,
   NOTICE_REFUSED_LENGTH,
   NOTICE_REFUSED_LOG_TYPE,
   NOTICE_REFUSED_MEMORY,
@@ -21,11 +29,13 @@ import {
   NOTICE_REFUSED_UUID,
   NOTICE_REFUSED_VERSION,
   NOTICE_REPLACED,
+  NOTICE_RESTORE_REFUSED,
+  NOTICE_RESTORED,
   NOTICE_RESUMED,
   NOTICE_STATE_LOST,
   NOTICE_SUSPENDED,
 } from "./notices";
-import { EINVAL, ENOMEM, ESRCH, REQUEST_TYPE_MAX } from "./protocol";
+import { EAGAIN, EBUSY, EINVAL, EIO, ENOMEM, ESRCH, REQUEST_TYPE_MAX } from "./protocol";
 
 /** Names of the request types without their DM_ULOG_, by number. */
 const REQUEST_NAMES: StaticArray<string> = [
@@ -87,6 +97,12 @@ export function errnoWords(error: i32): string {
       return "0: done";
     case ESRCH:
       return "ESRCH: log unknown; the kernel constructs it and asks again";
+    case EBUSY:
+      return "EBUSY: somebody else has the log device";
+    case EIO:
+      return "EIO: the log device failed";
+    case EAGAIN:
+      return "EAGAIN: not yet; the kernel asks again";
     case ENOMEM:
       return "ENOMEM: so many regions need more memory than there is";
     case EINVAL:
@@ -139,14 +155,36 @@ export function noticeWords(code: u32, detail: u64): string {
       return "the length is no positive number of sectors";
     case NOTICE_REFUSED_LOG_TYPE:
       return "the log type is none of [clustered-]core, [clustered-]disk";
-    case NOTICE_REFUSED_DISK:
-      return "disk logs are not kept by this version; use clustered-core";
     case NOTICE_REFUSED_REGION_SIZE:
       return "region size " + number + " is not a power of two of at least 2 sectors that fits the mirror";
     case NOTICE_REFUSED_OPTION:
       return "an option is unknown or given twice; there are [sync|nosync] and [block_on_error]";
     case NOTICE_REFUSED_MEMORY:
       return number + " regions need more memory than there is; choose a larger region size";
+    case NOTICE_REFUSED_DEVICE:
+      return "the log device cannot be opened";
+    case NOTICE_REFUSED_DEVICE_SIZE:
+      return "the log device is too small: the log needs " + number + " bytes";
+    case NOTICE_REFUSED_DEVICE_TAKEN:
+      return "the log device holds the log of another mirror; give each mirror one of its own";
+    case NOTICE_RESTORED:
+      return "restored as the server before left it, with " + number + " regions in sync";
+    case NOTICE_RESTORE_REFUSED:
+      return "a state file is none of this version's; it is removed";
+    case NOTICE_DEVICE_NEW:
+      return "no log was on the log device; one of " + number + " regions is written";
+    case NOTICE_DEVICE_GROWN:
+      return "the log on the device was of " + number + " regions; the new ones are added";
+    case NOTICE_DEVICE_SHRUNK:
+      return "the log on the device was of " + number + " regions; those beyond the mirror are dropped";
+    case NOTICE_DEVICE_VERSION:
+      return (
+        "the log on the device has version " + number + ", which is not known here: it is left alone, and writes wait"
+      );
+    case NOTICE_DEVICE_FAILED:
+      return "the log device has failed: repair it, then load the mirror's table anew; `dm-ulog status` tells how";
+    case NOTICE_LEGS_UNFLUSHED:
+      return "the legs cannot be flushed: " + number + " clean regions stay dirty on the log device until they can";
     default:
       return "notice " + decimal(code);
   }

@@ -5,6 +5,7 @@ import { availableParallelism, cpus, release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
+import { benchmarkDiskLogs } from "./disk-logs.ts";
 import { benchmarkLives } from "./lives.ts";
 import { benchmarkRequests } from "./requests.ts";
 import { benchmarkRoundTrip } from "./round-trip.ts";
@@ -12,6 +13,7 @@ import { benchmarkRoundTrip } from "./round-trip.ts";
 const benchmarks: Record<string, (options: BenchmarkOptions) => BenchmarkResult | Promise<BenchmarkResult>> = {
   requests: benchmarkRequests,
   lives: benchmarkLives,
+  "disk-logs": benchmarkDiskLogs,
   "round-trip": benchmarkRoundTrip,
 };
 

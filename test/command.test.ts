@@ -39,6 +39,8 @@ test("table prints a line for dmsetup", () => {
     "0 2048 mirror userspace 6 u integrated_flush core 8 nosync block_on_error " +
       "3 /dev/a 8 /dev/b 0 /dev/c 0 2 handle_errors keep_log\n",
   );
+  const disk = run("table", "--uuid", "u", "--length", "64M", "--log-device", "/dev/log", "/dev/a", "/dev/b").stdout;
+  assert.match(disk, "mirror userspace 4 u clustered-disk /dev/log 1024 2 /dev/a 0 /dev/b 0 1 handle_errors");
   const random = run("table", "--length", "64M", "--no-handle-errors", "/dev/a", "/dev/b").stdout;
   assert.match(random, /userspace 3 dm-ulog-[0-9a-f-]{36} clustered-core 1024 2 \/dev\/a 0 \/dev\/b 0\n$/);
 });
@@ -51,7 +53,9 @@ test("table refuses what no mirror can be, with a sentence", () => {
     [["--length", "1M", "--region-size", "2M", "/dev/a", "/dev/b"], /region size 4096/],
     [["--length", "big", "/dev/a", "/dev/b"], /"big" is no size/],
     [["--length", "64M", "--sync", "--nosync", "/dev/a", "/dev/b"], /option/],
-    [["--length", "64M", "--log-type", "disc", "/dev/a", "/dev/b"], /log type/],
+    [["--length", "64M", "--log-type", "core2", "/dev/a", "/dev/b"], /log type/],
+    [["--length", "64M", "--log-type", "disk", "/dev/a", "/dev/b"], /do not go together/],
+    [["--length", "64M", "--log-device", "/dev/l", "--region-size", "3M", "/dev/a", "/dev/b"], /region size 6144/],
     [["--length", "64M", "--uuid", "two words", "/dev/a", "/dev/b"], /without spaces/],
   ] as const) {
     const result = run("table", ...words);
@@ -77,6 +81,8 @@ test("a wrong word is answered with where to read on", () => {
   assert.is(result.status, 1);
   assert.match(result.stderr, /unknown command/);
   assert.match(run("simulate", "--events", "many").stderr, /whole number/);
+  assert.match(run("serve", "--quiet-time", "0").stderr, /from 1 to/);
+  assert.match(run("serve", "--block-size", "5000").stderr, /one of those sizes/);
 });
 
 test("sizes as people write them", () => {

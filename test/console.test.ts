@@ -36,6 +36,7 @@ test("logs are listed in order of creation and described in full", () => {
     recoveringRegion: 5,
     options: ["nosync"],
     constructor: "260 clustered-core 2 nosync",
+    device: null,
     marks: "3",
     clears: "1",
     flushes: "1",

@@ -109,10 +109,12 @@ test("the areas of the memory map follow each other and end below the compiler's
   const areas: [string, number][] = [
     ["CORE", value("CORE_BYTES")],
     ["BUCKETS", value("BUCKETS_BYTES")],
+    ["HANDLES", value("HANDLES_BYTES")],
     ["INPUT", value("INPUT_PAYLOAD") + value("INPUT_PAYLOAD_BYTES_MAX") - value("INPUT")],
     ["EFFECTS", value("EFFECTS_BYTES_MAX")],
     ["REPLY_DATA", value("REPLY_DATA_BYTES")],
     ["CONSTRUCTOR", value("CONSTRUCTOR_BYTES")],
+    ["STATE_HEADER", value("STATE_HEADER_ROOM")],
   ];
   for (const [i, [name, bytes]] of areas.entries()) {
     const next = areas[i + 1];

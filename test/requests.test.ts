@@ -69,8 +69,6 @@ test("CTR: what does not fit is refused with EINVAL and a reason, and leaves not
     ["131072 core 1024 block_on_error block_on_error", /option/],
     ["131072 core\t1024", /constructor/],
     ["131072 core 10\u000024", /constructor/],
-    ["131072 disk /dev/sda 1024", /disk logs are not kept/],
-    ["131072 clustered-disk 8:0 1024 nosync block_on_error", /disk logs are not kept/],
     ["131072 clustered-disk 1024", /constructor/],
     ["131072 clustered-disk 8:0 1000", /region size 1000/],
     [`131072 core 1024 ${"x".repeat(5000)}`, /constructor/],

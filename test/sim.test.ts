@@ -1,5 +1,6 @@
-// The simulated kernel: that it is a kernel (requests in the kernel's order), that a seed is a life that can be lived again, that
-// no life breaks the property, and that every deliberate fault is found.
+// The simulation: that the kernel in it is a kernel (requests in the kernel's order), that devices, legs and servers fail as
+// they should, that a seed is a life that can be lived again, that no life breaks a property, and that every deliberate
+// fault is found.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -9,11 +10,13 @@ import { ENOSPC, type LogName, room } from "../src/common/sim/connector.ts";
 import { Digest } from "../src/common/sim/digest.ts";
 import { FAULTS, findFault } from "../src/common/sim/faults.ts";
 import type { MirrorDevice } from "../src/common/sim/kernel.ts";
-import { BLOCKS_PER_REGION, Legs } from "../src/common/sim/legs.ts";
+import { BLOCKS_PER_REGION, Legs, type LegTiming } from "../src/common/sim/legs.ts";
+import { LogDevice } from "../src/common/sim/log-device.ts";
 import { Machine } from "../src/common/sim/machine.ts";
+import { PowerCutWatch } from "../src/common/sim/power-cut-watch.ts";
 import { Random } from "../src/common/sim/random.ts";
 import { runScenario, ScenarioViolation } from "../src/common/sim/scenario.ts";
-import { spawn, type Task } from "../src/common/sim/task.ts";
+import { sleep, spawn, type Task } from "../src/common/sim/task.ts";
 import type { LogTable } from "../src/common/sim/userspace-log.ts";
 import { debugWasm, releaseWasm, seedFor, words } from "./harness.ts";
 
@@ -21,7 +24,9 @@ const releaseModule = new WebAssembly.Module(releaseWasm);
 const debugModule = new WebAssembly.Module(debugWasm);
 const seed = seedFor("sim");
 
-const SEEDS = 100;
+/** Lives of the release core, which are many, and of the debug core, which checks its invariants after every input. */
+const SEEDS = 200;
+const DEBUG_SEEDS = 100;
 const EVENTS = 2500;
 /** Longer lives: a fault may need a rare moment. */
 const FAULT_EVENTS = 8000;
@@ -29,6 +34,9 @@ const FAULT_EVENTS = 8000;
 const FAULT_SEEDS_MAX = 100;
 const BLOCK_NS = 100 * MICROSECOND_NS;
 const REGION_NS = 200 * MICROSECOND_NS;
+const FLUSH_NS = MILLISECOND_NS;
+const DEVICE_WRITE_NS = MILLISECOND_NS;
+const DEVICE_TIMING = { writeNs: [DEVICE_WRITE_NS, DEVICE_WRITE_NS], readNs: [BLOCK_NS, BLOCK_NS] } as const;
 
 interface Sent {
   type: string;
@@ -40,15 +48,20 @@ interface Sent {
 /** A machine with one mirror whose requests are written down. */
 class Lab {
   readonly clock = new Clock();
-  readonly machine: Machine;
+  readonly random = new Random(seed);
+  machine: Machine;
   readonly legs: Legs;
-  readonly device: MirrorDevice;
+  device: MirrorDevice;
   sent: Sent[] = [];
-  readonly table: LogTable;
+  table: LogTable;
+  readonly logDevice: LogDevice;
+  readonly watch: PowerCutWatch | null;
 
-  constructor(regionCount: number, table: Partial<LogTable> = {}) {
-    const random = new Random(seed);
-    const timing = { blockNs: [BLOCK_NS, BLOCK_NS], regionNs: [REGION_NS, REGION_NS] } as const;
+  /** With `hasCaches` the legs have volatile caches. */
+  constructor(regionCount: number, table: Partial<LogTable> = {}, hasCaches = false) {
+    const { random } = this;
+    const timing: LegTiming = { blockNs: [BLOCK_NS, BLOCK_NS], regionNs: [REGION_NS, REGION_NS] };
+    if (hasCaches) timing.flushNs = [FLUSH_NS, FLUSH_NS];
     this.table = {
       uuid: "LVM-lab",
       lengthSectors: regionCount * 8,
@@ -58,32 +71,52 @@ class Lab {
       integratedFlush: true,
       ...table,
     };
-    this.machine = new Machine({
+    this.logDevice = makeLogDevice(this.clock, random, regionCount);
+    const isIdentical = this.table.options.includes("nosync");
+    this.legs = new Legs(this.clock, random, timing, 2, regionCount, isIdentical);
+    const hasDisk = this.table.type.endsWith("disk");
+    this.watch = hasDisk ? new PowerCutWatch(this.table.uuid, this.legs, this.logDevice) : null;
+    if (hasDisk) this.table.device = { name: this.logDevice.name.path, number: this.logDevice.number };
+    this.machine = this.powerOn();
+    this.device = this.machine.device(this.legs);
+  }
+
+  /** The machine loses power and boots with the same table, without its word on the state of sync. */
+  cutPower(): void {
+    this.machine.cutPower();
+    this.table = { ...this.table, options: [] };
+    this.machine = this.powerOn();
+    this.device = this.machine.device(this.legs);
+    this.sent = [];
+    assert.is(this.do(this.device.create(this.table)), 0);
+  }
+
+  private powerOn(): Machine {
+    const machine = new Machine({
       clock: this.clock,
-      random,
+      random: this.random,
       module: debugModule,
       console: words,
       digest: new Digest(),
       fault: undefined,
+      logDevices: [this.logDevice],
     });
-    const isIdentical = this.table.options.includes("nosync");
-    this.legs = new Legs(this.clock, random, timing, 2, regionCount, isIdentical);
-    this.device = this.machine.device(this.legs);
-    const { checker, connector } = this.machine;
+    const { checker, connector } = machine;
     connector.observer = {
       sent: (log, type, data) => {
         this.sent.push({ type, luid: log.luid, data: [...data], atNs: this.clock.nowNs });
         checker.sent(log, type, data);
       },
-      answered: (log, type, data, error) => checker.answered(log, type, data, error),
+      answered: (log, type, data, error, reply) => checker.answered(log, type, data, error, reply),
     };
+    return machine;
   }
 
   /** A mirror that is in sync and has nothing left to tell. */
-  static inSync(regionCount: number, table: Partial<LogTable> = {}): Lab {
-    const lab = new Lab(regionCount, table);
+  static inSync(regionCount: number, table: Partial<LogTable> = {}, hasCaches = false): Lab {
+    const lab = new Lab(regionCount, table, hasCaches);
     lab.do(lab.device.create(lab.table));
-    lab.clock.run(10 * SECOND_NS);
+    lab.clock.run(20 * SECOND_NS);
     assert.is(lab.syncCount(), regionCount);
     lab.sent = [];
     return lab;
@@ -105,7 +138,7 @@ class Lab {
     const done: number[] = [];
     for (const region of regions) {
       this.device.submit({
-        isWrite: true,
+        kind: "write",
         region,
         block: region * BLOCKS_PER_REGION,
         version: 1000 + region,
@@ -135,6 +168,11 @@ class Lab {
     if (log === undefined) throw new Error("no mirror");
     return log;
   }
+}
+
+function makeLogDevice(clock: Clock, random: Random, regionCount: number): LogDevice {
+  const name = { path: "/dev/mapper/log", major: 253, minor: 7 };
+  return new LogDevice(clock, random, DEVICE_TIMING, name, regionCount);
 }
 
 test("start: CTR, region size, sync count, RESUME, then region by region", () => {
@@ -213,10 +251,10 @@ test("marks and clears go in groups of at most 32", () => {
 test("a write to a region that is marked needs no request", () => {
   const lab = Lab.inSync(8);
   lab.write(5);
-  lab.clock.run(2 * BLOCK_NS);
+  while (!lab.legs.unsettled.has(5)) lab.clock.step();
   const before = lab.sent.length;
   assert.equal(lab.regionsOf("FLUSH"), [[5]]);
-  lab.device.submit({ isWrite: true, region: 5, block: 5 * BLOCKS_PER_REGION + 1, version: 7, done: () => {} });
+  lab.device.submit({ kind: "write", region: 5, block: 5 * BLOCKS_PER_REGION + 1, version: 7, done: () => {} });
   lab.clock.run(BLOCK_NS / 2);
   assert.is(lab.sent.length, before);
 });
@@ -238,26 +276,44 @@ test("no listener: CTR with a NUL every 2 s until it is answered, RESUME, the re
   assert.equal(done, [2]);
 });
 
-test("a server that is back before the kernel looks: the request again after 15 s, then ESRCH leads to a CTR", () => {
+test("a server that is back before the kernel looks: the request again after 15 s, and it is answered", () => {
+  for (const type of ["clustered-core", "clustered-disk"]) {
+    const lab = Lab.inSync(8, { type });
+    const done = lab.write(2);
+    while (lab.sent.length === 0) lab.clock.step();
+    lab.machine.server.stop();
+    lab.machine.server.start();
+    lab.clock.run(20 * SECOND_NS);
+    assert.equal(lab.types().slice(0, 3), ["IN_SYNC", "IN_SYNC", "IN_SYNC"]);
+    assert.is((lab.sent[1]?.atNs ?? 0) - (lab.sent[0]?.atNs ?? 0), 15 * SECOND_NS);
+    assert.not(lab.types().includes("CTR"));
+    assert.is(lab.machine.connector.timeoutCount, 1);
+    assert.equal(done, [2]);
+    assert.is(lab.syncCount(), 8);
+    assert.is(lab.machine.watch.restoreCheck.checkCount, 1);
+  }
+});
+
+test("a server that lost its state: ESRCH leads to a CTR", () => {
   const lab = Lab.inSync(8);
   const done = lab.write(2);
   while (lab.sent.length === 0) lab.clock.step();
   lab.machine.server.stop();
+  lab.machine.loseState();
   lab.machine.server.start();
   lab.clock.run(20 * SECOND_NS);
   assert.equal(lab.types().slice(0, 5), ["IN_SYNC", "IN_SYNC", "CTR", "RESUME", "IN_SYNC"]);
-  assert.is((lab.sent[1]?.atNs ?? 0) - (lab.sent[0]?.atNs ?? 0), 15 * SECOND_NS);
-  assert.is(lab.machine.connector.timeoutCount, 1);
   assert.equal(done, [2]);
 });
 
-test("the hint: once in sync the kernel asks for no resync work until a resume", () => {
+test("the hint: once in sync the kernel asks for no resync work until a resume, even of a server that lost its state", () => {
   const lab = Lab.inSync(8);
   lab.machine.server.stop();
+  lab.machine.loseState();
   lab.machine.server.start();
   lab.write(2);
   lab.clock.run(60 * SECOND_NS);
-  assert.is(lab.syncCount(), 0, "a core log of this version does not outlive its server");
+  assert.is(lab.syncCount(), 0);
   assert.not(lab.types().includes("GET_RESYNC_WORK"));
   assert.not(lab.types().includes("MARK_REGION"));
   assert.ok(lab.legs.differs(2), "the write went to the first leg alone");
@@ -333,6 +389,151 @@ test("reload: CTR of a new luid while the old one lives, then the change-over, t
   );
 });
 
+test("a server that dies in the midst of any effect of a CTR, a RESUME, a mark or a clear leaves what was answered", () => {
+  for (const type of ["core", "disk"]) {
+    for (let effects = 0; effects < 12; effects++) {
+      const lab = new Lab(8, { type, options: ["nosync"] });
+      const dieAgain = function* (): Task {
+        for (let death = 0; death < 8; death++) {
+          lab.machine.server.stopMidway(effects);
+          while (lab.machine.server.engine !== null) yield sleep(lab.clock, BLOCK_NS);
+          yield sleep(lab.clock, MILLISECOND_NS);
+          lab.machine.server.start();
+        }
+      };
+      spawn(dieAgain());
+      while (lab.do(lab.device.create(lab.table)) !== 0) lab.clock.run(SECOND_NS);
+      const done = lab.write(1, 5);
+      lab.clock.run(200 * SECOND_NS);
+      assert.equal(done.sort(), [1, 5], `${type}, ${effects} effects`);
+      assert.is(lab.syncCount(), 8);
+      assert.equal(lab.legs.differingRegions(), []);
+    }
+  }
+});
+
+test("a log device: durable when the write completes, any of its sectors when the power goes before", () => {
+  const clock = new Clock();
+  const device = makeLogDevice(clock, new Random(seed), 100_000);
+  const ones = new Uint8Array(8192).fill(1);
+  const errors: number[] = [];
+  device.write({}, 4096, ones, (error) => errors.push(error));
+  assert.is(device.medium[4096], 0);
+  assert.ok(device.mayBeClean((4096 - 1024) * 8), "a bit that is on its way");
+  clock.run(DEVICE_WRITE_NS);
+  assert.equal(errors, [0]);
+  assert.equal(device.medium.slice(4096, 12288), ones);
+
+  const kinds = new Set<string>();
+  for (let cut = 0; cut < 100; cut++) {
+    device.medium.fill(0);
+    device.write({}, 0, ones, () => assert.unreachable("nothing completes without power"));
+    clock.clear();
+    device.cutPower();
+    const sectors = Array.from({ length: 16 }, (_, i) => device.medium.slice(i * 512, (i + 1) * 512));
+    assert.ok(
+      sectors.every((sector) => sector.every((byte) => byte === sector[0])),
+      "no sector is torn",
+    );
+    const written = sectors.filter((sector) => sector[0] === 1).length;
+    kinds.add(written === 0 ? "none" : written === 16 ? "all" : "some");
+  }
+  assert.equal([...kinds].sort(), ["all", "none", "some"]);
+});
+
+test("a log device: operations fail where they are told to, and after its owner's death nobody hears, but the next one waits", () => {
+  const clock = new Clock();
+  const device = makeLogDevice(clock, new Random(seed), 100);
+  const errors: number[] = [];
+  device.failing = { opens: true, reads: true, writes: true };
+  device.open((error) => errors.push(error));
+  device.read(0, 512, (error) => errors.push(error));
+  device.write({}, 0, new Uint8Array(512), (error) => errors.push(error));
+  clock.run(SECOND_NS);
+  assert.equal(errors, [-5, -5, -5]);
+  assert.is(device.failureCount, 3);
+  device.repair();
+  const owner = {};
+  device.write(owner, 0, new Uint8Array(512), () => assert.unreachable("its owner is dead"));
+  device.ownerDied(owner);
+  const begunNs = clock.nowNs;
+  let openedNs = 0;
+  device.open(() => {
+    openedNs = clock.nowNs;
+  });
+  clock.run(SECOND_NS);
+  assert.is(openedNs - begunNs, DEVICE_WRITE_NS + BLOCK_NS);
+});
+
+test("a leg with a cache: what was written is there, but a power cut takes what was not flushed, on each leg for itself", () => {
+  const clock = new Clock();
+  const timing: LegTiming = { blockNs: [1, 1], regionNs: [1, 1], flushNs: [FLUSH_NS, FLUSH_NS] };
+  const outcomes = new Set<string>();
+  for (let cut = 0; cut < 100; cut++) {
+    const legs = new Legs(clock, new Random(seed + cut), timing, 2, 1, true);
+    const writeBoth = (version: number) => {
+      for (const leg of [0, 1]) legs.write(leg, 0, version, () => {});
+      clock.run(2);
+    };
+    writeBoth(1);
+    assert.ok(legs.mayDiffer(0));
+    legs.flush(() => {});
+    writeBoth(2);
+    clock.run(FLUSH_NS);
+    assert.not(legs.differs(0));
+    assert.ok(legs.mayDiffer(0), "the second write came after the flush had begun");
+    legs.cutPower();
+    assert.not(legs.unsettled.has(0));
+    outcomes.add(`${legs.version(0, 0)} ${legs.version(1, 0)}`);
+  }
+  assert.equal([...outcomes].sort(), ["1 1", "1 2", "2 1", "2 2"]);
+});
+
+test("a disk log after a power cut: only the regions being written are resynced, and nothing after a quiet time", () => {
+  const lab = Lab.inSync(64, { type: "clustered-disk" }, true);
+  assert.is(lab.watch?.isClaimed, true);
+  for (let region = 0; region < 64; region++) assert.ok(lab.logDevice.isClean(region), `region ${region}`);
+  lab.write(3, 40);
+  while (lab.legs.unsettled.size < 2) lab.clock.step();
+  assert.not(lab.logDevice.mayBeClean(3));
+  assert.not(lab.logDevice.mayBeClean(40));
+  lab.cutPower();
+  assert.is(lab.syncCount(), 62);
+  lab.clock.run(20 * SECOND_NS);
+  assert.is(lab.syncCount(), 64);
+  assert.equal(lab.legs.differingRegions(), []);
+  lab.write(3, 40);
+  lab.clock.run(20 * SECOND_NS);
+  lab.cutPower();
+  assert.is(lab.syncCount(), 64, "all clears were durable");
+});
+
+test("a disk log whose legs are never flushed never calls a region clean that was written", () => {
+  const lab = Lab.inSync(8, { type: "disk" }, true);
+  lab.machine.server.surroundings.legFlushFailsOneIn = 1;
+  lab.write(3);
+  lab.clock.run(60 * SECOND_NS);
+  assert.not(lab.logDevice.isClean(3));
+  lab.machine.server.surroundings.legFlushFailsOneIn = 0;
+  lab.clock.run(20 * SECOND_NS);
+  assert.ok(lab.logDevice.isClean(3));
+});
+
+test("a log device that fails: the mirror's writes fail, none reaches a leg, and a new table heals it", () => {
+  const lab = Lab.inSync(8, { type: "clustered-disk" });
+  lab.logDevice.failing.writes = true;
+  const failed = lab.write(3);
+  lab.clock.run(SECOND_NS);
+  assert.equal(failed, [-1]);
+  assert.is(lab.device.mirror?.hasLogFailed, true);
+  assert.not(lab.legs.mayDiffer(3));
+  lab.logDevice.repair();
+  assert.is(lab.do(lab.device.reload(lab.table)), 0);
+  const done = lab.write(3);
+  lab.clock.run(SECOND_NS);
+  assert.equal(done, [3]);
+});
+
 test("more data than there is room for is ENOSPC, and a refusal's data becomes the room", () => {
   const lab = Lab.inSync(2);
   const { connector } = lab.machine;
@@ -358,17 +559,21 @@ test("the same seed is the same life, another seed another", () => {
   assert.equal(debug, first, "the debug core answers as the release core does");
 });
 
-for (const [name, module] of [
-  ["release", releaseModule],
-  ["debug", debugModule],
+for (const [name, module, seeds] of [
+  ["release", releaseModule, SEEDS],
+  ["debug", debugModule, DEBUG_SEEDS],
 ] as const) {
-  test(`${SEEDS} lives of ${EVENTS} events break nothing (${name} core)`, () => {
-    const total = { writes: 0, marks: 0, powerCuts: 0, serverCrashes: 0, reloads: 0, legFailures: 0, timeouts: 0 };
-    for (let i = 0; i < SEEDS; i++) {
+  test(`${seeds} lives of ${EVENTS} events break nothing (${name} core)`, () => {
+    const total = {
+      ...{ writes: 0, marks: 0, powerCuts: 0, serverCrashes: 0, midwayCrashes: 0, restoredLogs: 0, reloads: 0 },
+      ...{ legFailures: 0, deviceFailures: 0, tornDeviceWrites: 0, failedDeviceWrites: 0, diskFlushes: 0 },
+      ...{ diskFlushesWithoutWrite: 0, legFlushes: 0, fileSystemFlushes: 0, stalls: 0, timeouts: 0 },
+    };
+    for (let i = 0; i < seeds; i++) {
       const result = runScenario({ seed: seed + i, eventCount: EVENTS, module, console: words });
       for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += result[key];
     }
-    console.log(`seeds ${seed} to ${seed + SEEDS - 1}: ${JSON.stringify(total)}`);
+    console.log(`seeds ${seed} to ${seed + seeds - 1}: ${JSON.stringify(total)}`);
     for (const [what, count] of Object.entries(total)) assert.ok(count > 0, `no ${what} in all these lives`);
   });
 }

@@ -14,6 +14,18 @@ function wholeNumber(text: string): number {
   return value;
 }
 
+function positive(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0 || value > 0xffff_ffff) throw new InvalidArgumentError("Give a whole number from 1 to 4294967295.");
+  return value;
+}
+
+function blockSize(text: string): number {
+  const value = wholeNumber(text);
+  if (![4096, 8192, 16384, 32768, 65536].includes(value)) throw new InvalidArgumentError("Give one of those sizes.");
+  return value;
+}
+
 const program = new Command("dm-ulog")
   .description("Keeps the dirty log of device-mapper mirrors for the Linux kernel (dm-log-userspace).")
   .version(packageVersion())
@@ -24,6 +36,14 @@ program
   .command("serve")
   .description("Answer this machine's kernel, in the foreground, until SIGTERM. Needs root and dm-log-userspace.")
   .option("--runtime-dir <directory>", "where the lock and the status socket are", RUNTIME_DIRECTORY_DEFAULT)
+  .option("--quiet-time <ms>", "tell a log device of a clear when its region was left alone this long", positive, 3000)
+  .option(
+    "--lazy-regions <number>",
+    "tell it at once when so many clears wait: each is resynced after a power cut",
+    positive,
+    65536,
+  )
+  .option("--block-size <bytes>", "write so much of a log at once: 4096, 8192, 16384, 32768 or 65536", blockSize, 4096)
   .action(serve);
 
 program
@@ -41,7 +61,8 @@ program
   .option("--region-size <size>", "what one bit of the log stands for: a power of two", "512K")
   .option("--length <size>", "size of the mirror; left out, that of its shortest leg")
   .option("--uuid <name>", "the log's name; left out, a random one")
-  .option("--log-type <type>", "core or clustered-core", "clustered-core")
+  .option("--log-device <device>", "keep the log on this device or file, so that it survives a power cut")
+  .option("--log-type <type>", "clustered-core or core; with a log device clustered-disk or disk")
   .option("--sync", "resync everything, whatever is known")
   .option("--nosync", "take the legs for identical: nothing is resynced")
   .option("--block-on-error", "hold writes when the log fails, as lvm2 asks for it")

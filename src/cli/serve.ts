@@ -7,7 +7,12 @@ import { packageVersion, wasmPath } from "./installation.ts";
 
 export interface ServeOptions {
   runtimeDir: string;
+  quietTime: number;
+  lazyRegions: number;
+  blockSize: number;
 }
+
+const NS_PER_MS = 1e6;
 
 /** Sentences in any second beyond this many are counted instead of shown: a confused kernel can refuse thousands. */
 const SENTENCES_PER_SECOND_MAX = 20;
@@ -16,7 +21,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   const missing = missingPrerequisites();
   if (missing.length > 0) throw new Error(missing.join("\n"));
   // The native packages behind these are optional: without them all but serving works.
-  const { claimRuntimeDirectory } = await import("../node/runtime-directory.ts");
+  const { becomeIoFlusher, lockProgram } = await import("../node/memory-lock.ts");
+  const flusherWarning = becomeIoFlusher();
+  const { exitNow } = await import("../node/system-calls.ts");
+  const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
   const { Server } = await import("../node/server.ts");
   const { connectorSockets } = await import("../node/connector-socket.ts");
   const { serveStatus } = await import("../node/control-socket.ts");
@@ -26,6 +34,12 @@ export async function serve(options: ServeOptions): Promise<void> {
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),
     log,
+    runtimeDirectory: options.runtimeDir,
+    engineOptions: {
+      quietNs: options.quietTime * NS_PER_MS,
+      lazyRegionsMax: options.lazyRegions,
+      blockBytes: options.blockSize,
+    },
     failed(error) {
       console.error(`dm-ulog: the request path has failed and the kernel goes unanswered: ${error.stack}`);
       process.exit(1);
@@ -34,8 +48,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   const socketPath = controlSocketPath(options.runtimeDir);
   const http = await serveStatus(server, socketPath, packageVersion());
 
-  const warning = otherListeners(connectorSockets(), server.port);
-  if (warning !== undefined) console.error(`dm-ulog: ${warning}`);
+  const warnings = [
+    otherListeners(connectorSockets(), server.port),
+    diskWarning(options.runtimeDir),
+    flusherWarning,
+    ...lockProgram(),
+  ];
+  for (const warning of warnings) if (warning !== undefined) console.error(`dm-ulog: ${warning}`);
   console.log(`dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). See: dm-ulog status`);
 
   let stopping = false;
@@ -44,8 +63,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     stopping = true;
     http.close();
     http.closeAllConnections();
-    await server.stop();
+    const ended = await server.stop();
     console.log("dm-ulog has stopped.");
+    if (!ended) {
+      console.error("dm-ulog: a device hangs; what was asked of it is left to the kernel.");
+      exitNow(0);
+    }
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);

@@ -37,9 +37,10 @@ export function statusText(current: Status): string {
     String(log.dirtyRegions),
     String(log.outOfSyncRegions),
     formatSectors(log.regionSizeSectors),
+    deviceText(log),
     log.recoveringRegion === null ? "" : `region ${log.recoveringRegion}`,
   ]);
-  const head = ["UUID", "type", "state", "in sync", "dirty", "out of sync", "region size", "resyncing"];
+  const head = ["UUID", "type", "state", "in sync", "dirty", "out of sync", "region size", "log device", "resyncing"];
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] as string).length)));
   for (const row of [head, ...rows]) {
     lines.push(
@@ -49,7 +50,21 @@ export function statusText(current: Status): string {
         .trimEnd(),
     );
   }
+  for (const { uuid, device } of current.logs) {
+    if (device?.error == null) continue;
+    lines.push(
+      `The log device of ${uuid} has failed (${device.error}). The mirror holds its writes until its table is loaded anew.`,
+      "Repair or replace the device, then, with the name of the mirror for M (--noflush, or the writes that wait get errors):",
+      "  dmsetup table M | dmsetup load M && dmsetup suspend --noflush M && dmsetup resume M",
+    );
+  }
   return lines.join("\n");
+}
+
+function deviceText({ device }: LogDescription): string {
+  if (device === null) return "memory";
+  const name = device.major === 0 && device.minor === 0 ? "file" : `${device.major}:${device.minor}`;
+  return device.error === null ? name : `${name} FAILED`;
 }
 
 /** Rounded down, so that 100.0 means every region. */

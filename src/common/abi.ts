@@ -15,6 +15,25 @@ const NAMES = [
   "INPUT_PAYLOAD",
   "INPUT_PAYLOAD_BYTES_MAX",
   "INPUT_KIND_DATAGRAM",
+  "INPUT_KIND_COMPLETION",
+  "INPUT_KIND_TICK",
+  "INPUT_KIND_RESTORE",
+  "INPUT_KIND_CONFIGURE",
+  "CONFIGURE_BYTES",
+  "HEAD_HANDLE",
+  "HEAD_SIZE",
+  "HEAD_OFFSET",
+  "HEAD_TICKET",
+  "HEAD_BYTES",
+  "COMPLETION_EFFECT",
+  "COMPLETION_ERROR",
+  "COMPLETION_DATA",
+  "COMPLETION_DEVICE_BYTES",
+  "COMPLETION_MAJOR",
+  "COMPLETION_MINOR",
+  "COMPLETION_OPEN_BYTES",
+  "RESTORE_BYTES",
+  "READ_BYTES_MAX",
   "EFFECTS",
   "EFFECTS_BYTES_MAX",
   "EFFECT_KIND",
@@ -22,10 +41,20 @@ const NAMES = [
   "EFFECT_PAYLOAD",
   "EFFECT_KIND_SEND",
   "EFFECT_KIND_NOTICE",
+  "EFFECT_KIND_OPEN",
+  "EFFECT_KIND_READ",
+  "EFFECT_KIND_WRITE",
+  "EFFECT_KIND_CLOSE",
+  "EFFECT_KIND_FLUSH_LEGS",
+  "EFFECT_KIND_WAKE",
+  "EFFECT_KIND_STATE_CREATE",
+  "EFFECT_KIND_STATE_WRITE",
+  "EFFECT_KIND_STATE_FILL",
+  "EFFECT_KIND_STATE_DELETE",
   "LOG_BYTES",
   "LOG_NEXT",
   "LOG_REGION_COUNT",
-  "LOG_CONSTRUCTOR_BYTES",
+  "LOG_DESCRIBED_BYTES",
   "LOG_PENDING",
   "LOG_FAILED",
   "LOG_MARKED",
@@ -87,7 +116,7 @@ export type AbiName = (typeof NAMES)[number];
 export type Abi = Readonly<Record<AbiName, number>>;
 
 /** The ABI version that this host is written for. */
-const ABI_VERSION_EXPECTED = 1;
+const ABI_VERSION_EXPECTED = 2;
 
 /** Reads the tables; throws where the module is not a dm-ulog core of this ABI version. */
 export function readAbi(exports: Record<string, unknown>): Abi {

@@ -11,6 +11,25 @@ export interface MemorySource {
   read(address: number, size: number): Uint8Array;
 }
 
+/** The log device of a disk log. */
+export interface DeviceDescription {
+  /** Both 0 for a regular file. */
+  major: number;
+  minor: number;
+  /** Whether its content is known and marks can be made durable on it. */
+  isReady: boolean;
+  /** The first error since the last resume in words, or null while the device is alive. */
+  error: string | null;
+  /** Blocks of 4 KiB that the next flush writes. */
+  urgentBlocks: number;
+  /** Blocks of 4 KiB that are written after a quiet time. */
+  lazyBlocks: number;
+  /** Regions that are clean in memory, but not yet on the device, since their legs may hold writes in a volatile cache. */
+  unsettledRegions: number;
+  /** Requests whose answer waits for the device. */
+  waitingRequests: number;
+}
+
 /** A log as its record tells. Counts are of regions; what may exceed 2^53 is a decimal string. */
 export interface LogDescription {
   uuid: string;
@@ -31,6 +50,8 @@ export interface LogDescription {
   recoveringRegion: number | null;
   options: ("sync" | "nosync" | "block_on_error")[];
   constructor: string;
+  /** Null for a core log. */
+  device: DeviceDescription | null;
   memoryBytes: number;
   marks: string;
   clears: string;
@@ -44,6 +65,12 @@ export interface Counters {
   inputs: string;
   /** Requests answered with an error. */
   refused: string;
+  /** Flushes taken, and those of disk logs that were answered without waiting for a write. */
+  flushes: string;
+  flushesWithoutWrite: string;
+  /** Writes to log devices, and their bytes. */
+  deviceWrites: string;
+  deviceBytes: string;
   droppedForeign: string;
   droppedTruncated: string;
   droppedMalformed: string;
@@ -143,7 +170,7 @@ export class Console {
       let address = word(area, abi.CORE_FIRST_LOG);
       while (address !== 0 && this.isUnchanged(source, area)) {
         const head = source.read(address, abi.LOG_BYTES);
-        const record = source.read(address, abi.LOG_BYTES + word(head, abi.LOG_CONSTRUCTOR_BYTES));
+        const record = source.read(address, word(head, abi.LOG_DESCRIBED_BYTES));
         records.push({ record, address });
         address = word(record, abi.LOG_NEXT);
       }

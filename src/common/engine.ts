@@ -4,12 +4,70 @@
 
 import { type Abi, readAbi } from "./abi.ts";
 
+/** What an effect on a log's device, legs or state file names, and its completion names again. */
+export interface Head {
+  /** The log, as a small number. */
+  handle: number;
+  sizeBytes: number;
+  offsetBytes: number;
+  ticket: number;
+}
+
+/** A log device as opening it found it. */
+export interface OpenedDevice {
+  sizeBytes: number;
+  /** Both 0 for a regular file. */
+  major: number;
+  minor: number;
+}
+
 /** What the core may ask of its host. Addresses are of `engine.bytes()`, valid until the call returns. */
 export interface EffectHandler {
   /** Send `size` bytes at `address` to the kernel's netlink port. */
   send(address: number, size: number): void;
   /** Tell a person; `Console.describeNotice` has the words. */
   notice(address: number, size: number): void;
+  /** Open the log device, a path or major:minor; `engine.completed` with an `OpenedDevice`. */
+  open?(head: Head, path: string): void;
+  /** Read; `engine.completed` with the bytes. */
+  read?(head: Head): void;
+  /** Write the bytes at `address`; `engine.completed` once they are durable. They do not change before. */
+  write?(head: Head, address: number): void;
+  close?(head: Head): void;
+  /** Flush the write caches of the legs of the mirror whose log has this luid and UUID; `engine.completed`. */
+  flushLegs?(head: Head, luid: bigint, uuid: string): void;
+  /** Call `engine.ticked` at this time, and not at the time that was asked for before; 0 for never. */
+  wake?(atNs: number): void;
+  /**
+   * Make a state file of `offsetBytes` zeros. State files must outlive this process, and need not outlive the kernel. A
+   * host that keeps none leaves these four out: its logs are lost with it.
+   */
+  stateCreate?(head: Head): void;
+  stateWrite?(head: Head, address: number): void;
+  stateFill?(head: Head, value: number): void;
+  stateDelete?(head: Head): void;
+}
+
+/** What a host may choose about disk logs. */
+export interface EngineOptions {
+  /** How long a region is left alone after its clear before the device is told; 3 s where left out. */
+  quietNs?: number;
+  /** So many regions whose clear the device has not been told are told at once; 65,536 where left out. */
+  lazyRegionsMax?: number;
+  /** Bytes written at once, a power of two from 4,096, the default, to 65,536; of logs made afterwards. */
+  blockBytes?: number;
+}
+
+/** A completion's result. */
+export interface Completion {
+  /** The effect's kind: EFFECT_KIND_OPEN, READ, WRITE or FLUSH_LEGS. */
+  effect: number;
+  /** 0, or a negative errno. */
+  error: number;
+  /** After OPEN. */
+  device?: OpenedDevice;
+  /** After READ: as many bytes as were asked for. */
+  data?: Uint8Array;
 }
 
 interface CoreExports {
@@ -52,6 +110,11 @@ export class Engine {
     return engine;
   }
 
+  /** The number of the request that stands in the input area, for hosts that receive straight into it. */
+  requestSeq(): number {
+    return this.view32[(this.abi.INPUT_PAYLOAD + this.abi.ULOG_SEQ) >>> 2] as number;
+  }
+
   /** The whole state: a copy of linear memory. */
   snapshot(): Uint8Array {
     return this.bytes().slice();
@@ -81,8 +144,12 @@ export class Engine {
    * nanoseconds since any fixed origin, below 2^53.
    */
   datagramReceived(size: number, senderPort: number, nowNs: number, handler: EffectHandler): void {
+    this.input(this.abi.INPUT_KIND_DATAGRAM, size, senderPort, nowNs, handler);
+  }
+
+  private input(kind: number, size: number, senderPort: number, nowNs: number, handler: EffectHandler): void {
     const { abi, view32 } = this;
-    view32[abi.INPUT_KIND >>> 2] = abi.INPUT_KIND_DATAGRAM;
+    view32[abi.INPUT_KIND >>> 2] = kind;
     view32[abi.INPUT_PAYLOAD_SIZE >>> 2] = size;
     view32[abi.INPUT_NOW >>> 2] = nowNs; // The array takes the low 32 bits of it.
     view32[(abi.INPUT_NOW >>> 2) + 1] = nowNs / TWO_TO_32;
@@ -93,6 +160,66 @@ export class Engine {
   /** A copy of `size` bytes of linear memory from `address` on: what `Console` reads logs from. */
   read(address: number, size: number): Uint8Array {
     return this.bytes().slice(address, address + size);
+  }
+
+  /** An effect is done, with success or without. */
+  completed(head: Head, completion: Completion, nowNs: number, handler: EffectHandler): void {
+    const { abi } = this;
+    const payload = abi.INPUT_PAYLOAD;
+    const view = new DataView(this.bytes().buffer);
+    this.writeHead(view, head);
+    view.setUint32(payload + abi.COMPLETION_EFFECT, completion.effect, true);
+    view.setInt32(payload + abi.COMPLETION_ERROR, completion.error, true);
+    let size = abi.COMPLETION_DATA;
+    if (completion.device !== undefined) {
+      view.setBigUint64(payload + abi.COMPLETION_DEVICE_BYTES, BigInt(completion.device.sizeBytes), true);
+      view.setUint32(payload + abi.COMPLETION_MAJOR, completion.device.major, true);
+      view.setUint32(payload + abi.COMPLETION_MINOR, completion.device.minor, true);
+      size = abi.COMPLETION_OPEN_BYTES;
+    } else if (completion.data !== undefined) {
+      this.view8.set(completion.data, payload + abi.COMPLETION_DATA);
+      size = abi.COMPLETION_DATA + completion.data.length;
+    }
+    this.input(abi.INPUT_KIND_COMPLETION, size, 0, nowNs, handler);
+  }
+
+  /** The time of the last `wake` has come. */
+  ticked(nowNs: number, handler: EffectHandler): void {
+    this.input(this.abi.INPUT_KIND_TICK, 0, 0, nowNs, handler);
+  }
+
+  /**
+   * Hands back the state file that an earlier server kept under `handle`, before the first datagram. What is not a
+   * state file is refused with a notice and a `stateDelete`.
+   */
+  restoreLog(handle: number, file: Uint8Array, nowNs: number, handler: EffectHandler): void {
+    const { abi } = this;
+    for (let offsetBytes = 0; offsetBytes < file.length; offsetBytes += abi.RESTORE_BYTES) {
+      const part = file.subarray(offsetBytes, offsetBytes + abi.RESTORE_BYTES);
+      const head = { handle, sizeBytes: part.length, offsetBytes, ticket: file.length };
+      const bytes = this.bytes();
+      this.writeHead(new DataView(bytes.buffer), head);
+      bytes.set(part, abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
+      this.input(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + part.length, 0, nowNs, handler);
+    }
+  }
+
+  /** Sets options; those left out stay as they are. */
+  configure(options: EngineOptions, nowNs: number, handler: EffectHandler): void {
+    const { abi } = this;
+    const view = new DataView(this.bytes().buffer, abi.INPUT_PAYLOAD);
+    view.setBigUint64(0, BigInt(options.quietNs ?? 0), true);
+    view.setUint32(8, options.lazyRegionsMax ?? 0, true);
+    view.setUint32(12, options.blockBytes ?? 0, true);
+    this.input(abi.INPUT_KIND_CONFIGURE, abi.CONFIGURE_BYTES, 0, nowNs, handler);
+  }
+
+  private writeHead(view: DataView, head: Head): void {
+    const { abi } = this;
+    view.setUint32(abi.INPUT_PAYLOAD + abi.HEAD_HANDLE, head.handle, true);
+    view.setUint32(abi.INPUT_PAYLOAD + abi.HEAD_SIZE, head.sizeBytes, true);
+    view.setBigUint64(abi.INPUT_PAYLOAD + abi.HEAD_OFFSET, BigInt(head.offsetBytes), true);
+    view.setBigUint64(abi.INPUT_PAYLOAD + abi.HEAD_TICKET, BigInt(head.ticket), true);
   }
 
   private drain(effectsBytes: number, handler: EffectHandler): void {
@@ -106,9 +233,72 @@ export class Engine {
       const payload = record + abi.EFFECT_PAYLOAD;
       if (kind === abi.EFFECT_KIND_SEND) handler.send(payload, size);
       else if (kind === abi.EFFECT_KIND_NOTICE) handler.notice(payload, size);
-      else throw new Error(`The core asks for effect ${kind}, which this host does not know.`);
+      else if (!this.carryOut(kind, payload, size, handler)) {
+        throw new Error(`The core asks for effect ${kind}, which this host does not offer.`);
+      }
       record = payload + ((size + 7) & ~7);
     }
+  }
+
+  /** The effects of logs with a device or a state file. Returns whether the handler offers this one. */
+  private carryOut(kind: number, payload: number, size: number, handler: EffectHandler): boolean {
+    const { abi } = this;
+    const view = new DataView(this.view8.buffer, payload, size);
+    if (kind === abi.EFFECT_KIND_WAKE) {
+      handler.wake?.(Number(view.getBigUint64(0, true)));
+      return handler.wake !== undefined;
+    }
+    const head: Head = {
+      handle: view.getUint32(abi.HEAD_HANDLE, true),
+      sizeBytes: view.getUint32(abi.HEAD_SIZE, true),
+      offsetBytes: Number(view.getBigUint64(abi.HEAD_OFFSET, true)),
+      ticket: Number(view.getBigUint64(abi.HEAD_TICKET, true)),
+    };
+    const rest = payload + abi.HEAD_BYTES;
+    switch (kind) {
+      case abi.EFFECT_KIND_OPEN:
+        handler.open?.(head, this.text(rest, size - abi.HEAD_BYTES));
+        return handler.open !== undefined;
+      case abi.EFFECT_KIND_READ:
+        handler.read?.(head);
+        return handler.read !== undefined;
+      case abi.EFFECT_KIND_WRITE:
+        handler.write?.(head, view.getUint32(abi.HEAD_BYTES, true));
+        return handler.write !== undefined;
+      case abi.EFFECT_KIND_CLOSE:
+        handler.close?.(head);
+        return handler.close !== undefined;
+      case abi.EFFECT_KIND_FLUSH_LEGS:
+        handler.flushLegs?.(
+          head,
+          view.getBigUint64(abi.HEAD_BYTES, true),
+          this.text(rest + 8, size - abi.HEAD_BYTES - 8),
+        );
+        return handler.flushLegs !== undefined;
+      case abi.EFFECT_KIND_STATE_CREATE:
+        handler.stateCreate?.(head);
+        return true;
+      case abi.EFFECT_KIND_STATE_WRITE:
+        handler.stateWrite?.(head, view.getUint32(abi.HEAD_BYTES, true));
+        return true;
+      case abi.EFFECT_KIND_STATE_FILL:
+        handler.stateFill?.(head, head.sizeBytes);
+        return true;
+      case abi.EFFECT_KIND_STATE_DELETE:
+        handler.stateDelete?.(head);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** Bytes up to a NUL as characters. */
+  private text(address: number, size: number): string {
+    let text = "";
+    for (let i = address; i < address + size && this.view8[i] !== 0; i++) {
+      text += String.fromCharCode(this.view8[i] as number);
+    }
+    return text;
   }
 
   private word(address: number): number {

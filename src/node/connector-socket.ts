@@ -6,7 +6,17 @@
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { RawNetlinkSocket } from "node-netlink";
-import { EINTR, ENOBUFS, errno, MSG_TRUNC, makeBlocking, recvfrom, sendto } from "./system-calls.ts";
+import {
+  EAGAIN,
+  EINTR,
+  ENOBUFS,
+  errno,
+  MSG_TRUNC,
+  makeBlocking,
+  recvfrom,
+  sendto,
+  setReceiveTimeout,
+} from "./system-calls.ts";
 
 const NETLINK_CONNECTOR = 11;
 const AF_NETLINK = 16;
@@ -14,6 +24,9 @@ const SOCKADDR_NL_BYTES = 12;
 
 /** Room for a few thousand requests: the kernel drops what does not fit, and each dropped one waits 15 s. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** What `receive` returns when the time set by `setTimeout` has passed without a datagram. */
+export const TIMED_OUT = -1;
 
 export class ConnectorSocket {
   /** The netlink port the socket is bound to. */
@@ -40,7 +53,12 @@ export class ConnectorSocket {
     makeBlocking(this.fd);
   }
 
-  /** Waits for a datagram. Returns its size, which exceeds the buffer's where it did not fit. */
+  /** How long `receive` waits, in µs; 0 for ever. */
+  setTimeout(timeoutUs: number): void {
+    setReceiveTimeout(this.fd, timeoutUs);
+  }
+
+  /** Waits for a datagram. Returns its size, which exceeds the buffer's where it did not fit, or TIMED_OUT. */
   receive(buffer: Uint8Array): number {
     for (;;) {
       this.senderSize[0] = SOCKADDR_NL_BYTES;
@@ -50,9 +68,15 @@ export class ConnectorSocket {
         return size;
       }
       const error = errno();
+      if (error === EAGAIN) return TIMED_OUT;
       if (error === ENOBUFS) this.overruns++;
       else if (error !== EINTR) throw new Error(`Receiving from netlink failed with errno ${error}.`);
     }
+  }
+
+  /** Receives nothing new from `group`; what has come already can still be received. */
+  leave(group: number): void {
+    this.socket.dropMembership(group);
   }
 
   close(): void {

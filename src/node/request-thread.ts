@@ -1,68 +1,158 @@
 // The request path: socket, core, socket. A thread of its own whose loop does nothing else, so that status, metrics or
 // a slow terminal never delay an answer to the kernel.
 //
-// The bell: a datagram from the socket's own port, which only this process can send. It wakes the loop for whatever
-// the other threads want, without a second descriptor to wait for.
+// It never waits for anything but a datagram: log devices and legs have threads of their own, which ring the bell, and
+// state files are memory.
 
-import { parentPort, workerData } from "node:worker_threads";
-import { type EffectHandler, Engine } from "../common/engine.ts";
-import { ConnectorSocket, netlinkAddress, sendDatagram } from "./connector-socket.ts";
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
+import { Bell } from "./bell.ts";
+import { ConnectorSocket, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
+import type { KeeperRequest, LegsFlushed } from "./io-jobs.ts";
+import { type Deliver, LogDevices } from "./log-devices.ts";
 import { Mailbox } from "./mailbox.ts";
+import { RequestRecall } from "./request-recall.ts";
+import { StateFiles } from "./state-files.ts";
+import { negativeErrno } from "./system-calls.ts";
+import { WakeUp } from "./wake-up.ts";
 
 export interface RequestThreadOptions {
   /** Bytes of the core. */
   wasm: Uint8Array;
   mailbox: SharedArrayBuffer;
+  bell: SharedArrayBuffer;
+  /** To io-keeper.ts. */
+  keeper: MessagePort;
+  engineOptions: EngineOptions;
+  /** Where state files are; undefined to keep none. */
+  stateDirectory: string | undefined;
   /** The port taken for the kernel's: 0, but for a benchmark that plays the kernel from a port of its own. */
   kernelPort: number;
 }
 
 /** What the thread tells the one that started it. */
 export type RequestThreadMessage =
-  | { kind: "listening"; port: number; fd: number }
+  | { kind: "listening"; port: number }
   | { kind: "notice"; payload: Uint8Array }
-  | { kind: "send failed"; errno: number };
+  | { kind: "send failed"; errno: number }
+  /** `errno` is negative, as are those of every effect. */
+  | { kind: "state not kept"; handle: number; errno: number };
 
 const NS_PER_MS = 1e6;
+/** A server that stops has answered all it has received when nothing more comes for this long, µs. */
+const STOP_SILENCE_US = 5000;
+/** It waits no longer than this for a log device. */
+const STOP_TIMEOUT_NS = 1500 * NS_PER_MS;
+
+/** Nanoseconds since this thread began: a time of one process means nothing in the next. */
+function nowNs(): number {
+  return Math.round(performance.now() * NS_PER_MS);
+}
 
 function serve(options: RequestThreadOptions, post: (message: RequestThreadMessage) => void): void {
   const engine = new Engine(new WebAssembly.Module(options.wasm));
   const { abi } = engine;
   const mailbox = new Mailbox(options.mailbox);
+  const bell = new Bell(options.bell);
+  // Before anything else: from now on the kernel's requests queue up instead of finding nobody.
   const socket = new ConnectorSocket(abi.CN_IDX_DM);
   const kernel = netlinkAddress(options.kernelPort);
+  const wakeUp = new WakeUp((timeoutUs) => socket.setTimeout(timeoutUs));
+  const states = options.stateDirectory === undefined ? undefined : StateFiles.open(options.stateDirectory);
+  const recall = options.stateDirectory === undefined ? undefined : RequestRecall.open(options.stateDirectory);
+  const askKeeper = (request: KeeperRequest): void => options.keeper.postMessage(request);
+  const devices = new LogDevices(
+    abi,
+    () => engine.bytes(),
+    ({ shared }) => askKeeper({ kind: "device", channel: shared }),
+  );
 
-  let memory = engine.bytes();
-  let inbox = memory.subarray(abi.INPUT_PAYLOAD, abi.INPUT_PAYLOAD + abi.INPUT_PAYLOAD_BYTES_MAX);
   const notices: Uint8Array[] = [];
   const handler: EffectHandler = {
     send(address, size) {
       const error = sendDatagram(socket.fd, engine.bytes().subarray(address, address + size), kernel);
       if (error !== 0) post({ kind: "send failed", errno: error });
     },
-    notice(address, size) {
-      notices.push(engine.read(address, size));
+    notice: (address, size) => notices.push(engine.read(address, size)),
+    open: (head, path) => devices.open(head, path),
+    read: (head) => devices.read(head),
+    write: (head, address) => devices.write(head, address),
+    close: (head) => devices.close(head),
+    flushLegs: (head, _luid, uuid) => askKeeper({ kind: "flush legs", head, uuid }),
+    wake: (atNs) => wakeUp.wish(atNs, nowNs()),
+    stateCreate({ handle, offsetBytes }) {
+      try {
+        states?.create(handle, offsetBytes);
+      } catch (error) {
+        post({ kind: "state not kept", handle, errno: negativeErrno(error) });
+      }
+    },
+    stateWrite: ({ handle, offsetBytes, sizeBytes }, address) =>
+      states?.write(handle, offsetBytes, engine.bytes(), address, sizeBytes),
+    stateFill: ({ handle, offsetBytes, ticket }, value) => states?.fill(handle, offsetBytes, ticket, value),
+    stateDelete({ handle }) {
+      states?.delete(handle);
+      // A log ends with its state file.
+      askKeeper({ kind: "forget", handle });
     },
   };
+  const deliver: Deliver = (head, completion) => engine.completed(head, completion, nowNs(), handler);
+  const deliverDone = (): void => {
+    devices.collect(deliver);
+    for (let got = receiveMessageOnPort(options.keeper); got; got = receiveMessageOnPort(options.keeper)) {
+      const { head, error } = got.message as LegsFlushed;
+      deliver(head, { effect: abi.EFFECT_KIND_FLUSH_LEGS, error });
+    }
+  };
+  // A person reads notices: they leave when the kernel has its answer.
+  const tellNotices = (): void => {
+    while (notices.length > 0) post({ kind: "notice", payload: notices.shift() as Uint8Array });
+  };
 
-  post({ kind: "listening", port: socket.port, fd: socket.fd });
+  engine.configure(options.engineOptions, nowNs(), handler);
+  for (const { handle, bytes } of states?.list() ?? []) engine.restoreLog(handle, bytes, nowNs(), handler);
+  bell.hang(socket.fd, socket.port);
+  post({ kind: "listening", port: socket.port });
+  tellNotices();
+
+  for (const datagram of recall?.datagrams(abi) ?? []) sendDatagram(socket.fd, datagram, kernel);
+
+  let memory: Uint8Array = new Uint8Array(0);
+  let inbox = memory;
+  // Stopping: nothing new is received, and what has come is answered before the loop ends.
+  let stopAtNs = 0;
   for (;;) {
     if (memory.length === 0) {
       memory = engine.bytes();
       inbox = memory.subarray(abi.INPUT_PAYLOAD, abi.INPUT_PAYLOAD + abi.INPUT_PAYLOAD_BYTES_MAX);
     }
     const size = socket.receive(inbox);
-    if (socket.senderPort === socket.port) {
-      if (mailbox.stopRequested()) break;
+    const now = nowNs();
+    if (stopAtNs !== 0 && (now > stopAtNs || (size === TIMED_OUT && devices.isIdle()))) break;
+    if (size === TIMED_OUT) {
+      if (stopAtNs === 0) wakeUp.timedOut(now);
+    } else if (socket.senderPort === socket.port) {
+      bell.taken();
+      if (mailbox.stopRequested() && stopAtNs === 0) {
+        stopAtNs = now + STOP_TIMEOUT_NS;
+        socket.leave(abi.CN_IDX_DM);
+        socket.setTimeout(STOP_SILENCE_US);
+      }
       mailbox.answer(memory);
-      continue;
+      deliverDone();
+    } else {
+      const senderPort = socket.senderPort === options.kernelPort ? abi.KERNEL_PORT : socket.senderPort || -1;
+      if (senderPort === abi.KERNEL_PORT) recall?.saw(engine.requestSeq());
+      engine.datagramReceived(size, senderPort, now, handler);
     }
-    const senderPort = socket.senderPort === options.kernelPort ? abi.KERNEL_PORT : socket.senderPort || -1;
-    engine.datagramReceived(size, senderPort, Math.round(performance.now() * NS_PER_MS), handler);
-    // A person reads notices: they leave when the kernel has its answer.
-    while (notices.length > 0) post({ kind: "notice", payload: notices.shift() as Uint8Array });
+    if (stopAtNs === 0 && wakeUp.isDue(now)) engine.ticked(now, handler);
+    if (devices.hasLost) deliverDone();
+    tellNotices();
   }
+  states?.close();
+  recall?.close();
   socket.close();
+  options.keeper.close();
 }
 
 const port = parentPort;

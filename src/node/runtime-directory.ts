@@ -1,10 +1,12 @@
 // Claims the runtime directory, so that a machine has one server at most.
 
-import { chmodSync, mkdirSync, openSync, readFileSync, statSync, truncateSync, writeSync } from "node:fs";
+import { chmodSync, mkdirSync, openSync, readFileSync, statfsSync, statSync, truncateSync, writeSync } from "node:fs";
 import { lockPath } from "./runtime-paths.ts";
 import { tryLock } from "./system-calls.ts";
 
 const OWNER_ONLY = 0o700;
+const TMPFS_MAGIC = 0x0102_1994;
+const RAMFS_MAGIC = 0x8584_58f6;
 
 /** Makes the directory and takes its lock. Throws a sentence where another server holds it. */
 export function claimRuntimeDirectory(directory: string): void {
@@ -22,4 +24,14 @@ export function claimRuntimeDirectory(directory: string): void {
   }
   truncateSync(path);
   writeSync(lock, `${process.pid}\n`);
+}
+
+/** A warning where the directory is on a disk, or undefined. State files in it would make the request path wait for it. */
+export function diskWarning(directory: string): string | undefined {
+  const { type } = statfsSync(directory);
+  if (type === TMPFS_MAGIC || type === RAMFS_MAGIC) return undefined;
+  return (
+    `${directory} is on a disk: the server may have to wait for it before it answers the kernel. Name a directory on a ` +
+    "tmpfs, as /run is, with --runtime-dir."
+  );
 }

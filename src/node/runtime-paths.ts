@@ -2,6 +2,8 @@
 //
 //   lock          held while a server runs; the kernel frees it however the server ends
 //   control.sock  status over HTTP
+//   state/        what must outlive the server but not the machine: a file for each log
+//   nodes/        device nodes that /dev does not have
 
 import { join } from "node:path";
 
@@ -13,4 +15,12 @@ export function lockPath(directory: string): string {
 
 export function controlSocketPath(directory: string): string {
   return join(directory, "control.sock");
+}
+
+export function stateDirectory(directory: string): string {
+  return join(directory, "state");
+}
+
+export function nodesDirectory(directory: string): string {
+  return join(directory, "nodes");
 }

@@ -1,7 +1,7 @@
 import { ConsoleTail } from "./console-tail.ts";
 import type { GuestReport } from "./guest/contract.ts";
 import { DEFAULT_TIME_LIMIT_MS, type Scenario } from "./guest/scenario.ts";
-import { Guest } from "./uml.ts";
+import { Machine } from "./uml.ts";
 
 const BOOT_TIME_LIMIT_MS = 60_000;
 const HALT_TIME_LIMIT_MS = 15_000;
@@ -19,13 +19,20 @@ function indent(text: string): string {
   return text.replace(/^/gm, "      ");
 }
 
-/** Runs scenarios one after the other in one guest, up to the first that fails. Returns a verdict for each one run. */
-export async function runInOneBoot(queue: Scenario[], options: BootOptions): Promise<boolean[]> {
+/**
+ * Runs scenarios one after the other on one machine, up to the first that fails. It boots once, and again after each
+ * power cut. Returns a verdict for each scenario run.
+ */
+export async function runOnOneMachine(queue: Scenario[], options: BootOptions): Promise<boolean[]> {
   const { labFolder, repositoryPath, seed, verbose, nameWidth } = options;
   const verdicts: boolean[] = [];
   const tail = new ConsoleTail();
   let startedAt = performance.now();
   let timer: NodeJS.Timeout | undefined;
+  let cutTimer: NodeJS.Timeout | undefined;
+  /** In the scenario under way. */
+  let powerCuts = 0;
+  let isCut = false;
 
   function isOver(): boolean {
     return verdicts.length === queue.length || verdicts.includes(false);
@@ -36,6 +43,7 @@ export async function runInOneBoot(queue: Scenario[], options: BootOptions): Pro
     if (!scenario || isOver()) throw new Error("The guest reports on more scenarios than it was given");
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     verdicts.push(failure === undefined);
+    powerCuts = 0;
     console.log(`${failure === undefined ? "ok  " : "FAIL"}  ${scenario.name.padEnd(nameWidth)}  ${seconds} s`);
     if (failure !== undefined) console.log(indent(failure));
   }
@@ -44,19 +52,33 @@ export async function runInOneBoot(queue: Scenario[], options: BootOptions): Pro
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (!isOver()) settle(`${what} ${timeLimitMs / 1000} s`);
-      guest.kill();
+      machine.kill();
     }, timeLimitMs);
+  }
+
+  function cutPowerAfter(afterMs: number): void {
+    cutTimer = setTimeout(() => {
+      isCut = true;
+      powerCuts++;
+      tail.add(`The power was cut, for the ${powerCuts}. time in this scenario.`);
+      machine.kill();
+    }, afterMs);
   }
 
   function onReport(report: GuestReport): void {
     switch (report.event) {
       case "start":
-        startedAt = performance.now();
-        tail.clear();
+        if (powerCuts === 0) {
+          startedAt = performance.now();
+          tail.clear();
+        }
         limit(queue[verdicts.length]?.timeLimitMs ?? DEFAULT_TIME_LIMIT_MS, "It took longer than");
         return;
       case "note":
         console.log(indent(report.text));
+        return;
+      case "cut power":
+        cutPowerAfter(report.afterMs);
         return;
       case "passed":
         settle();
@@ -65,6 +87,7 @@ export async function runInOneBoot(queue: Scenario[], options: BootOptions): Pro
         settle(report.reason);
         break;
     }
+    clearTimeout(cutTimer);
     limit(HALT_TIME_LIMIT_MS, "The guest did nothing more for");
   }
 
@@ -73,14 +96,18 @@ export async function runInOneBoot(queue: Scenario[], options: BootOptions): Pro
     tail.add(line);
   }
 
-  const plan = { seed, repositoryPath, scenarios: queue.map(({ name }) => name) };
-  const guest = new Guest(labFolder, plan, { onReport, onConsole });
-  limit(BOOT_TIME_LIMIT_MS, "The guest did not boot within");
+  const machine = new Machine(labFolder);
   try {
-    await guest.ended;
+    do {
+      isCut = false;
+      const scenarios = queue.slice(verdicts.length).map(({ name }) => name);
+      limit(BOOT_TIME_LIMIT_MS, "The guest did not boot within");
+      await machine.boot({ seed, repositoryPath, scenarios, powerCuts }, { onReport, onConsole });
+      clearTimeout(cutTimer);
+    } while (isCut && !isOver());
   } finally {
     clearTimeout(timer);
-    guest.destroy();
+    machine.destroy();
   }
   if (!isOver()) settle("The guest ended by itself");
   if (verdicts.includes(false) && !verbose) console.log(indent(`The last lines of the guest's console:\n${tail}`));

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { runInOneBoot } from "./boot.ts";
+import { runOnOneMachine } from "./boot.ts";
 import { findWhatIsMissing } from "./preflight.ts";
 import { findScenario, scenarios } from "./scenarios/index.ts";
 
@@ -33,7 +33,8 @@ async function main(): Promise<number> {
   console.log(`seed ${seed}`);
   const options = { labFolder, repositoryPath, seed, verbose: values.verbose, nameWidth };
   const verdicts: boolean[] = [];
-  while (verdicts.length < queue.length) verdicts.push(...(await runInOneBoot(queue.slice(verdicts.length), options)));
+  while (verdicts.length < queue.length)
+    verdicts.push(...(await runOnOneMachine(queue.slice(verdicts.length), options)));
   const passed = verdicts.filter((verdict) => verdict).length;
   console.log(`${passed} passed, ${verdicts.length - passed} failed`);
   return passed === verdicts.length && passed > 0 ? 0 : 1;

@@ -1,5 +1,5 @@
 /**
- * One boot of User Mode Linux: Linux as an ordinary process of the host.
+ * A machine of User Mode Linux: Linux as an ordinary process of the host, and disks that outlive it.
  *
  * Invariant: whatever ends this process but SIGKILL, the guest's whole process group ends with it and its folder goes.
  * The processes of a guest outlive the one that was started, and would hold the disk images.
@@ -30,9 +30,9 @@ export interface GuestListener {
   onConsole(line: string): void;
 }
 
-const liveGuests = new Set<Guest>();
+const machines = new Set<Machine>();
 process.on("exit", () => {
-  for (const guest of liveGuests) guest.destroy();
+  for (const machine of machines) machine.destroy();
 });
 for (const [signal, exitCode] of [
   ["SIGINT", 130],
@@ -42,33 +42,38 @@ for (const [signal, exitCode] of [
   process.on(signal, () => process.exit(exitCode));
 }
 
-export class Guest {
-  /** Resolves when the guest has ended and all it printed was handed over. */
-  readonly ended: Promise<void>;
+export class Machine {
   readonly #folder: string;
+  /** Words of the guest's command line. */
+  readonly #disks: string[];
   #process: ChildProcess | undefined;
 
-  constructor(labFolder: string, plan: BootPlan, listener: GuestListener) {
+  constructor(labFolder: string) {
     this.#folder = mkdtempSync(join(tmpdir(), "dm-ulog-kernel-"));
-    liveGuests.add(this);
+    machines.add(this);
     const inFolder = (name: string) => join(this.#folder, name);
     compileGuest(labFolder, this.#folder);
-    writeFileSync(inFolder("plan.json"), JSON.stringify(plan));
     symlinkSync(process.execPath, inFolder("node"));
     copyFileSync(join(labFolder, "init"), inFolder("init"));
     chmodSync(inFolder("init"), 0o755);
     mkdirSync(inFolder("uml"));
-    const disks = DISKS.map((_device, index) => {
+    this.#disks = DISKS.map((_device, index) => {
       const image = inFolder(`disk${index}.img`);
       writeFileSync(image, "");
       truncateSync(image, DISK_SIZE_BYTES);
       return `ubd${index}=${image}`;
     });
+  }
+
+  /** Resolves when the guest has ended and all it printed was handed over. */
+  boot(plan: BootPlan, listener: GuestListener): Promise<void> {
+    const inFolder = (name: string) => join(this.#folder, name);
+    writeFileSync(inFolder("plan.json"), JSON.stringify(plan));
     const root = ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", `init=${inFolder("init")}`];
     const consoles = ["con=null", "con0=null,fd:1", "con1=null,fd:3"];
     const linux = spawn(
       "linux.uml",
-      [`mem=${MEMORY_MIB}M`, `uml_dir=${inFolder("uml")}`, ...disks, ...root, ...consoles],
+      [`mem=${MEMORY_MIB}M`, `uml_dir=${inFolder("uml")}`, ...this.#disks, ...root, ...consoles],
       {
         stdio: ["ignore", "pipe", "pipe", "pipe"],
         detached: true,
@@ -83,7 +88,7 @@ export class Guest {
     createInterface({ input: reports as NodeJS.ReadableStream }).on("line", (line) => {
       listener.onReport(JSON.parse(line) as GuestReport);
     });
-    this.ended = new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       linux.on("error", reject);
       // What outlives it would keep the consoles open.
       linux.on("exit", () => this.kill());
@@ -117,6 +122,6 @@ export class Guest {
   destroy(): void {
     this.kill();
     rmSync(this.#folder, { recursive: true, force: true });
-    liveGuests.delete(this);
+    machines.delete(this);
   }
 }

@@ -6,6 +6,8 @@
 // where nothing is dirty, every region whose legs differ is out of sync. Also: a write begins on the legs of a region in
 // sync only after its mark has been acknowledged and flushed. That data read is data written, the workload sees itself.
 //
+// This is the property of a log in memory; what a power cut leaves of one on a device is looked at in power-cut-watch.ts.
+//
 // A region is looked at when a write of it has landed on a leg, when the log has answered a request about it, and all of
 // them now and then. While no server runs, or it does not know the log, nothing is claimed of the log, and nothing looked at.
 
@@ -13,9 +15,11 @@ import type { Console } from "../console.ts";
 import type { RequestName } from "../kernel-frames.ts";
 import { ESRCH, type LogName, type RequestObserver } from "./connector.ts";
 import type { MirrorDevice, SimulatedKernel } from "./kernel.ts";
+import type { LogDevices } from "./log-device.ts";
 import { LogView } from "./log-view.ts";
 import type { Mirror, MirrorObserver } from "./mirror.ts";
 import type { SimulatedServer } from "./server.ts";
+import { SyncLedger } from "./sync-ledger.ts";
 import { Violation } from "./violation.ts";
 
 /** Regions of one log whose marks have been answered. */
@@ -32,6 +36,7 @@ export class Checker implements RequestObserver, MirrorObserver {
   /** Marks carried by flushes and mark requests that were answered, and those requests. */
   markCount = 0;
   markRequestCount = 0;
+  readonly syncLedger = new SyncLedger();
   private readonly logs: LogView;
   /** By luid. */
   private readonly marks = new Map<bigint, Marks>();
@@ -39,12 +44,14 @@ export class Checker implements RequestObserver, MirrorObserver {
   constructor(
     private readonly kernel: SimulatedKernel,
     private readonly server: SimulatedServer,
+    private readonly devices: LogDevices,
     console: Console,
   ) {
     this.logs = new LogView(console);
   }
 
   sent(log: LogName, type: RequestName, data: Uint8Array | readonly number[]): void {
+    this.syncLedger.sent(log, type, data);
     if (type === "CTR" || type === "DTR") {
       // A constructor that ends in a NUL takes up the same log again.
       if (data.at(-1) !== 0) this.marks.delete(log.luid);
@@ -54,11 +61,18 @@ export class Checker implements RequestObserver, MirrorObserver {
     }
   }
 
-  answered(log: LogName, type: RequestName, data: Uint8Array | readonly number[], error: number): void {
+  answered(
+    log: LogName,
+    type: RequestName,
+    data: Uint8Array | readonly number[],
+    error: number,
+    reply: Uint8Array,
+  ): void {
+    this.syncLedger.answered(log, type, data, error, reply);
     if (error !== 0) {
-      const isMark = type === "MARK_REGION" || (type === "FLUSH" && data.length > 0);
-      if (isMark && error !== -ESRCH) throw new Violation(`${log.uuid} refuses marks with error ${error}`);
-      return;
+      const isMark = type === "MARK_REGION" || type === "FLUSH" || type === "SET_REGION_SYNC";
+      if (!isMark || error === -ESRCH || this.mayFail(log)) return;
+      throw new Violation(`${log.uuid} answers ${type} with error ${error}`);
     }
     if (type === "MARK_REGION" || (type === "FLUSH" && data.length > 0)) {
       this.markCount += data.length;
@@ -102,8 +116,22 @@ export class Checker implements RequestObserver, MirrorObserver {
   /** Looks at every region of every device. */
   checkAll(): void {
     for (const device of this.kernel.devices) {
-      for (let region = 0; region < device.legs.regionCount; region++) this.checkRegion(device, region);
+      for (const region of device.legs.differing) this.checkRegion(device, region);
     }
+  }
+
+  /** Looks at the devices whose legs have no volatile cache; to one that is lost no core log has an answer but a resync. */
+  checkAfterPowerCut(): void {
+    for (const device of this.kernel.devices) {
+      if (device.legs.hasCaches) continue;
+      for (const region of device.legs.differing) this.checkRegion(device, region);
+    }
+  }
+
+  /** Whether the log's device has failed since the machine was switched on. */
+  private mayFail(log: LogName): boolean {
+    const name = this.kernel.devices.find(({ mirror }) => mirror?.log === log)?.mirror?.log.table.device?.name;
+    return name !== undefined && (this.devices.find(name)?.failureCount ?? 0) > 0;
   }
 
   private marksOf({ luid }: LogName): Marks {

@@ -38,8 +38,14 @@ export interface Room {
 /** What watches the kernel's requests. */
 export interface RequestObserver {
   sent(log: LogName, type: RequestName, data: Uint8Array | readonly number[]): void;
-  /** `error` is 0 or a negative errno. */
-  answered(log: LogName, type: RequestName, data: Uint8Array | readonly number[], error: number): void;
+  /** `error` is 0 or a negative errno; `reply` is the data that came. */
+  answered(
+    log: LogName,
+    type: RequestName,
+    data: Uint8Array | readonly number[],
+    error: number,
+    reply: Uint8Array,
+  ): void;
 }
 
 const NO_DATA: readonly number[] = [];
@@ -58,11 +64,15 @@ interface Outstanding {
 export class Connector {
   /** Requests sent again because no reply came in time. */
   timeoutCount = 0;
+  /** Logs on their way back to a server: from the CTR that it may answer to the answer to RESUME. */
+  reconnectingCount = 0;
   /** Requests of a mirror at work that were refused with other than ESRCH. */
   refusedCount = 0;
   /** No question about remote recovery before this time. */
   remoteRecoveryQuestionNs = 0;
   observer: RequestObserver | undefined;
+  /** Hears that requests were not answered in time. */
+  onTimeout: () => void = () => {};
   private seq = 0;
   /** By seq; in order of sending, which is the order of their deadlines. */
   private readonly outstanding = new Map<number, Outstanding>();
@@ -93,7 +103,7 @@ export class Connector {
         if (!this.timeout.isSet) this.timeout.set();
       }) as number;
       if (error === TIMED_OUT || error === -EAGAIN) continue;
-      this.observer?.answered(log, type, data, error);
+      this.observer?.answered(log, type, data, error, into.data);
       return error;
     }
   }
@@ -117,6 +127,11 @@ export class Connector {
     }
   }
 
+  /** Requests that wait for an answer. */
+  get outstandingCount(): number {
+    return this.outstanding.size;
+  }
+
   private expire(): void {
     const expired: Outstanding[] = [];
     for (const [seq, waiting] of this.outstanding) {
@@ -128,6 +143,7 @@ export class Connector {
       expired.push(waiting);
     }
     this.timeoutCount += expired.length;
+    if (expired.length > 0) this.onTimeout();
     for (const { resume } of expired) resume(TIMED_OUT);
   }
 }

@@ -1,12 +1,14 @@
-// Deliberate faults: what a careless server, or a careless kernel, might do. Each must be found by the checker; that is
-// how it is known to look.
+// Deliberate faults: what a careless server, host, device or kernel might do. Each must be found by the checkers; that is
+// how they are known to look.
 
 import type { Abi } from "../abi.ts";
+import type { Head } from "../engine.ts";
 import { asciiBytes, requestType } from "../kernel-frames.ts";
+import { type LogDevice, SECTOR_BYTES } from "./log-device.ts";
 import type { Random } from "./random.ts";
 
-/** What becomes of a request: the engine gets it; or it is answered as done and never reaches it; or reaches it late. */
-export type Verdict = "deliver" | "answer-only" | "answer-and-keep";
+/** What becomes of a request: the engine gets it; or it is answered as done, and reaches the engine too, late, or never. */
+export type Verdict = "deliver" | "answer-and-deliver" | "answer-and-keep" | "answer-only";
 
 /** Sits between kernel and engine, and may change datagrams in place. */
 export interface Tamper {
@@ -18,6 +20,20 @@ export interface Tamper {
   releases?(datagram: Uint8Array): boolean;
 }
 
+/** Sits between core and host, and may do otherwise than the core asked. */
+export interface HostTamper {
+  /** What is written to the device in place of `bytes`. */
+  written?(device: LogDevice, offsetBytes: number, bytes: Uint8Array): Uint8Array;
+  /** Whether the core hears that the write is done when it has only begun. */
+  endsWriteEarly?(): boolean;
+  /** False where the core hears of failed writes as of others. */
+  hearsFailures?(): boolean;
+  /** Whether the core hears that the legs are flushed though nobody flushed them. */
+  forgetsLegFlush?(): boolean;
+  /** What is stored in the state file in place of `bytes`; null for nothing. */
+  stored?(head: Head, bytes: Uint8Array): Uint8Array | null;
+}
+
 export interface Fault {
   readonly name: string;
   readonly sentence: string;
@@ -25,7 +41,10 @@ export interface Fault {
   /** The mirror does not wait for the mark. */
   readonly writesBeforeMark?: boolean;
   /** A server that starts again takes up a state that is older than its end. */
-  readonly restoresStaleState?: boolean;
+  readonly restoresOldState?: boolean;
+  readonly host?: (random: Random) => HostTamper;
+  /** Writes of a dead server reach the device when its successor works there already. */
+  readonly orphansLinger?: boolean;
 }
 
 /** Reads and writes the fields of a request or reply that faults are about. */
@@ -87,6 +106,8 @@ function view(datagram: Uint8Array): DataView {
 
 /** One in so many of the requests that a fault is about meets it. */
 const RARITY = 8;
+/** Bytes of a log device that the core writes at least. */
+const BLOCK_BYTES = 4096;
 
 export const FAULTS: readonly Fault[] = [
   {
@@ -186,11 +207,119 @@ export const FAULTS: readonly Fault[] = [
     }),
   },
   {
-    name: "stale-state",
-    sentence: "A server that starts again takes up the log as it was some time before its end.",
-    restoresStaleState: true,
+    name: "state-old",
+    sentence: "A server that starts again takes up its logs as they were some requests before its predecessor's end.",
+    restoresOldState: true,
+  },
+  {
+    name: "state-write-lost",
+    sentence: "Some words never reach a state file.",
+    host: (random) => ({ stored: (head, bytes) => (isWord(head) && random.oneIn(RARITY) ? null : bytes) }),
+  },
+  {
+    name: "state-bit-lost",
+    sentence: "Some words reach a state file without one of their bits: a mark, or that a region is out of sync.",
+    host: (random) => ({
+      stored: (head, bytes) => (isWord(head) && random.oneIn(RARITY) ? withoutBit(bytes) : bytes),
+    }),
+  },
+  {
+    name: "state-bit-added",
+    sentence: "Some words reach a state file with a bit too much: a region in sync is out of sync, or marked.",
+    host: (random) => ({
+      stored: (head, bytes) => (isWord(head) && random.oneIn(RARITY) ? withFirstBit(bytes) : bytes),
+    }),
+  },
+  {
+    name: "flush-answered-early",
+    sentence: "Some FLUSH requests are answered as done when the log has only begun with them.",
+    tamper: (frame, random) => ({
+      request: (datagram) =>
+        frame.is(datagram, "FLUSH") && frame.wordCount(datagram) > 0 && random.oneIn(RARITY)
+          ? "answer-and-deliver"
+          : "deliver",
+    }),
+  },
+  {
+    name: "write-done-early",
+    sentence: "The core hears that a write is durable when it has only begun.",
+    host: (random) => ({ endsWriteEarly: () => random.oneIn(RARITY) }),
+  },
+  {
+    name: "write-skips-block",
+    sentence: "Some writes leave out one of their blocks of 4 KiB and are told as done.",
+    host: (random) => ({
+      written: (device, offset, bytes) =>
+        random.oneIn(RARITY) ? leftOut(device, offset, bytes, BLOCK_BYTES, random) : bytes,
+    }),
+  },
+  {
+    name: "write-torn",
+    sentence: "Some writes leave out one of their sectors and are told as done.",
+    host: (random) => ({
+      written: (device, offset, bytes) => leftOut(device, offset, bytes, SECTOR_BYTES, random),
+    }),
+  },
+  {
+    name: "write-stale",
+    sentence: "Some writes write what was written to their place the time before.",
+    host: (random) => {
+      const last = new Map<string, Uint8Array>();
+      return {
+        written: (device, offset, bytes) => {
+          const place = `${device.name.path} ${offset} ${bytes.length}`;
+          const before = last.get(place);
+          last.set(place, bytes);
+          return before !== undefined && random.oneIn(RARITY) ? before : bytes;
+        },
+      };
+    },
+  },
+  {
+    name: "write-failure-hidden",
+    sentence: "The core hears of failed writes that they succeeded.",
+    host: () => ({ hearsFailures: () => false }),
+  },
+  {
+    name: "leg-flush-forgotten",
+    sentence: "The core hears that the legs are flushed, but nobody flushed them.",
+    host: (random) => ({ forgetsLegFlush: () => random.oneIn(2) }),
+  },
+  {
+    name: "orphans-linger",
+    sentence: "Writes of a server that died reach the device when its successor works there already.",
+    orphansLinger: true,
   },
 ];
+
+/** Whether a state write is of one word of one set, as marks, clears and sync states are stored. */
+function isWord({ sizeBytes }: Head): boolean {
+  return sizeBytes === 8;
+}
+
+function withoutBit(bytes: Uint8Array): Uint8Array {
+  const at = bytes.findIndex((byte) => byte !== 0);
+  return bytes.map((byte, i) => (i === at ? byte & (byte - 1) : byte));
+}
+
+function withFirstBit(bytes: Uint8Array): Uint8Array {
+  return bytes.map((byte, i) => (i === 0 ? byte | 1 : byte));
+}
+
+/** What is written where one part of `partBytes` is not: there the medium stays as it is. */
+function leftOut(
+  { medium }: LogDevice,
+  offsetBytes: number,
+  bytes: Uint8Array,
+  partBytes: number,
+  random: Random,
+): Uint8Array {
+  const at = random.below(Math.ceil(bytes.length / partBytes)) * partBytes;
+  const end = Math.min(at + partBytes, bytes.length);
+  const written = bytes.slice();
+  written.set(medium.subarray(offsetBytes + at, offsetBytes + end), at);
+  return written;
+}
 
 /** The fault of that name; throws with the names there are. */
 export function findFault(name: string): Fault {

@@ -1,10 +1,10 @@
-/** A read or write of one block, on its way through a mirror. */
+/** A read or write of one block, or a flush of all that was written, on its way through a mirror. */
 export interface Io {
-  readonly isWrite: boolean;
+  readonly kind: "read" | "write" | "flush";
   readonly region: number;
   readonly block: number;
   /** What a write writes. */
   readonly version: number;
-  /** Hears how it ended: the version read or written, or 0 where it failed. */
+  /** Hears how it ended: the version read or written, 1 for a flush, or 0 where it failed. */
   readonly done: (version: number) => void;
 }

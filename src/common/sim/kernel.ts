@@ -13,19 +13,31 @@ import { type LogTable, UserspaceLog } from "./userspace-log.ts";
 /** Where the kernel puts logs: a luid is an address, and an address that is free is taken again. */
 const FIRST_LUID = 0xffff_8880_0400_0000n;
 const LUID_STEP = 0x200n;
+/** Addresses among which the allocator chooses. */
+const LUIDS_IN_USE = 8;
 
 /** What all mirrors of one kernel share. */
 export class SimulatedKernel {
   readonly devices: MirrorDevice[] = [];
   mirrorObserver: MirrorObserver | undefined;
   writesBeforeMark = false;
-  private readonly luids = new Set<bigint>();
+  /** The legs under every log there is. */
+  private readonly legs = new Map<bigint, Legs>();
 
   constructor(
     readonly clock: Clock,
     readonly random: Random,
     readonly connector: Connector,
   ) {}
+
+  /** The legs of the mirror with this log, whose table is live or was or will be. */
+  legsOf(luid: bigint): Legs | undefined {
+    return this.legs.get(luid);
+  }
+
+  hasLog(luid: bigint): boolean {
+    return this.legs.has(luid);
+  }
 
   /** A device without a table on `legs`. */
   device(legs: Legs): MirrorDevice {
@@ -36,13 +48,13 @@ export class SimulatedKernel {
 
   /** Loads a table: a mirror that is not resumed yet, or a negative errno. */
   *load(table: LogTable, legs: Legs): Task<Mirror | number> {
-    let luid = FIRST_LUID;
-    while (this.luids.has(luid)) luid += LUID_STEP;
-    this.luids.add(luid);
+    let luid = FIRST_LUID + LUID_STEP * BigInt(this.random.below(LUIDS_IN_USE));
+    while (this.legs.has(luid)) luid += LUID_STEP;
+    this.legs.set(luid, legs);
     const log = new UserspaceLog(this.connector, luid, table);
     const error = yield* log.construct();
     if (error !== 0) {
-      this.luids.delete(luid);
+      this.legs.delete(luid);
       return error;
     }
     const mirror = new Mirror(this.clock, this.random, log, legs);
@@ -55,7 +67,7 @@ export class SimulatedKernel {
   *unload(mirror: Mirror): Task {
     yield* mirror.drain();
     yield* mirror.log.destroy();
-    this.luids.delete(mirror.log.luid);
+    this.legs.delete(mirror.log.luid);
   }
 }
 

@@ -6,23 +6,35 @@ import type { Engine } from "../engine.ts";
 
 export type LogState = "clean" | "dirty" | "out of sync";
 
+/** All that a log knows of its regions, as bits: region i is bit i%8 of byte i/8. */
+export interface LogSets {
+  readonly uuid: string;
+  readonly luid: bigint;
+  /** Where in its life it is; null where that was not looked at. */
+  readonly state: string | null;
+  readonly outOfSync: Uint8Array;
+  readonly marked: Uint8Array;
+}
+
+interface Record {
+  readonly uuid: string;
+  readonly luid: bigint;
+  readonly state: string;
+  readonly regionCount: number;
+  readonly address: number;
+}
+
 export class LogView {
   private engine: Engine | null = null;
   private generation = -1;
-  /** UUIDs and addresses of the logs' records, by luid: one kernel has no luid twice. */
-  private readonly records = new Map<bigint, { uuid: string; address: number }>();
+  /** By luid: one kernel has no luid twice. Of two in a core, the later one is the kernel's. */
+  private records = new Map<bigint, Record>();
 
   constructor(private readonly console: Console) {}
 
   /** Address of a log, or 0 where the engine has none of that name. */
   find(engine: Engine, uuid: string, luid: bigint): number {
-    const generation = word(engine, engine.abi.CORE + engine.abi.CORE_GENERATION);
-    if (engine !== this.engine || generation !== this.generation) {
-      this.engine = engine;
-      this.generation = generation;
-      this.list(engine);
-    }
-    const record = this.records.get(luid);
+    const record = this.known(engine).get(luid);
     return record?.uuid === uuid ? record.address : 0;
   }
 
@@ -32,21 +44,54 @@ export class LogView {
     return has(engine, log + LOG_MARKED, region) ? "dirty" : "clean";
   }
 
-  private list(engine: Engine): void {
+  /** Copies of the sets of every log, by luid and UUID; `withState` tells whether to look at their states, which takes long. */
+  sets(engine: Engine, withState: boolean): Map<string, LogSets> {
+    const { LOG_PENDING, LOG_FAILED, LOG_MARKED } = engine.abi;
+    const sets = new Map<string, LogSets>();
+    const records = withState ? this.list(engine) : this.known(engine);
+    for (const { uuid, luid, state: stateThen, regionCount, address } of records.values()) {
+      const state = withState ? stateThen : null;
+      const outOfSync = bits(engine, address + LOG_PENDING, regionCount);
+      const failed = bits(engine, address + LOG_FAILED, regionCount);
+      for (let i = 0; i < failed.length; i++) outOfSync[i] = (outOfSync[i] as number) | (failed[i] as number);
+      const marked = bits(engine, address + LOG_MARKED, regionCount);
+      sets.set(`${luid} ${uuid}`, { uuid, luid, state, outOfSync, marked });
+    }
+    return sets;
+  }
+
+  /** The logs there are; their states may be older. */
+  private known(engine: Engine): Map<bigint, Record> {
+    const generation = word(engine, engine.abi.CORE + engine.abi.CORE_GENERATION);
+    if (engine !== this.engine || generation !== this.generation) {
+      this.engine = engine;
+      this.generation = generation;
+      this.records = this.list(engine);
+    }
+    return this.records;
+  }
+
+  private list(engine: Engine): Map<bigint, Record> {
     const { abi } = engine;
-    this.records.clear();
+    const records = new Map<bigint, Record>();
     let address = word(engine, abi.CORE + abi.CORE_FIRST_LOG);
-    for (const { luid, uuid } of this.console.logs(engine)) {
-      this.records.set(BigInt(luid), { uuid, address });
+    for (const { luid, uuid, state, regionCount } of this.console.logs(engine)) {
+      records.set(BigInt(luid), { uuid, luid: BigInt(luid), state, regionCount, address });
       address = word(engine, address + abi.LOG_NEXT);
     }
+    return records;
   }
+}
+
+/** Level 0 of a set; `set` is where a log's record keeps its address. */
+function bits(engine: Engine, set: number, regionCount: number): Uint8Array {
+  return engine.read(word(engine, word(engine, set) + engine.abi.REGION_SET_BITS), Math.ceil(regionCount / 64) * 8);
 }
 
 /** `set` is where a log's record keeps the address of one of its sets. */
 function has(engine: Engine, set: number, region: number): boolean {
-  const bits = word(engine, word(engine, set) + engine.abi.REGION_SET_BITS);
-  return (((engine.bytes()[bits + (region >>> 3)] as number) >>> (region & 7)) & 1) === 1;
+  const at = word(engine, word(engine, set) + engine.abi.REGION_SET_BITS);
+  return (((engine.bytes()[at + (region >>> 3)] as number) >>> (region & 7)) & 1) === 1;
 }
 
 function word(engine: Engine, address: number): number {

@@ -1,7 +1,8 @@
-// A machine from power on to power off: kernel, server and checker on one clock. The legs outlive it.
+// A machine from power on to power off: kernel, server and checkers on one clock. Legs and log devices outlive it.
 
 import { readAbi } from "../abi.ts";
 import type { Console } from "../console.ts";
+import type { EngineOptions } from "../engine.ts";
 import { Checker } from "./checker.ts";
 import { type Clock, MICROSECOND_NS } from "./clock.ts";
 import { Connector } from "./connector.ts";
@@ -9,8 +10,11 @@ import type { Digest } from "./digest.ts";
 import type { Fault } from "./faults.ts";
 import { type MirrorDevice, SimulatedKernel } from "./kernel.ts";
 import type { Legs } from "./legs.ts";
+import { type LogDevice, LogDevices } from "./log-device.ts";
 import type { Random } from "./random.ts";
 import { SimulatedServer, type TransportTiming } from "./server.ts";
+import { ServerWatch } from "./server-watch.ts";
+import { StateFiles } from "./state-files.ts";
 
 /** One way of a datagram, waking the other side included. */
 const TRANSPORT_NS: TransportTiming = [4 * MICROSECOND_NS, 40 * MICROSECOND_NS];
@@ -25,6 +29,10 @@ export interface MachineParts {
   console: Console;
   digest: Digest;
   fault: Fault | undefined;
+  /** What disk logs are kept on; none where left out. */
+  logDevices?: readonly LogDevice[];
+  /** What the server says to its core about disk logs. */
+  engineOptions?: EngineOptions;
 }
 
 export class Machine {
@@ -32,18 +40,35 @@ export class Machine {
   readonly connector: Connector;
   readonly kernel: SimulatedKernel;
   readonly checker: Checker;
+  readonly watch: ServerWatch;
+  readonly logDevices: LogDevices;
   private readonly clock: Clock;
 
   /** Power on: the kernel runs, and a server that knows nothing. */
-  constructor({ clock, random, module, console, digest, fault }: MachineParts) {
+  constructor({ clock, random, module, console, digest, fault, logDevices, engineOptions }: MachineParts) {
     this.clock = clock;
+    this.logDevices = new LogDevices(logDevices);
+    for (const device of this.logDevices.all) device.orphansLinger = fault?.orphansLinger ?? false;
     const abi = readAbi(new WebAssembly.Instance(module, {}).exports);
-    this.server = new SimulatedServer(abi, clock, random.fork(), module, TRANSPORT_NS, digest, fault);
+    this.watch = new ServerWatch(abi, this.logDevices, console);
+    this.server = new SimulatedServer(abi, clock, random.fork(), module, TRANSPORT_NS, digest, fault, engineOptions, {
+      clock,
+      random: random.fork(),
+      devices: this.logDevices,
+      stateFiles: new StateFiles(),
+      legsOf: (luid) => this.kernel.legsOf(luid),
+      legFlushFailsOneIn: 0,
+      legFlushHangsOneIn: 0,
+    });
+    this.server.observer = this.watch;
     this.connector = new Connector(abi, clock, this.server);
     this.server.onReply = (datagram) => this.connector.receive(datagram);
     this.kernel = new SimulatedKernel(clock, random.fork(), this.connector);
     this.kernel.writesBeforeMark = fault?.writesBeforeMark ?? false;
-    this.checker = new Checker(this.kernel, this.server, console);
+    this.checker = new Checker(this.kernel, this.server, this.logDevices, console);
+    // A kernel whose RESUME fails after its CTR was answered gives up, and takes the region it asked about for out of sync: it
+    // writes to the first leg alone, and no log hears of it.
+    this.server.isSpared = () => this.connector.reconnectingCount > 0;
     this.kernel.mirrorObserver = this.checker;
     this.connector.observer = this.checker;
     this.server.start();
@@ -56,6 +81,13 @@ export class Machine {
     return device;
   }
 
+  /** What servers left for their successors is lost; the next one begins with nothing. */
+  loseState(): void {
+    this.server.surroundings.stateFiles.clear();
+    this.watch.stateLost();
+    this.checker.syncLedger.forget();
+  }
+
   /**
    * Power is gone in the middle of everything; the log's last words are held against what the legs hold then.
    * Returns the number of writes that were caught on their way.
@@ -64,7 +96,8 @@ export class Machine {
     this.clock.clear();
     let caught = 0;
     for (const { legs } of this.kernel.devices) caught += legs.cutPower();
-    this.checker.checkAll();
+    for (const device of this.logDevices.all) device.cutPower();
+    this.checker.checkAfterPowerCut();
     return caught;
   }
 }

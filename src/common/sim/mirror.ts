@@ -107,7 +107,7 @@ export class Mirror {
   }
 
   private queue(io: Io): void {
-    (io.isWrite ? this.writes : this.reads).push(io);
+    (io.kind === "read" ? this.reads : this.writes).push(io);
     this.wake();
   }
 
@@ -233,6 +233,10 @@ export class Mirror {
     const toFirst: Io[] = [];
     const held: Io[] = [];
     for (const io of writes) {
+      if (io.kind === "flush") {
+        toAll.push(io);
+        continue;
+      }
       if (io.region >= this.log.inSyncHint && (yield* this.log.isRemoteRecovering(io.region))) {
         this.writes.push(io);
         if (!this.retry.isSet) this.retry.set();
@@ -241,19 +245,24 @@ export class Mirror {
       const state = this.hash.lookUp(io.region)?.state ?? (yield* this.hash.stateOf(io.region));
       (state === "nosync" ? toFirst : state === "recovering" ? held : toAll).push(io);
     }
-    for (const io of toAll) yield* this.hash.increment(io.region);
+    for (const io of toAll) if (io.kind === "write") yield* this.hash.increment(io.region);
     for (const io of toFirst) yield* this.hash.increment(io.region);
-    if (this.writesBeforeMark) for (const io of toAll) this.writeAllLegs(io);
+    if (this.writesBeforeMark) for (const io of toAll) this.toAllLegs(io);
     if (this.log.hasToFlush && (yield* this.log.flush()) !== 0) this.hasLogFailed = true;
     if (this.hasLogFailed) {
       for (const io of toAll) this.endWrite(io, 0);
     } else if (!this.writesBeforeMark) {
-      for (const io of toAll) this.writeAllLegs(io);
+      for (const io of toAll) this.toAllLegs(io);
     }
     for (const io of held) (yield* this.hash.find(io.region)).delayed.push(io);
     for (const io of toFirst) {
       this.legs.write(FIRST_LEG, io.block, io.version, () => this.endWrite(io, io.version));
     }
+  }
+
+  private toAllLegs(io: Io): void {
+    if (io.kind === "flush") this.legs.flush((isFlushed) => this.complete(io, isFlushed ? 1 : 0));
+    else this.writeAllLegs(io);
   }
 
   private writeAllLegs(io: Io): void {
@@ -292,7 +301,7 @@ export class Mirror {
   }
 
   private endWrite(io: Io, version: number): void {
-    if (this.hash.decrement(io.region)) this.wake();
+    if (io.kind === "write" && this.hash.decrement(io.region)) this.wake();
     this.complete(io, version);
   }
 }

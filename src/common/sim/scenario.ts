@@ -1,21 +1,21 @@
-// A random life of a machine with its mirrors, drawn from one seed: tables, load, suspends, reloads, failing legs, a
-// server that dies, is slow or comes back, and power cuts. At the end everything must come to rest in sync and identical.
-//
-// What is not drawn, because it is not true of this version: a server that dies while a table says `nosync`. What was out
-// of sync is then forgotten with the server, and the reconnecting table says again that nothing is.
+// A random life of a machine with its mirrors, drawn from one seed: core and disk logs, load, suspends, reloads, failing
+// legs and log devices, a server that is slow, dies or comes back, and power cuts. At the end everything must come to rest
+// in sync and identical.
 
 import type { Console } from "../console.ts";
+import type { EngineOptions } from "../engine.ts";
+import { holdsLog, saysClean } from "./clean-bits.ts";
 import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "./clock.ts";
+import { REQUEST_TIMEOUT_NS } from "./connector.ts";
 import { Digest } from "./digest.ts";
 import type { Fault } from "./faults.ts";
-import type { MirrorDevice } from "./kernel.ts";
-import { BLOCKS_PER_REGION, Legs, type LegTiming } from "./legs.ts";
+import { BLOCKS_PER_REGION } from "./legs.ts";
 import { Machine } from "./machine.ts";
+import { type Deeds, needsRepair, Operator } from "./operator.ts";
 import { Random } from "./random.ts";
+import { makeRigParts, makeWorkload, type Rig, type RigParts, tableAfterPowerCut } from "./rig.ts";
 import { sleep, spawn, type Task } from "./task.ts";
-import type { LogTable } from "./userspace-log.ts";
 import { Violation } from "./violation.ts";
-import { PATTERNS, Workload } from "./workload.ts";
 
 export interface ScenarioOptions {
   seed: number;
@@ -29,28 +29,43 @@ export interface ScenarioOptions {
 }
 
 /** What happened. All but `digest` are counts. */
-export interface ScenarioResult {
+export interface ScenarioResult extends Deeds {
   /** Of all datagrams both ways, in order. */
   digest: string;
   events: number;
   datagrams: number;
   mirrors: number;
+  diskLogs: number;
   regions: number;
   writes: number;
   reads: number;
-  /** Writes that the kernel failed, because the server died twice within one reconnection. */
+  /** Flushes of the legs by those who write, and by the server. */
+  fileSystemFlushes: number;
+  legFlushes: number;
+  /** Writes that the kernel failed, because the log could not be flushed. */
   failedWrites: number;
   marks: number;
   markRequests: number;
+  /** Flushes of disk logs answered with success, and those of them that needed no write. */
+  diskFlushes: number;
+  diskFlushesWithoutWrite: number;
+  deviceWrites: number;
+  failedDeviceWrites: number;
+  tornDeviceWrites: number;
   checks: number;
-  suspends: number;
-  reloads: number;
-  removals: number;
-  legFailures: number;
+  powerCutChecks: number;
   serverCrashes: number;
+  /** Those in the midst of carrying out the effects of an input. */
+  midwayCrashes: number;
+  /** Logs that a server took up from its predecessor, compared. */
+  restoredLogs: number;
+  stateLosses: number;
   stalls: number;
   timeouts: number;
   powerCuts: number;
+  /** Regions that a disk log had out of sync after a power cut, and those of them whose legs did not differ. */
+  resyncsAfterPowerCut: number;
+  needlessResyncs: number;
   /** Requests of mirrors that the log refused; clears that come after POSTSUSPEND are such. */
   refused: number;
 }
@@ -67,24 +82,14 @@ export class ScenarioViolation extends Violation {
   }
 }
 
-const LEG_TIMING: LegTiming = {
-  blockNs: [20 * MICROSECOND_NS, 400 * MICROSECOND_NS],
-  regionNs: [100 * MICROSECOND_NS, 800 * MICROSECOND_NS],
-};
-const REGION_COUNTS = [1, 2, 7, 31, 32, 33, 63, 64, 65, 100, 128, 200] as const;
-const REGION_SIZES_SECTORS = [8, 1024, 8192] as const;
 /** All regions are looked at once in so many events. */
 const CHECK_ALL_EVENTS = 512;
 /** Coming to rest takes a few events for each region to copy; many times that means that it never ends. */
-const REST_EVENTS_MAX = 200_000;
-
-/** One mirror's legs, table and load, through all power cuts. */
-interface Rig {
-  readonly legs: Legs;
-  table: LogTable;
-  device: MirrorDevice;
-  workload: Workload;
-}
+const REST_EVENTS_MAX = 300_000;
+const REST_EVENTS_PER_REGION = 100;
+/** Lazy work goes on in the background for some time when nobody writes any more. */
+const REST_QUIET_NS = 60 * SECOND_NS;
+const REST_LOOK_EVENTS = 64;
 
 export function runScenario(options: ScenarioOptions): ScenarioResult {
   return new Scenario(options).run();
@@ -94,48 +99,49 @@ class Scenario {
   private readonly random: Random;
   private readonly clock = new Clock();
   private readonly digest = new Digest();
-  private readonly rigs: Rig[] = [];
+  private readonly parts: readonly RigParts[];
+  private readonly rigs: Rig[];
   private machine: Machine;
   /** Tasks that stop where this has become false. */
   private isLively = true;
   private busyOperators = 0;
-  /** In a life with `nosync` tables no server dies. */
-  private readonly mayNosync: boolean;
+  private readonly operators = new Map<Rig, Operator>();
+  /** In some lives what a server leaves is lost now and then. */
+  private readonly mayLoseState: boolean;
+  /** In some lives flushes of the legs fail or hang now and then. */
+  private readonly legFlushFailsOneIn: number;
+  private readonly legFlushHangsOneIn: number;
+  private readonly engineOptions: EngineOptions;
+  /** Whether something happened since the machine was switched on that a mirror recovers from only with a person's help. */
+  private needsHelp = false;
   private readonly result: ScenarioResult;
 
   constructor(private readonly options: ScenarioOptions) {
     this.random = new Random(options.seed);
-    this.mayNosync = this.random.oneIn(3);
-    this.result = {
-      digest: "",
-      events: 0,
-      datagrams: 0,
-      mirrors: this.random.between(1, 3),
-      regions: 0,
-      writes: 0,
-      reads: 0,
-      failedWrites: 0,
-      marks: 0,
-      markRequests: 0,
-      checks: 0,
-      suspends: 0,
-      reloads: 0,
-      removals: 0,
-      legFailures: 0,
-      serverCrashes: 0,
-      stalls: 0,
-      timeouts: 0,
-      powerCuts: 0,
-      refused: 0,
+    const { random } = this;
+    this.mayLoseState = random.oneIn(6);
+    this.legFlushFailsOneIn = random.pick([0, 0, 3, 20]);
+    this.legFlushHangsOneIn = random.pick([0, 0, 0, 20]);
+    this.engineOptions = {
+      quietNs: random.pick([3 * SECOND_NS, 200 * MILLISECOND_NS, 5 * MILLISECOND_NS]),
+      lazyRegionsMax: random.pick([65_536, 40, 3]),
+      blockBytes: random.pick([4096, 4096, 8192]),
     };
+    this.result = { ...NOTHING, mirrors: random.between(1, 3) };
+    this.parts = Array.from({ length: this.result.mirrors }, (_, i) =>
+      makeRigParts(this.clock, random.fork(), i, !this.mayLoseState),
+    );
     this.machine = this.powerOn();
+    this.rigs = this.parts.map((parts) => {
+      const device = this.machine.device(parts.legs);
+      return { ...parts, device, workload: makeWorkload(this.clock, device, parts.workloadRandom) };
+    });
   }
 
   run(): ScenarioResult {
-    const { options, clock, result } = this;
+    const { options, clock, random } = this;
     try {
-      for (let i = 0; i < result.mirrors; i++) this.rigs.push(this.makeRig(i));
-      const bootCount = this.random.between(1, 4);
+      const bootCount = random.between(1, 5);
       for (let boot = 1; boot <= bootCount; boot++) {
         for (const rig of this.rigs) this.operate(rig);
         this.troubleServer();
@@ -148,132 +154,48 @@ class Scenario {
       throw new ScenarioViolation(options.seed, clock.eventCount, clock.nowNs, error);
     }
     this.account();
-    result.digest = this.digest.toString();
-    result.datagrams = this.digest.datagramCount;
-    result.events = clock.eventCount;
-    for (const { workload, legs } of this.rigs) {
-      result.writes += workload.writeCount;
-      result.reads += workload.readCount;
-      result.failedWrites += workload.failedWriteCount;
-      result.regions += legs.regionCount;
-    }
-    return result;
+    return this.finish();
   }
 
   private powerOn(): Machine {
-    const { random, clock, digest } = this;
+    const { random, clock, digest, engineOptions } = this;
     const { module, console, fault } = this.options;
-    return new Machine({ clock, random: random.fork(), module, console, digest, fault });
-  }
-
-  private makeRig(index: number): Rig {
-    const random = this.random.fork();
-    const regionCount = random.pick(REGION_COUNTS);
-    const regionSizeSectors = random.pick(REGION_SIZES_SECTORS);
-    const isNosync = this.mayNosync && random.oneIn(2);
-    const legs = new Legs(this.clock, random.fork(), LEG_TIMING, random.between(2, 3), regionCount, isNosync);
-    const table: LogTable = {
-      uuid: `LVM-simulated-${index}`,
-      // The last region may be a part of one; the first may not.
-      lengthSectors: regionCount * regionSizeSectors - (regionCount > 1 ? random.below(regionSizeSectors) : 0),
-      regionSizeSectors,
-      type: random.pick(["core", "clustered-core"]),
-      options: isNosync ? ["nosync"] : random.pick([[], [], ["sync"], ["block_on_error"]]),
-      integratedFlush: random.oneIn(2),
-    };
-    const device = this.machine.device(legs);
-    const workload = new Workload(this.clock, random.fork(), device, {
-      pattern: random.pick(PATTERNS),
-      writerCount: random.pick([1, 4, 16, 48]),
-      readOneIn: random.between(3, 10),
-      thinkNs: random.pick([0, 100 * MICROSECOND_NS, 2 * MILLISECOND_NS]),
-    });
-    return { legs, table, device, workload };
+    const logDevices = this.parts.flatMap(({ logDevice }) => (logDevice === null ? [] : [logDevice]));
+    const parts = { clock, random: random.fork(), module, console, digest, fault, logDevices, engineOptions };
+    const machine = new Machine(parts);
+    machine.server.surroundings.legFlushFailsOneIn = this.legFlushFailsOneIn;
+    machine.server.surroundings.legFlushHangsOneIn = this.legFlushHangsOneIn;
+    for (const device of logDevices) device.failsOneIn = random.pick([0, 0, 0, 300]);
+    machine.connector.onTimeout = () => this.checkTimeout();
+    this.needsHelp = false;
+    return machine;
   }
 
   private runUntil(eventNumber: number): void {
-    const { clock, machine } = this;
+    const { clock } = this;
     while (clock.eventCount < eventNumber && clock.step()) {
-      if (clock.eventCount % CHECK_ALL_EVENTS === 0) machine.checker.checkAll();
+      if (clock.eventCount % CHECK_ALL_EVENTS === 0) this.checkAll();
     }
   }
 
-  /** A person's work on one mirror: creates it, then does this and that, until the scenario ends. */
+  private checkAll(): void {
+    this.machine.checker.checkAll();
+    for (const { watch } of this.rigs) watch?.checkAll();
+  }
+
   private operate(rig: Rig): void {
-    const random = this.random.fork();
+    const operator = new Operator(this.clock, this.random.fork(), rig, this.result, () => this.isLively);
+    this.operators.set(rig, operator);
+    this.keepBusy(operator.work());
+  }
+
+  private keepBusy(work: Task): void {
     this.busyOperators++;
-    const work = function* (this: Scenario): Task {
-      yield* this.create(rig);
-      if (this.isLively) rig.workload.start();
-      while (this.isLively) {
-        yield sleep(this.clock, random.between(MILLISECOND_NS / 2, 30 * MILLISECOND_NS));
-        if (this.isLively) yield* this.doSomething(rig, random);
-      }
+    const task = function* (this: Scenario): Task {
+      yield* work;
       this.busyOperators--;
     };
-    spawn(work.call(this));
-  }
-
-  private *create(rig: Rig): Task {
-    while ((yield* rig.device.create(rig.table)) !== 0) yield sleep(this.clock, SECOND_NS);
-  }
-
-  private *doSomething(rig: Rig, random: Random): Task {
-    const { clock, result } = this;
-    switch (random.below(8)) {
-      case 0:
-      case 1:
-        result.suspends++;
-        yield* rig.device.suspend();
-        yield sleep(clock, random.below(5 * MILLISECOND_NS));
-        yield* rig.device.resume();
-        return;
-      case 2:
-        rig.table = this.drawTable(rig, random);
-        if ((yield* rig.device.reload(rig.table)) === 0) result.reloads++;
-        return;
-      case 3: {
-        result.legFailures++;
-        const leg = random.between(1, rig.legs.legCount - 1);
-        rig.legs.setFailed(leg, true);
-        yield sleep(clock, random.between(MILLISECOND_NS, 20 * MILLISECOND_NS));
-        rig.legs.setFailed(leg, false);
-        yield* rig.device.suspend();
-        yield* rig.device.resume();
-        return;
-      }
-      case 4:
-        rig.workload.stop();
-        yield sleep(clock, random.between(SECOND_NS, 5 * SECOND_NS));
-        if (this.isLively) rig.workload.start();
-        return;
-      case 5:
-        if (!random.oneIn(4)) return;
-        result.removals++;
-        yield* rig.device.remove();
-        rig.table = this.drawTable(rig, random);
-        yield* this.create(rig);
-        return;
-      default:
-        yield* this.askStatus(rig);
-    }
-  }
-
-  /** Another table for the same legs. `nosync` is said of a mirror in sync alone, as lvm2 does. */
-  private drawTable(rig: Rig, random: Random): LogTable {
-    const { mirror } = rig.device;
-    const isInSync = mirror?.isInSync === true;
-    const options = this.mayNosync && isInSync && random.oneIn(2) ? ["nosync"] : [];
-    return { ...rig.table, options, integratedFlush: random.oneIn(2) };
-  }
-
-  private *askStatus({ device, table }: Rig): Task {
-    const { mirror } = device;
-    if (mirror === null) return;
-    const status = yield* mirror.log.status();
-    // Where the server dies between the kernel's CTR and its RESUME, the kernel gives up.
-    if (status === null && !this.mayNosync) return;
-    if (status !== `1 ${table.type}`) throw new Violation(`the status of ${table.uuid} is ${JSON.stringify(status)}`);
+    spawn(task.call(this));
   }
 
   /** A server that is slow, or dies and comes back, now and then. */
@@ -285,21 +207,32 @@ class Scenario {
         const longestNs = random.pick([20 * MILLISECOND_NS, 200 * MILLISECOND_NS, 2 * SECOND_NS]);
         yield sleep(clock, random.between(MILLISECOND_NS, longestNs));
         if (!this.isLively) return;
-        if (this.mayNosync || random.oneIn(2)) {
+        if (random.oneIn(4)) {
           result.stalls++;
           const stallNs = random.between(MILLISECOND_NS, 40 * SECOND_NS);
           machine.server.stall(stallNs);
           yield sleep(clock, stallNs);
-        } else {
-          result.serverCrashes++;
-          machine.server.stop();
-          // Back before a write under way has landed, or long after.
-          yield sleep(
-            clock,
-            random.below(2) === 0 ? random.below(300 * MICROSECOND_NS) : random.between(0, 30 * SECOND_NS),
-          );
-          machine.server.start();
+          continue;
         }
+        result.serverCrashes++;
+        while (machine.server.isSpared()) yield sleep(clock, 100 * MICROSECOND_NS);
+        if (random.oneIn(2)) {
+          machine.server.stopMidway(random.pick([0, 0, 1, 1, 2, 3, 4, 6]));
+          for (let ms = 1; ms <= 64 && machine.server.engine !== null; ms *= 2) yield sleep(clock, ms * MILLISECOND_NS);
+          while (machine.server.isSpared()) yield sleep(clock, 100 * MICROSECOND_NS);
+        }
+        machine.server.stop();
+        // Back before a write under way has landed, or before the kernel looks, or long after.
+        const awayNs = random.pick([300 * MICROSECOND_NS, SECOND_NS, 30 * SECOND_NS]);
+        yield sleep(clock, random.below(awayNs));
+        if (this.mayLoseState && random.oneIn(8)) {
+          result.stateLosses++;
+          this.needsHelp = true;
+          machine.loseState();
+        }
+        // It may die again while it takes up what was left.
+        machine.server.start();
+        while (machine.server.engine === null) machine.server.start();
       }
     };
     spawn(trouble.call(this));
@@ -312,45 +245,98 @@ class Scenario {
     this.busyOperators = 0;
     this.machine = this.powerOn();
     for (const rig of this.rigs) {
-      // After a loss of power nobody may say that the legs are identical.
-      rig.table = { ...rig.table, options: rig.table.options.filter((option) => option !== "nosync") };
+      rig.table = tableAfterPowerCut(rig);
       for (let leg = 1; leg < rig.legs.legCount; leg++) rig.legs.setFailed(leg, false);
+      rig.logDevice?.repair();
       rig.device = this.machine.device(rig.legs);
       rig.workload.continueAfterPowerCut(rig.device);
+      this.expectAtResume(rig);
     }
+  }
+
+  /** The log that is resumed first after a power cut must believe its device, no more and no less. */
+  private expectAtResume(rig: Rig): void {
+    const { logDevice, watch, legs, table } = rig;
+    if (logDevice === null || watch === null || !watch.isClaimed) return;
+    // A device that failed may have lost the log's header with the power; then it holds none.
+    const before = holdsLog(logDevice.medium, legs.regionCount) ? logDevice.medium.slice() : new Uint8Array(0);
+    watch.onResumed = (isClaimed) => {
+      watch.onResumed = () => {};
+      const { engine } = this.machine.server;
+      const log = rig.device.mirror?.log;
+      if (!isClaimed || engine === null || log === undefined || table.options.length > 0) return;
+      const states = this.options.console.regionStates(engine, log.uuid, String(log.luid), 0, legs.regionCount);
+      for (let region = 0; region < legs.regionCount; region++) {
+        const isClean = saysClean(before, 0, region);
+        const isInSync = (states[region] as number) <= 1;
+        if (isClean !== isInSync) {
+          const words = isClean
+            ? "clean on the log device, and out of sync"
+            : "not clean on the log device, and in sync";
+          throw new Violation(`after the power cut region ${region} of ${log.uuid} is ${words} in the log`);
+        }
+        if (isInSync) continue;
+        this.result.resyncsAfterPowerCut++;
+        if (!legs.differs(region)) this.result.needlessResyncs++;
+      }
+    };
   }
 
   /** Nobody interferes any more: the mirrors must become quiet, in sync and identical. */
   private comeToRest(): void {
-    const { clock, machine } = this;
+    const { machine } = this;
     this.isLively = false;
-    for (const { workload } of this.rigs) workload.stop();
-    const lastEvent = clock.eventCount + REST_EVENTS_MAX;
-    this.runToRest(lastEvent);
-    if (this.busyOperators > 0) throw new Violation("the kernel waits for ever");
-    // After a server died the kernel takes a mirror for in sync for ever; a resume makes it ask again. The first one
-    // may find no log yet, the second does.
-    for (let round = 0; round < 2 && machine.server.startCount > 1; round++) {
-      for (const { device } of this.rigs) spawn(this.suspendAndResume(device));
-      this.runToRest(lastEvent);
+    machine.server.surroundings.legFlushFailsOneIn = 0;
+    machine.server.surroundings.legFlushHangsOneIn = 0;
+    for (const { workload, logDevice } of this.rigs) {
+      workload.stop();
+      logDevice?.repair();
+      if (logDevice !== null) logDevice.failsOneIn = 0;
+    }
+    this.runToRest();
+    if (this.rigs.some(needsRepair)) {
+      this.needsHelp = true;
+      for (const rig of this.rigs)
+        if (needsRepair(rig)) this.keepBusy((this.operators.get(rig) as Operator).repairLog());
+      this.runToRest();
+    }
+    const { legFailures, deviceFailures } = this.result;
+    if (this.needsHelp || legFailures + deviceFailures > 0) {
+      // The kernel takes a mirror for in sync until it is resumed.
+      for (const rig of this.rigs) this.keepBusy((this.operators.get(rig) as Operator).suspendAndResume());
+      this.runToRest();
     }
     for (const rig of this.rigs) this.checkAtRest(rig);
-    machine.checker.checkAll();
+    this.checkAll();
     const violated = machine.server.engine?.violatedInvariant();
     if (violated !== 0) throw new Violation(`invariant ${violated} of the core does not hold`);
   }
 
-  private runToRest(lastEvent: number): void {
-    this.runUntil(lastEvent);
-    if (this.clock.eventCount >= lastEvent) throw new Violation("the mirrors do not come to rest");
+  /** Runs until everything has been quiet for a while: clears reach log devices in the background. */
+  private runToRest(): void {
+    const { clock } = this;
+    const regionCount = this.rigs.reduce((sum, { legs }) => sum + legs.regionCount, 0);
+    const lastEvent = clock.eventCount + REST_EVENTS_MAX + REST_EVENTS_PER_REGION * regionCount;
+    let quietSinceNs = Infinity;
+    while (clock.eventCount < lastEvent) {
+      const before = clock.eventCount;
+      this.runUntil(before + REST_LOOK_EVENTS);
+      if (!this.isQuiet()) quietSinceNs = Infinity;
+      else quietSinceNs = Math.min(quietSinceNs, clock.nowNs);
+      if (clock.eventCount === before || clock.nowNs - quietSinceNs > REST_QUIET_NS) {
+        if (this.busyOperators > 0) throw new Violation("the kernel waits for ever");
+        return;
+      }
+    }
+    throw new Violation("the mirrors do not come to rest");
   }
 
-  private *suspendAndResume(device: MirrorDevice): Task {
-    yield* device.suspend();
-    yield* device.resume();
+  private isQuiet(): boolean {
+    if (this.busyOperators > 0 || this.machine.connector.outstandingCount > 0) return false;
+    return this.rigs.every(({ device, workload }) => device.isQuiet && workload.isIdle);
   }
 
-  private checkAtRest({ legs, table, device, workload }: Rig): void {
+  private checkAtRest({ legs, table, device, workload, logDevice }: Rig): void {
     const { engine } = this.machine.server;
     const { mirror } = device;
     if (engine === null || mirror === null || !device.isQuiet || !workload.isIdle) {
@@ -367,6 +353,19 @@ class Scenario {
     const differing = legs.differingRegions();
     if (differing.length > 0) throw new Violation(`at rest the legs of ${table.uuid} differ in regions ${differing}`);
     for (let block = 0; block < legs.regionCount * BLOCKS_PER_REGION; block++) workload.checkBlock(block);
+    if (logDevice === null) return;
+    for (let region = 0; region < legs.regionCount; region++) {
+      if (logDevice.isClean(region)) continue;
+      throw new Violation(`at rest region ${region} of ${table.uuid} is not clean on its log device`);
+    }
+  }
+
+  /** The kernel waits 15 s for an answer only where the server was away, slow, or waited for something that hung. */
+  private checkTimeout(): void {
+    const { server } = this.machine;
+    if (server.engine === null || this.legFlushHangsOneIn > 0) return;
+    if (this.clock.nowNs - server.freeSinceNs <= REQUEST_TIMEOUT_NS) return;
+    throw new Violation("a request was not answered for 15 s, though the server was there all the time");
   }
 
   /** Adds what the machine counted, before it goes. */
@@ -377,5 +376,69 @@ class Scenario {
     result.checks += machine.checker.checkCount;
     result.timeouts += machine.connector.timeoutCount;
     result.refused += machine.connector.refusedCount;
+    result.midwayCrashes += machine.server.midwayDeathCount;
+    result.restoredLogs += machine.watch.restoreCheck.checkCount;
+    result.diskFlushes += machine.watch.durability.flushCount;
+    result.diskFlushesWithoutWrite += machine.watch.durability.flushWithoutWriteCount;
+  }
+
+  private finish(): ScenarioResult {
+    const { result, clock } = this;
+    result.digest = this.digest.toString();
+    result.datagrams = this.digest.datagramCount;
+    result.events = clock.eventCount;
+    for (const { workload, legs, logDevice, watch } of this.rigs) {
+      result.writes += workload.writeCount;
+      result.reads += workload.readCount;
+      result.failedWrites += workload.failedWriteCount;
+      result.fileSystemFlushes += workload.flushCount;
+      result.legFlushes += legs.flushCount - workload.flushCount;
+      result.regions += legs.regionCount;
+      if (logDevice === null) continue;
+      result.diskLogs++;
+      result.deviceWrites += logDevice.writeCount;
+      result.failedDeviceWrites += logDevice.failedWriteCount;
+      result.tornDeviceWrites += logDevice.tornWriteCount;
+      result.powerCutChecks += watch?.checkCount ?? 0;
+    }
+    return result;
   }
 }
+
+const NOTHING: ScenarioResult = {
+  digest: "",
+  events: 0,
+  datagrams: 0,
+  mirrors: 0,
+  diskLogs: 0,
+  regions: 0,
+  writes: 0,
+  reads: 0,
+  fileSystemFlushes: 0,
+  legFlushes: 0,
+  failedWrites: 0,
+  marks: 0,
+  markRequests: 0,
+  diskFlushes: 0,
+  diskFlushesWithoutWrite: 0,
+  deviceWrites: 0,
+  failedDeviceWrites: 0,
+  tornDeviceWrites: 0,
+  checks: 0,
+  powerCutChecks: 0,
+  suspends: 0,
+  reloads: 0,
+  removals: 0,
+  legFailures: 0,
+  deviceFailures: 0,
+  serverCrashes: 0,
+  midwayCrashes: 0,
+  restoredLogs: 0,
+  stateLosses: 0,
+  stalls: 0,
+  timeouts: 0,
+  powerCuts: 0,
+  resyncsAfterPowerCut: 0,
+  needlessResyncs: 0,
+  refused: 0,
+};

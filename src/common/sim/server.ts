@@ -1,46 +1,73 @@
-// The server's place on the simulated machine: an engine behind a socket, on the virtual clock. It can be taken away,
-// come back, and be slow.
+// The server's place on the simulated machine: an engine behind a socket, on the virtual clock, with a host that carries
+// out its effects. It can be slow, be taken away between two inputs or in the midst of one's effects, and come back.
 
 import type { Abi } from "../abi.ts";
-import { type EffectHandler, Engine } from "../engine.ts";
+import { type EffectHandler, Engine, type EngineOptions, type Head } from "../engine.ts";
 import type { Clock } from "./clock.ts";
 import type { Transport } from "./connector.ts";
 import type { Digest } from "./digest.ts";
-import { type Fault, Frame, type Tamper } from "./faults.ts";
+import { type Fault, Frame, type HostTamper, type Tamper } from "./faults.ts";
+import { LogHost, type Surroundings } from "./log-host.ts";
 import type { Random } from "./random.ts";
 
 const KERNEL_PORT = 0;
-/** A stale state is as old as this many requests at most. */
-const STALE_REQUESTS = 16;
+/** State that a faulty server takes up is as old as this many requests at most. */
+const OLD_STATE_REQUESTS = 16;
+const MIDWAY_INPUTS_MAX = 32;
 
 /** How long a datagram takes, one way; drawn evenly, in nanoseconds. */
 export type TransportTiming = readonly [lowestNs: number, highestNs: number];
 
+/** What watches a server. */
+export interface ServerObserver {
+  /** A request reaches the server. */
+  received(datagram: Uint8Array): void;
+  /** An answer leaves it; nothing can take it back. */
+  answered(datagram: Uint8Array): void;
+  /** It is about to take an input that it may die in the midst of. */
+  mayDieIn(engine: Engine): void;
+  survived(): void;
+  died(engine: Engine): void;
+  /** Another has taken up what it left. */
+  restored(engine: Engine): void;
+}
+
+/** A server process. */
+interface Process {
+  readonly engine: Engine;
+  readonly host: LogHost;
+}
+
 export class SimulatedServer implements Transport {
-  /** Null while no server runs. */
-  engine: Engine | null = null;
   /** Servers started so far. */
   startCount = 0;
+  /** When the server was last started, or able to work again after a stall. */
+  freeSinceNs = 0;
   requestCount = 0;
+  /** Servers that died in the midst of carrying out effects. */
+  midwayDeathCount = 0;
+  observer: ServerObserver | undefined;
+  /** Whether it must not die now. */
+  isSpared: () => boolean = () => false;
   /** Takes the replies: the kernel's end. */
   onReply: (datagram: Uint8Array) => void = () => {};
   /** Hears the payloads of notices. */
   onNotice: (payload: Uint8Array) => void = () => {};
+  private process: Process | null = null;
   private readonly frame: Frame;
   private readonly tamper: Tamper;
+  private readonly hostTamper: HostTamper;
   private readonly kept: Uint8Array[] = [];
-  /** Requests are taken from the socket in the order they came, none before this time. */
+  /** Nothing is taken up before this time; requests are taken in the order they came. */
   private takenNs = 0;
-  private staleState: Uint8Array | undefined;
-  private isAnswered = true;
-  private readonly effects: EffectHandler = {
-    send: (address, size) => {
-      if (this.engine !== null && this.isAnswered) this.reply(this.engine, this.engine.read(address, size));
-    },
-    notice: (address, size) => {
-      if (this.engine !== null) this.onNotice(this.engine.read(address, size));
-    },
-  };
+  private stalledUntilNs = 0;
+  /** Of which input, in the midst of whose effects the server dies; null for one that is not to die. */
+  private death: { readonly effects: number; inputsLeft: number } | null = null;
+  /** Effects of the input in hand that the server still carries out. */
+  private effectsLeft = Infinity;
+  private isDying = false;
+  /** Whether the server that runs has taken up all that was left to it. */
+  private isRestored = false;
 
   constructor(
     abi: Abi,
@@ -50,67 +77,174 @@ export class SimulatedServer implements Transport {
     private readonly timing: TransportTiming,
     private readonly digest: Digest,
     private readonly fault: Fault | undefined,
+    private readonly options: EngineOptions | undefined,
+    readonly surroundings: Surroundings,
   ) {
     this.frame = new Frame(abi);
     this.tamper = fault?.tamper?.(this.frame, random) ?? {};
+    this.hostTamper = fault?.host?.(random) ?? {};
   }
 
-  /** Starts a server: with `state`, a snapshot of an engine, where one has been kept, else with no log at all. */
-  start(state?: Uint8Array): void {
+  /** Null while no server runs. */
+  get engine(): Engine | null {
+    return this.process?.engine ?? null;
+  }
+
+  /** Starts a server, which takes up the logs whose state files are there. */
+  start(): void {
+    const { stateFiles } = this.surroundings;
+    if (this.fault?.restoresOldState) stateFiles.recall();
     this.startCount++;
     this.takenNs = this.clock.nowNs;
-    const taken = this.fault?.restoresStaleState ? this.staleState : state;
-    this.engine = taken === undefined ? new Engine(this.module) : Engine.restore(this.module, taken);
+    this.stalledUntilNs = this.clock.nowNs;
+    this.freeSinceNs = this.clock.nowNs;
+    const engine = new Engine(this.module);
+    const give = (input: () => void) => this.take(process, input);
+    const process: Process = {
+      engine,
+      host: new LogHost(this.surroundings, engine, this.effects, give, this.hostTamper),
+    };
+    this.process = process;
+    this.isRestored = false;
+    if (this.options !== undefined) {
+      const { options } = this;
+      this.carryOut(process, () => engine.configure(options, this.clock.nowNs, this.effects));
+    }
+    for (const [handle, file] of [...stateFiles.files]) {
+      this.carryOut(process, () => engine.restoreLog(handle, file.slice(), this.clock.nowNs, this.effects));
+      if (this.process !== process) return;
+    }
+    if (this.process !== process) return;
+    this.isRestored = true;
+    if (this.startCount > 1) this.observer?.restored(engine);
   }
 
-  /** Takes the server away with all it knows. What it has not answered is lost. */
+  /** Takes the server away between two inputs. What it has not answered is lost. */
   stop(): void {
-    this.engine = null;
+    if (this.process === null) return;
+    const { engine, host } = this.process;
+    host.die();
+    this.process = null;
+    this.death = null;
+    this.isDying = false;
     this.kept.length = 0;
+    // One that died before it had taken up everything knew no more than the files say.
+    if (this.isRestored) this.observer?.died(engine);
   }
 
-  /** The server does nothing for a time. Requests wait in its socket. */
+  /**
+   * The server dies in the midst of the next input that has more effects than so many, when it has carried out these; or,
+   * where no input of the next few has, after the last of them.
+   */
+  stopMidway(effects: number): void {
+    if (this.process !== null) this.death = { effects, inputsLeft: MIDWAY_INPUTS_MAX };
+  }
+
+  /** The server does nothing for a time. What comes waits. */
   stall(durationNs: number): void {
-    this.takenNs = Math.max(this.takenNs, this.clock.nowNs) + durationNs;
+    this.stalledUntilNs = Math.max(this.stalledUntilNs, this.clock.nowNs) + durationNs;
+    this.takenNs = Math.max(this.takenNs, this.stalledUntilNs);
+    this.freeSinceNs = this.stalledUntilNs;
   }
 
   send(datagram: Uint8Array): boolean {
-    const { engine } = this;
-    if (engine === null) return false;
+    const { process } = this;
+    if (process === null) return false;
     this.requestCount++;
     this.digest.add(datagram);
     this.takenNs = Math.max(this.takenNs, this.clock.nowNs + this.delayNs());
     this.clock.after(this.takenNs - this.clock.nowNs, () => {
-      if (this.engine === engine) this.serve(engine, datagram);
+      if (this.process === process) this.serve(process, datagram);
     });
     return true;
   }
 
-  private serve(engine: Engine, datagram: Uint8Array): void {
-    const { tamper } = this;
-    const verdict = tamper.request?.(datagram) ?? "deliver";
-    if (verdict === "deliver") {
-      this.deliver(engine, tamper.replace?.(datagram) ?? datagram, true);
+  private readonly effects: EffectHandler = {
+    send: (address, size) => {
+      if (this.goesOn() && this.process !== null) this.reply(this.process.engine.read(address, size));
+    },
+    notice: (address, size) => {
+      if (this.goesOn() && this.process !== null) this.onNotice(this.process.engine.read(address, size));
+    },
+    open: (head, path) => this.goesOn() && this.process?.host.open(head, path),
+    read: (head) => this.goesOn() && this.process?.host.read(head),
+    write: (head, address) => this.goesOn() && this.process?.host.write(head, address),
+    close: (head) => this.goesOn() && this.process?.host.close(head),
+    flushLegs: (head, luid) => this.goesOn() && this.process?.host.flushLegs(head, luid),
+    wake: (atNs) => this.goesOn() && this.process?.host.wake(atNs),
+    stateCreate: (head) => this.goesOn() && this.process?.host.stateCreate(head),
+    stateWrite: (head, address) => this.stateWrite(head, address),
+    stateFill: (head, value) => this.goesOn() && this.process?.host.stateFill(head, value),
+    stateDelete: (head) => this.goesOn() && this.process?.host.stateDelete(head),
+  };
+
+  private stateWrite(head: Head, address: number): void {
+    const wasDying = this.isDying;
+    if (this.goesOn()) this.process?.host.stateWrite(head, address);
+    else if (!wasDying) this.process?.host.stateWriteInPart(head, address);
+  }
+
+  /** Whether the server lives to carry out one more effect. */
+  private goesOn(): boolean {
+    if (this.effectsLeft === 0) {
+      if (!this.isDying) this.midwayDeathCount++;
+      this.isDying = true;
+      return false;
+    }
+    this.effectsLeft--;
+    return true;
+  }
+
+  /** Gives an input to the core once the server is free. */
+  private take(process: Process, input: () => void): void {
+    if (this.process !== process) return;
+    if (this.stalledUntilNs > this.clock.nowNs) {
+      this.clock.after(this.stalledUntilNs - this.clock.nowNs, () => this.take(process, input));
     } else {
-      this.reply(engine, this.frame.doneReply(datagram));
-      if (verdict === "answer-and-keep") this.kept.push(datagram);
+      this.carryOut(process, input);
     }
-    if (this.fault?.restoresStaleState && this.requestCount % STALE_REQUESTS === 0) this.staleState = engine.snapshot();
+  }
+
+  private carryOut(process: Process, input: () => void): void {
+    const { death } = this;
+    if (death === null || this.isSpared()) {
+      this.effectsLeft = Infinity;
+      input();
+      return;
+    }
+    this.effectsLeft = death.effects;
+    if (this.isRestored) this.observer?.mayDieIn(process.engine);
+    input();
+    if (this.isDying || --death.inputsLeft === 0) this.stop();
+    else if (this.isRestored) this.observer?.survived();
+  }
+
+  private serve(process: Process, datagram: Uint8Array): void {
+    const { tamper } = this;
+    this.observer?.received(datagram);
+    const verdict = tamper.request?.(datagram) ?? "deliver";
+    if (verdict !== "deliver") this.reply(this.frame.doneReply(datagram));
+    if (verdict === "answer-and-keep") this.kept.push(datagram);
+    else if (verdict !== "answer-only") this.deliver(process, tamper.replace?.(datagram) ?? datagram);
+    if (this.fault?.restoresOldState && this.requestCount % OLD_STATE_REQUESTS === 0) {
+      this.surroundings.stateFiles.remember();
+    }
     if (this.kept.length > 0 && tamper.releases?.(datagram)) {
-      for (const kept of this.kept.splice(0)) this.deliver(engine, kept, false);
+      for (const kept of this.kept.splice(0)) this.deliver(process, kept);
     }
   }
 
-  /** `isAnswered` tells whether the kernel gets to hear the reply. */
-  private deliver(engine: Engine, datagram: Uint8Array, isAnswered: boolean): void {
-    this.isAnswered = isAnswered;
-    engine.deliver(datagram, KERNEL_PORT, this.clock.nowNs, this.effects);
+  /** The kernel drops a second reply to a request by itself. */
+  private deliver(process: Process, datagram: Uint8Array): void {
+    if (this.process !== process) return;
+    this.carryOut(process, () => process.engine.deliver(datagram, KERNEL_PORT, this.clock.nowNs, this.effects));
   }
 
-  private reply(engine: Engine, datagram: Uint8Array): void {
+  /** What was sent arrives, even where its sender dies meanwhile. */
+  private reply(datagram: Uint8Array): void {
     this.tamper.reply?.(datagram);
+    this.observer?.answered(datagram);
     this.clock.after(this.delayNs(), () => {
-      if (this.engine !== engine) return;
       this.digest.add(datagram);
       this.onReply(datagram);
     });

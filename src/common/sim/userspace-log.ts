@@ -12,6 +12,7 @@ import {
   room,
 } from "./connector.ts";
 import { Signal, sleep, spawn, type Task } from "./task.ts";
+import { Violation } from "./violation.ts";
 
 /** Regions that one MARK, CLEAR or FLUSH carries at most. */
 export const FLUSH_GROUP_REGIONS_MAX = 32;
@@ -26,13 +27,23 @@ const STATUS_BYTES_MAX = 1024;
 const REGION_BYTES = 8;
 const PAIR_BYTES = 16;
 
+/** A log device as a table has it. */
+export interface LogTableDevice {
+  /** A path or major:minor. */
+  readonly name: string;
+  /** What the server has to name in its answer, for the kernel to hold: major:minor; empty for a regular file. */
+  readonly number: string;
+}
+
 /** What a mirror's table says of its log. */
 export interface LogTable {
   uuid: string;
   lengthSectors: number;
   regionSizeSectors: number;
-  /** `core` or `clustered-core`. */
+  /** `core`, `clustered-core`, `disk` or `clustered-disk`. */
   type: string;
+  /** The log device of a disk log. */
+  device?: LogTableDevice;
   /** What follows the region size: `sync`, `nosync`, `block_on_error`. */
   options: readonly string[];
   integratedFlush: boolean;
@@ -56,7 +67,9 @@ export class UserspaceLog implements LogName {
     readonly table: LogTable,
   ) {
     this.uuid = table.uuid;
-    this.constructorText = [table.lengthSectors, table.type, table.regionSizeSectors, ...table.options].join(" ");
+    const device = table.device === undefined ? [] : [table.device.name];
+    const words = [table.lengthSectors, table.type, ...device, table.regionSizeSectors, ...table.options];
+    this.constructorText = words.join(" ");
     this.lazyFlushEnded = new Signal(connector.clock);
     this.lazyFlush = new Alarm(connector.clock, LAZY_FLUSH_DELAY_NS, () => spawn(this.runLazyFlush()));
   }
@@ -64,8 +77,13 @@ export class UserspaceLog implements LogName {
   /** Loads the table: CTR and GET_REGION_SIZE. Returns 0 or a negative errno, after which there is no log. */
   *construct(): Task<number> {
     const text = asciiBytes(this.constructorText);
-    const refusal = yield* this.connector.consult(this, "CTR", text, room(DEVICE_NAME_BYTES_MAX));
+    const named = room(DEVICE_NAME_BYTES_MAX);
+    const refusal = yield* this.connector.consult(this, "CTR", text, named);
     if (refusal !== 0) return refusal;
+    const number = this.table.device?.number;
+    const wanted = number ? `${number}\0` : "";
+    const name = String.fromCharCode(...named.data);
+    if (name !== wanted) throw new Violation(`the answer to CTR names ${JSON.stringify(name)} as the log device`);
     const size = room(REGION_BYTES);
     const error = yield* this.connector.consult(this, "GET_REGION_SIZE", undefined, size);
     if (error !== 0) {
@@ -203,6 +221,14 @@ export class UserspaceLog implements LogName {
     this.lazyFlushEnded.notify();
   }
 
+  private *reconstruct(text: Uint8Array): Task<boolean> {
+    yield sleep(this.connector.clock, RECONNECT_INTERVAL_NS);
+    this.connector.reconnectingCount++;
+    if ((yield* this.connector.consult(this, "CTR", text)) === 0) return true;
+    this.connector.reconnectingCount--;
+    return false;
+  }
+
   /** A request that waits for a server to come back: CTR with a NUL until one is answered, RESUME, the request again. */
   private *request(type: RequestName, data?: readonly number[], into: Room = room(0)): Task<number> {
     for (;;) {
@@ -212,9 +238,10 @@ export class UserspaceLog implements LogName {
         return error;
       }
       const text = asciiBytes(`${this.constructorText}\0`);
-      do yield sleep(this.connector.clock, RECONNECT_INTERVAL_NS);
-      while ((yield* this.connector.consult(this, "CTR", text)) !== 0);
-      if ((yield* this.connector.consult(this, "RESUME")) !== 0) return -ESRCH;
+      while (!(yield* this.reconstruct(text)));
+      const resumeError = yield* this.connector.consult(this, "RESUME");
+      this.connector.reconnectingCount--;
+      if (resumeError !== 0) return -ESRCH;
     }
   }
 }

@@ -3,7 +3,7 @@
 
 import type { Clock } from "./clock.ts";
 import type { MirrorDevice } from "./kernel.ts";
-import { BLOCKS_PER_REGION } from "./legs.ts";
+import { BLOCKS_PER_REGION, FIRST_INITIAL_VERSION } from "./legs.ts";
 import type { Random } from "./random.ts";
 import { Violation } from "./violation.ts";
 
@@ -15,6 +15,8 @@ export interface WorkloadOptions {
   writerCount: number;
   /** One I/O in so many is a read. */
   readOneIn: number;
+  /** One I/O in so many flushes what was written; 0 for none. */
+  flushOneIn?: number;
   /** Longest pause of a writer between two I/Os, in nanoseconds. */
   thinkNs: number;
 }
@@ -29,12 +31,18 @@ export class Workload {
   readCount = 0;
   /** Writes that failed before they reached a leg, since the log could not be flushed. */
   failedWriteCount = 0;
+  /** Flushes that every leg has done. */
+  flushCount = 0;
   private readonly blockCount: number;
   private readonly writerCount: number;
   /** What each block must hold. */
   private readonly expected: Uint32Array;
   /** What is being written to each block, 0 for nothing. */
   private readonly written: Uint32Array;
+  /** What each block held last when a flush was done: what a power cut must leave, or something newer. */
+  private readonly settled: Uint32Array;
+  /** Blocks that were written since the last flush began. */
+  private unsettled = new Set<number>();
   private readonly isBusy: Uint8Array;
   private isRunning = false;
   private busyWriters = 0;
@@ -52,6 +60,7 @@ export class Workload {
     this.writerCount = Math.min(options.writerCount, legs.blockCount);
     this.expected = (legs.versions[FIRST_LEG] as Uint32Array).slice();
     this.written = new Uint32Array(this.blockCount);
+    this.settled = this.expected.slice();
     this.isBusy = new Uint8Array(this.blockCount);
   }
 
@@ -71,21 +80,29 @@ export class Workload {
     this.isRunning = false;
   }
 
-  /** The machine lost power: a block holds what was written last, or what was just being written. */
+  /**
+   * The machine lost power: a block holds what was written last or was just being written or, where the legs have volatile
+   * caches, anything that was written to it since the last flush.
+   */
   continueAfterPowerCut(device: MirrorDevice): void {
     this.device = device;
     this.isRunning = false;
     this.busyWriters = 0;
     for (let block = 0; block < this.blockCount; block++) {
       const version = device.legs.version(FIRST_LEG, block);
-      if (version !== this.expected[block] && (this.written[block] === 0 || version !== this.written[block])) {
+      const newest = Math.max(age(this.expected[block] as number), age(this.written[block] as number));
+      const oldest = device.legs.hasCaches ? age(this.settled[block] as number) : age(this.expected[block] as number);
+      const isInitial = version >= FIRST_INITIAL_VERSION;
+      if (age(version) < oldest || age(version) > newest || (isInitial && version !== this.settled[block])) {
         throw new Violation(
           `after the power cut block ${block} of the first leg holds version ${version}, ` +
-            `which is neither the version ${this.expected[block]} completed last nor one being written`,
+            `which is neither the version ${this.expected[block]} completed last, nor one being written, nor one since the last flush`,
         );
       }
       this.expected[block] = version;
+      this.settled[block] = version;
     }
+    this.unsettled.clear();
     this.written.fill(0);
     this.isBusy.fill(0);
   }
@@ -108,16 +125,35 @@ export class Workload {
   }
 
   private begin(): void {
+    const { flushOneIn = 0 } = this.options;
+    if (flushOneIn > 0 && this.random.oneIn(flushOneIn)) {
+      this.flush();
+      return;
+    }
     const block = this.chooseBlock();
     this.isBusy[block] = 1;
     const region = Math.floor(block / BLOCKS_PER_REGION);
     if (this.random.oneIn(this.options.readOneIn)) {
-      this.device.submit({ isWrite: false, region, block, version: 0, done: (version) => this.read(block, version) });
+      this.device.submit({ kind: "read", region, block, version: 0, done: (version) => this.read(block, version) });
     } else {
       const version = ++this.version;
       this.written[block] = version;
-      this.device.submit({ isWrite: true, region, block, version, done: (result) => this.wrote(block, result) });
+      this.device.submit({ kind: "write", region, block, version, done: (result) => this.wrote(block, result) });
     }
+  }
+
+  private flush(): void {
+    const taken = [...this.unsettled].map((block) => [block, this.expected[block] as number] as const);
+    this.unsettled = new Set();
+    const done = (result: number) => {
+      for (const [block, version] of taken) {
+        if (result === 0) this.unsettled.add(block);
+        else this.settled[block] = version;
+      }
+      if (result !== 0) this.flushCount++;
+      this.again();
+    };
+    this.device.submit({ kind: "flush", region: 0, block: 0, version: 0, done });
   }
 
   private read(block: number, version: number): void {
@@ -137,6 +173,7 @@ export class Workload {
     } else {
       this.writeCount++;
       this.expected[block] = version;
+      this.unsettled.add(block);
     }
     this.written[block] = 0;
     this.isBusy[block] = 0;
@@ -166,4 +203,9 @@ export class Workload {
     }
     return this.random.below(this.blockCount);
   }
+}
+
+/** Versions in the order they were written: those that were there before anybody wrote come first. */
+function age(version: number): number {
+  return version >= FIRST_INITIAL_VERSION ? 0 : version;
 }

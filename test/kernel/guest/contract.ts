@@ -5,12 +5,16 @@ export interface BootPlan {
   seed: number;
   repositoryPath: string;
   scenarios: string[];
+  /** How often the power was cut in the first of them so far. */
+  powerCuts: number;
 }
 
 /** One JSON line each, over a console of its own: the kernel writes into the other. */
 export type GuestReport =
   | { event: "start"; scenario: string }
   | { event: "note"; text: string }
+  /** The guest writes on and wants to be killed then. */
+  | { event: "cut power"; afterMs: number }
   | { event: "passed"; scenario: string }
   | { event: "failed"; scenario: string; reason: string };
 

@@ -72,6 +72,14 @@ export async function writeContents(path: string, contents: Buffer): Promise<voi
   await disk.close();
 }
 
+export async function readContents(path: string, sizeSectors: number): Promise<Buffer> {
+  const contents = alignedBuffer(sizeSectors * SECTOR_SIZE_BYTES);
+  const disk = await Disk.open(path);
+  await disk.read(contents, 0);
+  await disk.close();
+  return contents;
+}
+
 /** The regions in which the start of a device is not `contents`. */
 export async function differingRegions(path: string, contents: Buffer, regionSizeSectors: number): Promise<number[]> {
   const regionSizeBytes = regionSizeSectors * SECTOR_SIZE_BYTES;

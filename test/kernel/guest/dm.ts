@@ -4,10 +4,12 @@ const SLOW_WRITE_MS = 20;
 
 /** Tables of a leg that lies over a disk, so that the scenario can let it fail or dawdle. */
 export const legTable = {
-  plain: (disk: string, sizeSectors: number) => `0 ${sizeSectors} linear ${disk} 0`,
+  plain: (disk: string, sizeSectors: number, offsetSectors = 0) => `0 ${sizeSectors} linear ${disk} ${offsetSectors}`,
   /** Makes a resync last seconds on however fast a machine. */
-  slow: (disk: string, sizeSectors: number) => `0 ${sizeSectors} delay ${disk} 0 0 ${disk} 0 ${SLOW_WRITE_MS}`,
+  slow: (disk: string, sizeSectors: number, offsetSectors = 0) =>
+    `0 ${sizeSectors} delay ${disk} ${offsetSectors} 0 ${disk} ${offsetSectors} ${SLOW_WRITE_MS}`,
   failing: (sizeSectors: number) => `0 ${sizeSectors} error`,
+  failingWrites: (disk: string, sizeSectors: number) => `0 ${sizeSectors} flakey ${disk} 0 0 1000 1 error_writes`,
 };
 
 /** Device-mapper devices of one scenario. Keeps their order, since a device must go before those it lies on. */
@@ -33,6 +35,11 @@ export class DeviceMapper {
 
   async suspend(name: string): Promise<void> {
     await runCommand("dmsetup", ["suspend", name]);
+  }
+
+  /** Hands requests that wait back to their writers' queue instead of failing them. */
+  async suspendWithoutFlush(name: string): Promise<void> {
+    await runCommand("dmsetup", ["suspend", "--noflush", name]);
   }
 
   async resume(name: string): Promise<void> {

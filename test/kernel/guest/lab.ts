@@ -1,8 +1,9 @@
-import type { BootPlan } from "./contract.ts";
+import type { BootPlan, GuestReport } from "./contract.ts";
 import { Disk, SECTOR_SIZE_BYTES, writeContents } from "./disk.ts";
 import { DeviceMapper } from "./dm.ts";
 import { checkKernelLog, type KernelLog } from "./kernel-log.ts";
-import { type LoadTally, writeRandomly } from "./load.ts";
+import { type LoadOptions, type LoadTally, writeRandomly } from "./load.ts";
+import { soilLogDevice } from "./log-device.ts";
 import { Mirror, type MirrorOptions } from "./mirror.ts";
 import { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
@@ -12,13 +13,29 @@ import { Server } from "./server.ts";
 export class Lab {
   readonly dm = new DeviceMapper();
   readonly server: Server;
+  /** Of this scenario, the same after a power cut. */
+  readonly seed: string;
   readonly random: Random;
-  readonly note: (text: string) => void;
+  /** How often the power was cut in this scenario so far. */
+  readonly powerCuts: number;
+  readonly #scenario: Scenario;
+  readonly #kernelLog: KernelLog;
+  readonly #report: (report: GuestReport) => void;
   readonly #serverDeath: Promise<never>;
 
-  private constructor(plan: BootPlan, scenario: Scenario, note: (text: string) => void) {
-    this.random = new Random(`${plan.seed}/${scenario.name}`);
-    this.note = note;
+  private constructor(
+    plan: BootPlan,
+    scenario: Scenario,
+    kernelLog: KernelLog,
+    report: (report: GuestReport) => void,
+    powerCuts: number,
+  ) {
+    this.seed = `${plan.seed}/${scenario.name}`;
+    this.random = new Random(powerCuts === 0 ? this.seed : `${this.seed}/power cut ${powerCuts}`);
+    this.powerCuts = powerCuts;
+    this.#scenario = scenario;
+    this.#kernelLog = kernelLog;
+    this.#report = report;
     let reportDeath: (error: Error) => void = () => {};
     this.#serverDeath = new Promise((_resolve, reject) => {
       reportDeath = reject;
@@ -31,29 +48,47 @@ export class Lab {
     plan: BootPlan,
     scenario: Scenario,
     kernelLog: KernelLog,
-    note: (text: string) => void,
+    report: (report: GuestReport) => void,
+    powerCuts: number,
   ): Promise<void> {
-    const lab = new Lab(plan, scenario, note);
-    await Promise.race([lab.#runAndTidyUp(scenario), lab.#serverDeath]);
-    checkKernelLog(kernelLog.take(), scenario.expectedKernelLog ?? []);
+    const lab = new Lab(plan, scenario, kernelLog, report, powerCuts);
+    await Promise.race([lab.#runAndTidyUp(), lab.#serverDeath]);
+    lab.#checkKernelLog();
   }
 
-  async #runAndTidyUp(scenario: Scenario): Promise<void> {
-    await scenario.run(this);
+  async #runAndTidyUp(): Promise<void> {
+    await this.#scenario.run(this);
     await this.dm.removeAll();
     if (this.server.isRunning) await this.server.stop();
   }
 
+  #checkKernelLog(): void {
+    checkKernelLog(this.#kernelLog.take(), this.#scenario.expectedKernelLog ?? []);
+  }
+
+  /** A line for the person who runs the lab. */
+  note(text: string): void {
+    this.#report({ event: "note", text });
+  }
+
+  /** Has the host kill this guest after a while, in the middle of what it does then. */
+  cutPower(afterMs: number): void {
+    this.#checkKernelLog();
+    this.#report({ event: "cut power", afterMs });
+  }
+
   /**
    * Fills both legs with random data, each with its own: legs that are identical later can only come from a resync or
-   * from writes. Returns what the first leg holds, which is what a mirror of both shows.
+   * from writes. A log device gets some too, as another user would have left it. Returns what the first leg holds, which
+   * is what a mirror of both shows.
    */
-  async fillLegs({ legs, sizeSectors }: MirrorOptions): Promise<Buffer> {
+  async fillLegs({ legs, sizeSectors, logDevice }: MirrorOptions): Promise<Buffer> {
     const contents = Buffer.alloc(sizeSectors * SECTOR_SIZE_BYTES);
     for (const leg of [legs[1], legs[0]]) {
       this.random.fill(contents);
       await writeContents(leg, contents);
     }
+    if (logDevice) await soilLogDevice(logDevice, this.random);
     return contents;
   }
 
@@ -63,9 +98,9 @@ export class Lab {
   }
 
   /** Writes to a mirror at random, and reads meanwhile, until told otherwise. */
-  async load(mirror: Mirror, goOn: (tally: LoadTally) => boolean): Promise<LoadTally> {
+  async load(mirror: Mirror, goOn: (tally: LoadTally) => boolean, options?: LoadOptions): Promise<LoadTally> {
     const disk = await Disk.open(mirror.path);
-    const tally = await writeRandomly(disk, mirror.contents, this.random.fork(), goOn);
+    const tally = await writeRandomly(disk, mirror.contents, this.random.fork(), goOn, options);
     await disk.close();
     return tally;
   }

@@ -1,18 +1,28 @@
 import { alignedBuffer, type Disk } from "./disk.ts";
 import type { Random } from "./random.ts";
 
-const BLOCK_SIZE_BYTES = 4096;
-const BLOCKS_PER_WRITE_MAX = 16;
+export const BLOCK_SIZE_BYTES = 4096;
 const PARALLEL = 4;
 const WRITES_PER_READ = 4;
+
+export interface LoadOptions {
+  /** Writes and reads hit these blocks alone. All of the mirror by default. */
+  firstBlock?: number;
+  blockCount?: number;
+  /** Largest write or read. Four of them must find room side by side. */
+  blocksPerWriteMax?: number;
+}
 
 export interface LoadTally {
   writes: number;
   reads: number;
+  /** From the submission of a request to its completion, the longest. */
+  longestStallMs: number;
 }
 
 /**
- * Writes random data at random places, several writes at a time, and reads other places back meanwhile.
+ * Writes random data at random places, several writes at a time, and reads other places back meanwhile. An I/O error
+ * ends it.
  *
  * Invariant: `contents` holds what the device must return, everywhere but under writes in flight; so no two requests
  * in flight overlap.
@@ -22,14 +32,19 @@ export async function writeRandomly(
   contents: Buffer,
   random: Random,
   goOn: (tally: LoadTally) => boolean,
+  options: LoadOptions = {},
 ): Promise<LoadTally> {
-  const tally: LoadTally = { writes: 0, reads: 0 };
-  const blockCount = Math.floor(contents.length / BLOCK_SIZE_BYTES);
+  const tally: LoadTally = { writes: 0, reads: 0, longestStallMs: 0 };
+  const {
+    firstBlock = 0,
+    blockCount = Math.floor(contents.length / BLOCK_SIZE_BYTES) - firstBlock,
+    blocksPerWriteMax = 16,
+  } = options;
   const isBusy = new Uint8Array(blockCount);
 
   function claim(): { block: number; count: number } {
     for (;;) {
-      const count = 1 + random.below(BLOCKS_PER_WRITE_MAX);
+      const count = 1 + random.below(blocksPerWriteMax);
       const block = random.below(blockCount - count + 1);
       const claimed = isBusy.subarray(block, block + count);
       if (claimed.includes(1)) continue;
@@ -39,23 +54,22 @@ export async function writeRandomly(
   }
 
   async function lane(): Promise<void> {
-    const buffer = alignedBuffer(BLOCKS_PER_WRITE_MAX * BLOCK_SIZE_BYTES);
+    const buffer = alignedBuffer(blocksPerWriteMax * BLOCK_SIZE_BYTES);
     while (goOn(tally)) {
       const { block, count } = claim();
-      const offsetBytes = block * BLOCK_SIZE_BYTES;
+      const offsetBytes = (firstBlock + block) * BLOCK_SIZE_BYTES;
       const part = buffer.subarray(0, count * BLOCK_SIZE_BYTES);
       const truth = contents.subarray(offsetBytes, offsetBytes + part.length);
-      if (random.below(WRITES_PER_READ + 1) === 0) {
-        tally.reads++;
-        await disk.read(part, offsetBytes);
-        if (!part.equals(truth))
-          throw new Error(`${disk.path}: wrong data at byte ${offsetBytes}, ${part.length} bytes long`);
-      } else {
-        tally.writes++;
-        random.fill(part);
-        await disk.write(part, offsetBytes);
-        part.copy(truth);
-      }
+      const isRead = random.below(WRITES_PER_READ + 1) === 0;
+      if (!isRead) random.fill(part);
+      const submittedAt = performance.now();
+      if (isRead) await disk.read(part, offsetBytes);
+      else await disk.write(part, offsetBytes);
+      tally.longestStallMs = Math.max(tally.longestStallMs, performance.now() - submittedAt);
+      if (!isRead) part.copy(truth);
+      else if (!part.equals(truth))
+        throw new Error(`${disk.path}: wrong data at byte ${offsetBytes}, ${part.length} bytes long`);
+      tally[isRead ? "reads" : "writes"]++;
       isBusy.fill(0, block, block + count);
     }
   }

@@ -11,19 +11,18 @@ function report(event: GuestReport): void {
   writeSync(terminal, `${JSON.stringify(event)}\n`);
 }
 
-function note(text: string): void {
-  report({ event: "note", text });
-}
-
 const kernelLog = new KernelLog();
 kernelLog.take(); // What was said before the first scenario is none of its business.
 const rejection = new Promise<never>((_resolve, reject) => process.on("unhandledRejection", reject));
 
 // After a failure nothing in this guest can be trusted to be clean: the host boots another for the scenarios left.
-for (const name of plan.scenarios) {
+for (const [index, name] of plan.scenarios.entries()) {
   report({ event: "start", scenario: name });
   try {
-    await Promise.race([Lab.run(plan, findScenario(name), kernelLog, note), rejection]);
+    await Promise.race([
+      Lab.run(plan, findScenario(name), kernelLog, report, index === 0 ? plan.powerCuts : 0),
+      rejection,
+    ]);
     report({ event: "passed", scenario: name });
   } catch (error) {
     report({ event: "failed", scenario: name, reason: error instanceof Error ? error.message : String(error) });

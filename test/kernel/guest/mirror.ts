@@ -7,6 +7,9 @@ import type { Random } from "./random.ts";
 const POLL_INTERVAL_MS = 100;
 const WAIT_TIME_LIMIT_MS = 30_000;
 
+/** Those that begin with `kernel` are the kernel's own, the others ours. */
+export type LogType = "kernel core" | "kernel disk" | "core" | "disk" | "clustered-core" | "clustered-disk";
+
 export interface MirrorOptions {
   /** Name of the device, and by default UUID of its log. */
   name: string;
@@ -14,8 +17,9 @@ export interface MirrorOptions {
   legs: [string, string];
   sizeSectors: number;
   regionSizeSectors: number;
-  /** `core` is the kernel's own log, the other ours. */
-  logType: "core" | "clustered-core";
+  logType: LogType;
+  /** For a disk log: a block device, or a file where the log is ours. */
+  logDevice?: string;
   integratedFlush?: boolean;
   sync?: "sync" | "nosync";
   features?: string[];
@@ -30,6 +34,9 @@ export const MIRROR: MirrorOptions = {
   logType: "clustered-core",
 };
 
+/** The same with its log on a device. */
+export const DISK_MIRROR: MirrorOptions = { ...MIRROR, logType: "clustered-disk", logDevice: DISKS[3] };
+
 export interface MirrorStatus {
   inSyncRegions: number;
   regionCount: number;
@@ -40,15 +47,13 @@ export interface MirrorStatus {
 }
 
 export function mirrorTable(options: MirrorOptions): string {
-  const { legs, sizeSectors, regionSizeSectors, logType, sync } = options;
-  const logArgs: (string | number)[] = [regionSizeSectors];
-  if (sync) logArgs.push(sync);
-  if (logType !== "core") {
-    logArgs.unshift(logType);
-    if (options.integratedFlush) logArgs.unshift("integrated_flush");
-    logArgs.unshift(options.logUuid ?? options.name);
-  }
-  const log = [logType === "core" ? "core" : "userspace", logArgs.length, ...logArgs];
+  const { legs, sizeSectors, regionSizeSectors, logType, logDevice, sync } = options;
+  const [type, kernelType] = logType.split(" ");
+  const logArgs: (string | number | false | undefined)[] = [logDevice, regionSizeSectors, sync];
+  if (!kernelType)
+    logArgs.unshift(options.logUuid ?? options.name, options.integratedFlush && "integrated_flush", type);
+  const given = logArgs.filter((word) => word);
+  const log = [kernelType ?? "userspace", given.length, ...given];
   const features = options.features ?? ["handle_errors"];
   const words = [0, sizeSectors, "mirror", ...log, legs.length, ...legs.flatMap((leg) => [leg, 0])];
   return [...words, features.length, ...features].join(" ");
@@ -119,6 +124,11 @@ export class Mirror {
 
   suspend(): Promise<void> {
     return this.#dm.suspend(this.options.name);
+  }
+
+  /** What waits goes on after the resume. */
+  suspendWithoutFlush(): Promise<void> {
+    return this.#dm.suspendWithoutFlush(this.options.name);
   }
 
   resume(): Promise<void> {

@@ -4,10 +4,11 @@ export interface Scenario {
   name: string;
   /** One sentence for `--list`. */
   sentence: string;
-  /** From the start of the scenario to its verdict. */
+  /** From the start of the scenario, or from a power cut, to its verdict or the next power cut. */
   timeLimitMs?: number;
   /** Warnings and errors the kernel must log here. Each must appear, and any other fails the scenario. */
   expectedKernelLog?: RegExp[];
+  /** Runs anew in the next boot after each power cut that it asked for; `lab.powerCuts` tells how many there were. */
   run(lab: Lab): Promise<void>;
 }
 

@@ -26,11 +26,15 @@ export interface LogStatus {
   outOfSyncRegions: number;
   dirtyRegions: number;
   marks: string;
+  flushes: string;
   resynced: string;
+  /** Null for a core log. */
+  device: { error: string | null } | null;
 }
 
-interface Status {
+export interface Status {
   logs: LogStatus[];
+  counters: { flushes: string; flushesWithoutWrite: string; deviceWrites: string; deviceBytes: string };
 }
 
 /** The server under test, as a person would start it. */
@@ -49,8 +53,8 @@ export class Server {
     return this.#child !== undefined;
   }
 
-  async start(): Promise<void> {
-    const child = spawn(process.execPath, [this.#program, "serve"], { stdio: ["ignore", "pipe", "pipe"] });
+  async start(...options: string[]): Promise<void> {
+    const child = spawn(process.execPath, [this.#program, "serve", ...options], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     this.#isStopping = false;
     createInterface({ input: child.stderr }).on("line", (line) => say(`server: ${line}`));
@@ -77,6 +81,12 @@ export class Server {
     if (outcome !== 0) throw new Error(`The server answered SIGTERM with ${outcome} instead of ending with 0`);
   }
 
+  /** An end without notice: the server gets no chance to do anything more. */
+  async kill(): Promise<void> {
+    const outcome = await this.#end("SIGKILL");
+    if (outcome !== "SIGKILL") throw new Error(`The server ended with ${outcome} before it was killed`);
+  }
+
   async #end(signal: NodeJS.Signals): Promise<number | string | null> {
     const child = this.#child;
     if (!child) throw new Error("There is no server to end");
@@ -98,7 +108,7 @@ export class Server {
 
   /** Asks the control socket: starting a process for `status --json` costs the guest two seconds. */
   async logs(): Promise<LogStatus[]> {
-    return (await this.#status()).logs;
+    return (await this.status()).logs;
   }
 
   /** The same, as a person would ask. */
@@ -107,7 +117,7 @@ export class Server {
     return (JSON.parse(text) as Status).logs;
   }
 
-  #status(): Promise<Status> {
+  status(): Promise<Status> {
     return new Promise((resolve, reject) => {
       const asking = get({ socketPath: CONTROL_SOCKET, path: "/status" }, async (response) => {
         const body = await text(response);
@@ -116,6 +126,11 @@ export class Server {
       });
       asking.on("error", reject);
     });
+  }
+
+  /** What a person reads who asks. */
+  statusOfCommandLine(): Promise<string> {
+    return runCommand(process.execPath, [this.#program, "status"]);
   }
 
   /** The only log there is. */

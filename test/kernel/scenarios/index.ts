@@ -1,6 +1,11 @@
 import type { Scenario } from "../guest/scenario.ts";
+import { diskLifeScenarios } from "./disk-life.ts";
+import { diskLogScenarios } from "./disk-log.ts";
+import { killServerScenarios } from "./kill-server.ts";
 import { legFailureScenarios } from "./leg-failure.ts";
 import { lifeScenarios } from "./life.ts";
+import { logFailureScenarios } from "./log-failure.ts";
+import { powerCutScenarios } from "./power-cut.ts";
 import { resyncScenarios } from "./resync.ts";
 import { speedScenarios } from "./speed.ts";
 import { suspendScenarios } from "./suspend.ts";
@@ -12,6 +17,11 @@ export const scenarios: Scenario[] = [
   ...suspendScenarios,
   ...legFailureScenarios,
   ...lifeScenarios,
+  ...diskLogScenarios,
+  ...diskLifeScenarios,
+  ...logFailureScenarios,
+  ...powerCutScenarios,
+  ...killServerScenarios,
   ...speedScenarios,
 ];
 

@@ -18,7 +18,7 @@ const COMMON: MirrorOptions = {
 
 /** The first is the yardstick. */
 const RIVALS: Record<string, MirrorOptions> = {
-  "kernel core": { ...COMMON, logType: "core" },
+  "kernel core": { ...COMMON, logType: "kernel core" },
   "clustered-core": COMMON,
   "clustered-core, integrated_flush": { ...COMMON, integratedFlush: true },
 };

@@ -1,0 +1,400 @@
+// What happens next on a log device: a completion or a tick comes in, a batch, a look at the legs or an answer goes out.
+//
+//          open            read all           write what differs
+//  CLOSED ─────► OPENING ─► OPEN ─► LOADING ─► STORING ─► READY ──► batches, one at a time
+//                 constructor: answered when OPEN    resume: answered when READY
+//
+// A suspend or destructor drains: legs flushed, every lazy and urgent block written, then the answer.
+
+import { core } from "./core";
+import {
+  Disk,
+  GOAL_CONSTRUCT,
+  GOAL_DESTROY,
+  GOAL_NONE,
+  GOAL_REOPEN,
+  GOAL_RESUME,
+  GOAL_SUSPEND,
+  PHASE_CLOSED,
+  PHASE_LOADING,
+  PHASE_OPEN,
+  PHASE_OPENING,
+  PHASE_READY,
+  PHASE_STORING,
+} from "./disk";
+import { noticeOfLog } from "./effects";
+import { logOfHandle } from "./handles";
+import {
+  COMPLETION_DATA,
+  COMPLETION_DEVICE_BYTES,
+  COMPLETION_EFFECT,
+  COMPLETION_ERROR,
+  COMPLETION_MAJOR,
+  COMPLETION_MINOR,
+  COMPLETION_OPEN_BYTES,
+  EFFECT_KIND_FLUSH_LEGS,
+  EFFECT_KIND_OPEN,
+  EFFECT_KIND_READ,
+  EFFECT_KIND_WRITE,
+  HEAD_HANDLE,
+  HEAD_OFFSET,
+  HEAD_SIZE,
+  HEAD_TICKET,
+  REPLY_DATA,
+} from "./layout";
+import { destroyLog, Log, nextLog, STATE_RESUMED, STATE_SUSPENDED, STATE_SUSPENDING, sameUuid } from "./log";
+import {
+  NOTICE_CREATED,
+  NOTICE_DESTROYED,
+  NOTICE_REFUSED_DEVICE,
+  NOTICE_REFUSED_DEVICE_SIZE,
+  NOTICE_REFUSED_DEVICE_TAKEN,
+  NOTICE_RESUMED,
+  NOTICE_SUSPENDED,
+} from "./notices";
+import { EAGAIN, EBUSY, EINVAL, EIO, ULOG_VERSION } from "./protocol";
+import { restartResync } from "./resync";
+import { createState, deleteState, saveHeader } from "./state-file";
+import { armTimer, now, renewWake } from "./timer";
+import {
+  addWaiter,
+  answerWaiters,
+  coverWaiters,
+  firstWaiter,
+  hasUncoveredFlush,
+  WAITS_FOR_CONSTRUCTOR,
+  WAITS_FOR_DESTRUCTOR,
+  WAITS_FOR_MARKS,
+  WAITS_FOR_RESUME,
+  WAITS_FOR_SUSPEND,
+} from "./waiters";
+
+/** A handler's result: the answer comes later. */
+export const DEFERRED: i32 = i32.MAX_VALUE;
+
+/** Protocol version from which a constructor's answer may name the log device. */
+const VERSION_WITH_DEVICE: u32 = 2;
+
+/** Keeps a request of a disk log until its device has done what it waits for. */
+export function defer(disk: Disk, kind: u32, frame: usize): i32 {
+  return addWaiter(disk, kind, true, frame) ? DEFERRED : -EAGAIN;
+}
+
+/** Answers a request once every mark made so far is durable. */
+export function whenDurable(disk: Disk, frame: usize): i32 {
+  const isUsable = disk.phase == PHASE_READY || disk.isBusy();
+  if (!isUsable) return -EIO;
+  if (disk.phase == PHASE_READY && disk.marksAreDurable()) {
+    core.flushesWithoutWrite++;
+    return 0;
+  }
+  const joins = disk.phase == PHASE_READY && disk.writesInFlight != 0 && disk.urgentSet().population == 0;
+  if (!addWaiter(disk, WAITS_FOR_MARKS, joins, frame)) return -EAGAIN;
+  pump(disk);
+  return DEFERRED;
+}
+
+/** Begins what a suspend or a destructor waits for. */
+export function beginDrain(disk: Disk, goal: u32): void {
+  // A suspended log has drained, and its device may be another log's by now: the one that a reload has put in its place.
+  const hasDrained = disk.owner().state == STATE_SUSPENDED ? 1 : 0;
+  disk.goal = goal;
+  disk.drainedLegs = hasDrained;
+  disk.drainedBlocks = hasDrained;
+  pump(disk);
+}
+
+/**
+ * Writes the device's name as the constructor's answer to REPLY_DATA; returns its size, 0 for none. The kernel holds
+ * the device it names. A reconnecting kernel has no room for it, and a regular file is no device.
+ */
+export function nameDevice(disk: Disk, reconnects: bool, version: u32): u32 {
+  if (reconnects || version < VERSION_WITH_DEVICE || (disk.major | disk.minor) == 0) return 0;
+  let at = writeDecimal(REPLY_DATA, disk.major);
+  store<u8>(at++, 0x3a);
+  at = writeDecimal(at, disk.minor);
+  store<u8>(at++, 0);
+  return <u32>(at - REPLY_DATA);
+}
+
+/** Writes a number in decimal digits; returns the address behind them. */
+export function writeDecimal(at: usize, value: u32): usize {
+  if (value > 9) at = writeDecimal(at, value / 10);
+  store<u8>(at, <u8>(0x30 + (value % 10)));
+  return at + 1;
+}
+
+/** Takes a completion. What does not fit what is under way is ignored: it can only be a host's mistake. */
+export function handleCompletion(payload: usize, size: usize): void {
+  if (size < COMPLETION_DATA) return;
+  const address = logOfHandle(load<u32>(payload, HEAD_HANDLE));
+  if (address == 0 || changetype<Log>(address).disk == 0) return;
+  const disk = changetype<Log>(address).diskRecord();
+  const error = load<i32>(payload, COMPLETION_ERROR);
+  switch (load<u32>(payload, COMPLETION_EFFECT)) {
+    case EFFECT_KIND_OPEN:
+      if (disk.phase == PHASE_OPENING && (error != 0 || size >= COMPLETION_OPEN_BYTES)) opened(disk, error, payload);
+      break;
+    case EFFECT_KIND_READ:
+      if (disk.phase == PHASE_LOADING && load<u64>(payload, HEAD_OFFSET) == disk.readOffset) {
+        read(disk, error, payload, size);
+      }
+      break;
+    case EFFECT_KIND_WRITE:
+      if (disk.writesInFlight != 0 && load<u64>(payload, HEAD_TICKET) == disk.batch && disk.writeDone(error)) {
+        batchDone(disk);
+      }
+      break;
+    case EFFECT_KIND_FLUSH_LEGS:
+      if (disk.legsFlushing != 0) {
+        disk.legsFlushed(error);
+        pump(disk);
+      }
+      break;
+    default:
+  }
+}
+
+/** The time that was asked for has come. */
+export function handleTick(): void {
+  let at = nextLog(0);
+  while (at != 0) {
+    const log = changetype<Log>(at);
+    at = log.next;
+    if (log.disk == 0) continue;
+    const disk = log.diskRecord();
+    if (disk.deadline != 0 && disk.deadline <= now()) settle(disk);
+  }
+  renewWake();
+}
+
+/** Lazy work: writes what has settled since the last time, then lets what is fresh begin to settle. */
+function settle(disk: Disk): void {
+  disk.deadline = 0;
+  if (disk.phase != PHASE_READY || disk.goal != GOAL_NONE || disk.owner().state == STATE_SUSPENDED) return;
+  if (disk.writesInFlight == 0) disk.startBatch(true);
+  if (disk.legsFlushing == 0 && disk.freshSet().population != 0) disk.flushLegs();
+  if (disk.lazySet().population != 0) armTimer(disk);
+}
+
+function opened(disk: Disk, error: i32, payload: usize): void {
+  const log = disk.owner();
+  const goal = disk.goal;
+  let refusal = error;
+  if (error != 0) {
+    disk.phase = PHASE_CLOSED;
+    noticeOfLog(NOTICE_REFUSED_DEVICE, log, error, 0);
+  } else {
+    disk.phase = PHASE_OPEN;
+    disk.major = load<u32>(payload, COMPLETION_MAJOR);
+    disk.minor = load<u32>(payload, COMPLETION_MINOR);
+    if (!disk.fits(load<u64>(payload, COMPLETION_DEVICE_BYTES))) {
+      refusal = noticeOfLog(NOTICE_REFUSED_DEVICE_SIZE, log, -EINVAL, disk.neededBytes());
+    } else if (isTaken(disk)) {
+      refusal = noticeOfLog(NOTICE_REFUSED_DEVICE_TAKEN, log, -EBUSY, 0);
+    }
+    if (refusal != 0) disk.close();
+  }
+  if (goal == GOAL_CONSTRUCT) {
+    constructed(disk, refusal);
+  } else if (goal == GOAL_REOPEN) {
+    disk.goal = GOAL_NONE;
+    answerConstructors(disk, refusal);
+    pump(disk);
+  } else if (goal == GOAL_DESTROY) {
+    pump(disk);
+  } else if (refusal == 0) {
+    disk.load(goal);
+  } else {
+    disk.goal = GOAL_NONE;
+    disk.error = refusal;
+    answerWaiters(disk, WAITS_FOR_RESUME, refusal, 0);
+    failFlushes(disk);
+  }
+}
+
+/** Whether the log of another mirror is on this device: each would overwrite the other's bits. */
+function isTaken(disk: Disk): bool {
+  if ((disk.major | disk.minor) == 0) return false;
+  for (let at = nextLog(0); at != 0; at = nextLog(at)) {
+    const other = changetype<Log>(at);
+    if (other.disk == 0 || sameUuid(other, disk.owner().uuid())) continue;
+    const taken = other.diskRecord();
+    if (taken.phase >= PHASE_OPEN && taken.major == disk.major && taken.minor == disk.minor) return true;
+  }
+  return false;
+}
+
+function constructed(disk: Disk, error: i32): void {
+  const log = disk.owner();
+  disk.goal = GOAL_NONE;
+  if (error != 0) {
+    answerWaiters(disk, WAITS_FOR_CONSTRUCTOR, error, 0);
+    destroyLog(log);
+    return;
+  }
+  createState(log);
+  answerConstructors(disk, 0);
+  noticeOfLog(NOTICE_CREATED, log, 0, log.regionCount);
+  pump(disk);
+}
+
+function answerConstructors(disk: Disk, error: i32): void {
+  const waiter = firstWaiter(disk, WAITS_FOR_CONSTRUCTOR);
+  if (waiter == 0) return;
+  const version = load<u32>(waiter, ULOG_VERSION);
+  const nameBytes = error == 0 ? nameDevice(disk, disk.owner().reconnects != 0, version) : 0;
+  answerWaiters(disk, WAITS_FOR_CONSTRUCTOR, error, nameBytes);
+}
+
+function read(disk: Disk, error: i32, payload: usize, size: usize): void {
+  const bytes = load<u32>(payload, HEAD_SIZE);
+  let result = error;
+  if (result == 0 && (size < COMPLETION_DATA + bytes || bytes == 0 || bytes > disk.imageBytes - disk.readOffset)) {
+    result = -EIO;
+  }
+  if (result == 0) {
+    memory.copy(disk.image + disk.readOffset, payload + COMPLETION_DATA, bytes);
+    disk.readOffset += bytes;
+    if (disk.readOffset < disk.imageBytes && disk.goal != GOAL_DESTROY) {
+      disk.readNext();
+      return;
+    }
+  }
+  if (disk.goal == GOAL_DESTROY) {
+    disk.phase = PHASE_OPEN;
+    pump(disk);
+    return;
+  }
+  disk.phase = PHASE_STORING;
+  if (!disk.adopt(result)) {
+    // A log of another format: nothing may be written to it.
+    disk.close();
+    loaded(disk);
+  } else if (!disk.startBatch(true)) {
+    stored(disk);
+  }
+}
+
+function batchDone(disk: Disk): void {
+  answerWaiters(disk, WAITS_FOR_MARKS, disk.batchError != 0 ? -EIO : 0, 0);
+  letOthersTakeOver(disk.owner());
+  if (disk.phase == PHASE_STORING) stored(disk);
+  else pump(disk);
+}
+
+function stored(disk: Disk): void {
+  if (!disk.startHeader()) loaded(disk);
+}
+
+/** The image is loaded and written back, or will not be. */
+function loaded(disk: Disk): void {
+  const log = disk.owner();
+  if (disk.phase == PHASE_STORING) disk.phase = PHASE_READY;
+  const goal = disk.goal;
+  if (goal == GOAL_DESTROY) {
+    pump(disk);
+    return;
+  }
+  disk.goal = GOAL_NONE;
+  if (goal == GOAL_RESUME) {
+    log.state = STATE_RESUMED;
+    log.reconnects = 0;
+    log.wasResumed = 1;
+    restartResync(log);
+    saveHeader(log);
+    answerWaiters(disk, WAITS_FOR_RESUME, disk.error, 0);
+    noticeOfLog(NOTICE_RESUMED, log, disk.error, log.inSyncCount());
+  }
+  if (disk.phase != PHASE_READY) failFlushes(disk);
+  // The first flush tells the host which legs are this mirror's: a mirror being removed cannot be found any more.
+  else if (disk.legsFlushing == 0) disk.flushLegs();
+  if (disk.lazySet().population != 0) armTimer(disk);
+  pump(disk);
+}
+
+function failFlushes(disk: Disk): void {
+  coverWaiters(disk);
+  answerWaiters(disk, WAITS_FOR_MARKS, -EIO, 0);
+}
+
+/** Begins the next thing that somebody waits for, if nothing is under way that must end first. */
+export function pump(disk: Disk): void {
+  if (disk.writesInFlight != 0) return;
+  if (disk.phase == PHASE_READY && hasUncoveredFlush(disk)) {
+    if (disk.owner().state == STATE_SUSPENDED) failFlushes(disk);
+    else if (disk.startBatch(false)) return;
+    coverWaiters(disk);
+    answerWaiters(disk, WAITS_FOR_MARKS, 0, 0);
+  }
+  if (disk.goal == GOAL_SUSPEND || disk.goal == GOAL_DESTROY) drain(disk);
+  else if (disk.goal == GOAL_NONE && !disk.isBusy() && firstWaiter(disk, WAITS_FOR_RESUME) != 0 && takesOver(disk)) {
+    if (disk.phase == PHASE_CLOSED) disk.open(GOAL_RESUME);
+    else disk.load(GOAL_RESUME);
+  }
+}
+
+/**
+ * A log that resumes has the mirror, and its device, to itself: another luid of it is suspended, whether its suspend
+ * ever arrived or the server was away then. Returns false while the other still has writes under way; it tells when not.
+ */
+function takesOver(disk: Disk): bool {
+  let isFree = true;
+  for (let at = nextLog(0); at != 0; at = nextLog(at)) {
+    const other = changetype<Log>(at);
+    if (other.disk == 0 || other.disk == changetype<usize>(disk) || !sameUuid(other, disk.owner().uuid())) continue;
+    if (other.state == STATE_RESUMED || other.state == STATE_SUSPENDING) {
+      other.state = STATE_SUSPENDED;
+      other.diskRecord().deadline = 0;
+      saveHeader(other);
+    }
+    if (other.diskRecord().writesInFlight != 0) isFree = false;
+  }
+  return isFree;
+}
+
+/** Writes of a log have ended: another luid of the same mirror may wait for that. */
+function letOthersTakeOver(log: Log): void {
+  for (let at = nextLog(0); at != 0; at = nextLog(at)) {
+    const other = changetype<Log>(at);
+    if (other.disk == 0 || at == changetype<usize>(log) || !sameUuid(other, log.uuid())) continue;
+    if (firstWaiter(other.diskRecord(), WAITS_FOR_RESUME) != 0) pump(other.diskRecord());
+  }
+}
+
+function drain(disk: Disk): void {
+  if (disk.isBusy()) return;
+  if (disk.phase == PHASE_READY) {
+    if (disk.freshSet().population != 0 && disk.drainedLegs == 0) {
+      disk.drainedLegs = 1;
+      disk.flushLegs();
+      return;
+    }
+    if (disk.drainedBlocks == 0) {
+      disk.drainedBlocks = 1;
+      if (disk.startBatch(true)) return;
+    }
+  }
+  const log = disk.owner();
+  const isSuspend = disk.goal == GOAL_SUSPEND;
+  disk.goal = GOAL_NONE;
+  disk.deadline = 0;
+  if (isSuspend) {
+    log.state = STATE_SUSPENDED;
+    saveHeader(log);
+    answerWaiters(disk, WAITS_FOR_SUSPEND, disk.error != 0 ? -EIO : 0, 0);
+    noticeOfLog(NOTICE_SUSPENDED, log, 0, log.inSyncCount());
+    pump(disk);
+  } else {
+    failFlushes(disk);
+    answerWaiters(disk, WAITS_FOR_CONSTRUCTOR, -EIO, 0);
+    answerWaiters(disk, WAITS_FOR_RESUME, -EIO, 0);
+    answerWaiters(disk, WAITS_FOR_SUSPEND, 0, 0);
+    disk.close();
+    if (log.isRetired == 0) deleteState(log);
+    answerWaiters(disk, WAITS_FOR_DESTRUCTOR, 0, 0);
+    noticeOfLog(NOTICE_DESTROYED, log, 0, 0);
+    destroyLog(log);
+  }
+  renewWake();
+}

@@ -1,0 +1,28 @@
+// What a host may choose about disk logs, and what holds where it does not.
+
+import { core } from "./core";
+import { PAGE_BYTES } from "./disk";
+import { CONFIGURE_BYTES } from "./layout";
+
+/** A region marked again within this time after its clear costs no write. */
+const QUIET_NS_DEFAULT: u64 = 3_000_000_000;
+/** At 512 KiB a region: 32 GiB to resync after a power cut at the worst. */
+const LAZY_REGIONS_MAX_DEFAULT: u32 = 65536;
+const BLOCK_BYTES_MAX: u32 = 65536;
+
+export function setDefaults(): void {
+  core.quietNs = QUIET_NS_DEFAULT;
+  core.lazyRegionsMax = LAZY_REGIONS_MAX_DEFAULT;
+  core.blockBytes = PAGE_BYTES;
+}
+
+export function handleConfigure(payload: usize, size: usize): void {
+  if (size < CONFIGURE_BYTES) return;
+  const quietNs = load<u64>(payload);
+  const lazyRegionsMax = load<u32>(payload, 8);
+  const blockBytes = load<u32>(payload, 12);
+  if (quietNs != 0) core.quietNs = quietNs;
+  if (lazyRegionsMax != 0) core.lazyRegionsMax = lazyRegionsMax;
+  if (blockBytes >= PAGE_BYTES && blockBytes <= BLOCK_BYTES_MAX && popcnt(blockBytes) == 1)
+    core.blockBytes = blockBytes;
+}

@@ -1,0 +1,27 @@
+// A thread that may wait: does one job after the other for io-keeper.ts.
+
+import { parentPort, workerData } from "node:worker_threads";
+import { Bell } from "./bell.ts";
+import { DeviceChannel } from "./device-channel.ts";
+import { findUserspaceMirrors } from "./device-mapper.ts";
+import { serveDevice } from "./device-thread.ts";
+import type { IoJob, IoResult, IoThreadOptions } from "./io-jobs.ts";
+import { flushLeg } from "./legs.ts";
+import { negativeErrno } from "./system-calls.ts";
+
+const port = parentPort;
+if (port === null) throw new Error("io-thread is started by io-threads.ts, as a worker thread.");
+const { bell: sharedBell, runtimeDirectory } = workerData as IoThreadOptions;
+const bell = new Bell(sharedBell);
+
+port.on("message", (job: IoJob) => port.postMessage(attempt(job)));
+
+function attempt(job: IoJob): IoResult {
+  try {
+    if (job.kind === "device") serveDevice(new DeviceChannel(job.channel), bell, runtimeDirectory);
+    if (job.kind === "flush leg") flushLeg(job.leg, runtimeDirectory);
+    return { error: 0, mirrors: job.kind === "find mirrors" ? findUserspaceMirrors() : [] };
+  } catch (error) {
+    return { error: negativeErrno(error), mirrors: [] };
+  }
+}

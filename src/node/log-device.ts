@@ -1,0 +1,108 @@
+// One open log device: durable writes, reads past every cache. Every call may hang as long as the device does, so they
+// are made on the device's own thread.
+//
+// Direct I/O and then one fdatasync for all writes that were waiting. Measured with 4 KiB writes, medians in µs:
+//
+//                            one write            four writes
+//                      file   loop   ubd      file   loop   ubd
+//   O_DIRECT|O_DSYNC     90    241    77       359    888   351
+//   O_DIRECT|fdatasync   81    131    75       197    249   173
+//   O_DSYNC              90    167    65       364    515   205
+//   fdatasync            90    138    75       114    152   135
+//
+// (ext4 on a virtual disk, a loop device on it, User Mode Linux's disk; runs differ by a third.) A write on its own costs
+// the same in each; for more, one flush beats one for each write. The page cache would be faster still, but a write
+// through it can be held back by the kernel until other dirty pages are written, perhaps to the very mirror that waits
+// for this log; and after a failed write it reads back what the device never got.
+
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import type { OpenedDevice } from "../common/engine.ts";
+import { findNode, findOrMakeNode, numbersOf, parseNumbers } from "./block-nodes.ts";
+import { PAGE_BYTES } from "./device-channel.ts";
+import { addFlags, closeDuplicate, duplicate, EBUSY, EIO, sizeOf, systemError, tryLock } from "./system-calls.ts";
+
+export class LogDevice {
+  private constructor(
+    readonly description: OpenedDevice,
+    private readonly fd: number,
+    private readonly lockFd: number,
+    /** Reads begin and end on multiples of this, in bytes. */
+    private readonly alignmentBytes: number,
+  ) {}
+
+  /**
+   * Opens a block device or a regular file, which must exist, and locks it against other servers. `name` is a path or
+   * `major:minor`. Throws with `errno`: EBUSY where another server has it, ENOTBLK where it is something else.
+   */
+  static open(name: string, runtimeDirectory: string | undefined): LogDevice {
+    const numbers = parseNumbers(name);
+    const given = numbers === undefined ? Buffer.from(name, "latin1") : findOrMakeNode(numbers, runtimeDirectory);
+    const { major, minor } = numbersOf(statSync(given));
+    const isFile = major === 0 && minor === 0;
+    const fd = openSync((isFile ? undefined : findNode({ major, minor })) ?? given, constants.O_RDWR);
+    try {
+      numbersOf(fstatSync(fd));
+      const lockFd = lock(fd);
+      const sizeBytes = sizeOf(fd);
+      // Direct I/O cannot write a tail that is no whole page, and some file systems do not have it.
+      const isDirect = sizeBytes % PAGE_BYTES === 0 && addFlags(fd, constants.O_DIRECT);
+      return new LogDevice({ sizeBytes, major, minor }, fd, lockFd, isDirect ? PAGE_BYTES : 1);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** Reads into `buffer`, which has two pages more than `sizeBytes`. Returns where in it the bytes begin. */
+  read(buffer: Uint8Array, sizeBytes: number, offsetBytes: number): number {
+    const start = offsetBytes - (offsetBytes % this.alignmentBytes);
+    const end = Math.ceil((offsetBytes + sizeBytes) / this.alignmentBytes) * this.alignmentBytes;
+    const done = readSync(this.fd, buffer, 0, end - start, start);
+    if (start + done < offsetBytes + sizeBytes) throw systemError("Short read", EIO);
+    return offsetBytes - start;
+  }
+
+  /** Writes; the bytes are durable after `sync`. */
+  write(buffer: Uint8Array, sizeBytes: number, offsetBytes: number): void {
+    const done = writeSync(this.fd, buffer, 0, sizeBytes, offsetBytes);
+    if (done !== sizeBytes) throw systemError("Short write", EIO);
+  }
+
+  sync(): void {
+    fdatasyncSync(this.fd);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+    if (this.lockFd !== this.fd) closeDuplicate(this.lockFd);
+  }
+}
+
+/**
+ * Takes the lock of an open device. A table reload opens a log that is open already, and a lock belongs to one opening:
+ * where another descriptor of this process has it, a duplicate of that one shares it. Returns the descriptor that holds it.
+ */
+function lock(fd: number): number {
+  if (tryLock(fd)) return fd;
+  const wanted = fstatSync(fd);
+  for (const name of readdirSync("/proc/self/fd")) {
+    const other = Number(name) === fd ? -1 : duplicate(Number(name));
+    if (other < 0) continue;
+    const { dev, ino } = fstatSync(other);
+    if (dev === wanted.dev && ino === wanted.ino && tryLock(other)) return other;
+    closeDuplicate(other);
+  }
+  // The one that held it may have been closed meanwhile.
+  if (tryLock(fd)) return fd;
+  throw systemError("Another server has this log device open", EBUSY);
+}

@@ -1,0 +1,138 @@
+// A host with log devices and state files in memory, for tests of disk logs. What it is asked to do waits until the test
+// says how it ends, so that every order of completions can be tried.
+
+import type { Completion, EffectHandler, Engine, Head } from "../src/common/engine.ts";
+import { asciiBytes, decodeReply, encodeRequest, type Reply, type Request } from "../src/common/kernel-frames.ts";
+import { words } from "./harness.ts";
+
+interface Operation {
+  head: Head;
+  effect: number;
+  /** WRITE: the bytes as they were when the core asked. */
+  bytes?: Uint8Array;
+}
+
+export class DeviceHost {
+  /** Content of each device, by the path the constructor names. Major and minor are 98:n, n counting from 0. */
+  readonly devices = new Map<string, Uint8Array>();
+  /** Devices that are regular files. */
+  readonly files = new Set<string>();
+  readonly stateFiles = new Map<number, Uint8Array>();
+  readonly opened = new Map<number, string>();
+  /** What waits for `complete`. */
+  pending: Operation[] = [];
+  replies: Reply[] = [];
+  notices: string[] = [];
+  /** Writes done on devices: offset and size of each. */
+  writes: { offset: number; size: number }[] = [];
+  wakeAtNs = 0;
+  nowNs = 1_000_000_000;
+  private seq = 0;
+
+  constructor(public engine: Engine) {}
+
+  readonly handler: EffectHandler = {
+    send: (address, size) => this.replies.push(decodeReply(this.engine.abi, this.engine.read(address, size))),
+    notice: (address, size) => this.notices.push(words.describeNotice(this.engine.read(address, size))),
+    open: (head, path) => {
+      this.opened.set(head.handle, path);
+      this.pending.push({ head, effect: this.engine.abi.EFFECT_KIND_OPEN });
+    },
+    read: (head) => this.pending.push({ head, effect: this.engine.abi.EFFECT_KIND_READ }),
+    write: (head, address) =>
+      this.pending.push({
+        head,
+        effect: this.engine.abi.EFFECT_KIND_WRITE,
+        bytes: this.engine.read(address, head.sizeBytes),
+      }),
+    close: (head) => this.opened.delete(head.handle),
+    flushLegs: (head) => this.pending.push({ head, effect: this.engine.abi.EFFECT_KIND_FLUSH_LEGS }),
+    wake: (atNs) => {
+      this.wakeAtNs = atNs;
+    },
+    stateCreate: (head) => this.stateFiles.set(head.handle, new Uint8Array(head.offsetBytes)),
+    stateWrite: (head, address) =>
+      this.stateFiles.get(head.handle)?.set(this.engine.read(address, head.sizeBytes), head.offsetBytes),
+    stateFill: (head, value) =>
+      this.stateFiles.get(head.handle)?.fill(value, head.offsetBytes, head.offsetBytes + head.ticket),
+    stateDelete: (head) => this.stateFiles.delete(head.handle),
+  };
+
+  /** Sends a request; its reply comes to `replies`, at once or when what it waits for is completed. Returns its seq. */
+  request(type: Request["type"], data: Request["data"] = [], uuid = "LVM-disk", luid = 5n): number {
+    const request = { type, uuid, luid, seq: ++this.seq, data };
+    this.engine.deliver(encodeRequest(this.engine.abi, request), 0, this.nowNs, this.handler);
+    return this.seq;
+  }
+
+  /** Sends a request and completes everything until nothing is under way. */
+  ask(type: Request["type"], data: Request["data"] = [], uuid = "LVM-disk", luid = 5n): Reply {
+    const seq = this.request(type, data, uuid, luid);
+    this.completeAll();
+    const reply = this.replyTo(seq);
+    if (reply === undefined) throw new Error(`no reply to ${type}`);
+    return reply;
+  }
+
+  construct(text: string): Reply {
+    return this.ask("CTR", asciiBytes(text));
+  }
+
+  replyTo(seq: number): Reply | undefined {
+    return this.replies.find((reply) => reply.seq === seq);
+  }
+
+  /** Ends the operation at `index` of those that wait, with `error`, or with success and its effect on the device. */
+  complete(index = 0, error = 0): void {
+    const [operation] = this.pending.splice(index, 1);
+    if (operation === undefined) throw new Error("nothing waits");
+    const { head, effect } = operation;
+    const { abi } = this.engine;
+    const path = this.opened.get(head.handle) ?? "";
+    const device = this.devices.get(path);
+    const completion: Completion = { effect, error };
+    if (effect === abi.EFFECT_KIND_OPEN && error === 0) {
+      if (device === undefined) completion.error = -2;
+      else if (this.files.has(path)) completion.device = { sizeBytes: device.length, major: 0, minor: 0 };
+      else {
+        const minor = [...this.devices.keys()].indexOf(path) + 16;
+        completion.device = { sizeBytes: device.length, major: 98, minor };
+      }
+    }
+    if (effect === abi.EFFECT_KIND_READ && error === 0) {
+      completion.data = (device as Uint8Array).slice(head.offsetBytes, head.offsetBytes + head.sizeBytes);
+    }
+    if (effect === abi.EFFECT_KIND_WRITE && error === 0) {
+      (device as Uint8Array).set(operation.bytes as Uint8Array, head.offsetBytes);
+      this.writes.push({ offset: head.offsetBytes, size: head.sizeBytes });
+    }
+    this.engine.completed(head, completion, this.nowNs, this.handler);
+  }
+
+  completeAll(): void {
+    for (let steps = 0; this.pending.length > 0; steps++) {
+      if (steps > 100_000) throw new Error("it never comes to rest");
+      this.complete();
+    }
+  }
+
+  /** Lets time pass until the next wake-up, `times` times. */
+  tick(times = 1): void {
+    for (let i = 0; i < times && this.wakeAtNs !== 0; i++) {
+      this.nowNs = Math.max(this.nowNs, this.wakeAtNs);
+      this.wakeAtNs = 0;
+      this.engine.ticked(this.nowNs, this.handler);
+      this.completeAll();
+    }
+  }
+
+  /** The server dies and comes back: another engine, the same devices and state files. */
+  restart(engine: Engine): void {
+    this.engine = engine;
+    this.pending = [];
+    this.opened.clear();
+    this.wakeAtNs = 0;
+    for (const [handle, file] of [...this.stateFiles])
+      engine.restoreLog(handle, file.slice(), this.nowNs, this.handler);
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * The server goes away, again and again, under two mirrors with load and a resync: one with its log in memory, one with
+ * it on a device. Nobody who uses the mirrors may notice more than a stall.
+ */
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DISKS } from "../guest/contract.ts";
+import { legTable } from "../guest/dm.ts";
+import type { Lab } from "../guest/lab.ts";
+import { DISK_MIRROR, MIRROR, type Mirror, type MirrorOptions } from "../guest/mirror.ts";
+import type { Scenario } from "../guest/scenario.ts";
+import { Subject } from "../guest/subject.ts";
+
+const QUICK_KILLS = 16;
+/** How long nobody listens, in ms. The kernel gives up waiting for an answer after 15 s. */
+const OUTAGES_MS = [17_000, 3000, 17_000, 4000];
+const SUSPEND_OUTAGE_MS = 3000;
+const KILL_DELAY_MS_MAX = 400;
+/** Besides the outage. Less than the 15 s that a request lost with the server would cost. */
+const STALL_MS_MAX = 14_000;
+/** Small ones, so that the resync lasts for several kills. */
+const REGION_SIZE_SECTORS = 32;
+
+const SERVER_WENT_AWAY = [
+  /dm-log-userspace: Reconnected to userspace log server\.\.\. DM_ULOG_CTR complete$/,
+  /dm-log-userspace: (Reconnected| Userspace log server not found\.$|Attempting to contact userspace log server\.\.\.$|Unable to send log request \[\d+\] to userspace: -3$|\[\S+\] Request timed out: \[\d+\/\d+\] - retrying$)/,
+];
+
+/** Two mirrors side by side on the same disks, with a second leg that is slow, so that the resync lasts. */
+async function makeSubjects(lab: Lab, flushes: { core: boolean; disk: boolean }): Promise<Subject[]> {
+  const kinds: [string, MirrorOptions][] = [
+    ["core", { ...MIRROR, integratedFlush: flushes.core }],
+    ["disk", { ...DISK_MIRROR, integratedFlush: flushes.disk }],
+  ];
+  const mirrors: Mirror[] = [];
+  for (const [index, [name, options]] of kinds.entries()) {
+    const { sizeSectors } = options;
+    const first = await lab.dm.create(`${name}-0`, legTable.plain(DISKS[0], sizeSectors, index * sizeSectors));
+    const second = await lab.dm.create(`${name}-1`, legTable.slow(DISKS[1], sizeSectors, index * sizeSectors));
+    const mirror = await lab.makeMirror({
+      ...options,
+      name,
+      regionSizeSectors: REGION_SIZE_SECTORS,
+      legs: [first, second],
+    });
+    mirrors.push(mirror);
+  }
+  return Promise.all(mirrors.map((mirror) => Subject.start(lab, mirror)));
+}
+
+async function look(subjects: Subject[]): Promise<void> {
+  for (const subject of subjects) await subject.look();
+}
+
+/** What must be so when all is over, and the figures. */
+async function checkSubjects(
+  lab: Lab,
+  subjects: Subject[],
+  kills: number,
+  killsInResync: number,
+  outageMs: number,
+): Promise<void> {
+  for (const subject of subjects) {
+    const { mirror } = subject;
+    const { writes, reads, longestStallMs } = await subject.stopLoad();
+    const { health } = await mirror.waitInSync();
+    const { marks } = await subject.look();
+    await mirror.writeRegion(lab.random.below(mirror.regionCount), lab.random);
+    assert(Number((await subject.look()).marks) > Number(marks), `${mirror.options.name}: a write marks nothing`);
+    await mirror.checkContents();
+    assert.equal(health, "AA");
+    lab.note(
+      `${mirror.options.name} log: server gone ${kills} times, ${killsInResync} of them in the resync; 0 I/O errors in ${writes} writes and ` +
+        `${reads} reads, ${subject.needlesslyResynced} regions resynced needlessly, ` +
+        `longest stall ${longestStallMs.toFixed(0)} ms`,
+    );
+    assert.equal(subject.needlesslyResynced, 0, `${mirror.options.name}: regions resynced needlessly`);
+    assert(longestStallMs < STALL_MS_MAX + outageMs, `${mirror.options.name} stood still for ${longestStallMs} ms`);
+  }
+}
+
+/** The first half of the kills begins in the resync, the second half comes after it. */
+async function killAgainAndAgain(lab: Lab, subjects: Subject[], outagesMs: number[]): Promise<void> {
+  let killsInResync = 0;
+  for (const [index, outageMs] of outagesMs.entries()) {
+    if (index === outagesMs.length / 2) await Promise.all(subjects.map(({ mirror }) => mirror.waitInSync()));
+    for (const subject of subjects) await subject.goesOn();
+    await sleep(lab.random.below(KILL_DELAY_MS_MAX));
+    await look(subjects);
+    if (subjects.some(({ isInSync }) => !isInSync)) killsInResync++;
+    await lab.server.kill();
+    await sleep(outageMs);
+    await lab.server.start();
+    for (const subject of subjects) subject.serverChanged();
+    await look(subjects);
+  }
+  for (const subject of subjects) await subject.goesOn();
+  assert(killsInResync > 0, "The resync was over before the first kill");
+  await checkSubjects(lab, subjects, outagesMs.length, killsInResync, Math.max(...outagesMs));
+}
+
+const killServerQuick: Scenario = {
+  name: "kill-server-quick",
+  sentence: `The server is killed ${QUICK_KILLS} times under load, and is back before the kernel gives up waiting.`,
+  timeLimitMs: 400_000,
+  expectedKernelLog: SERVER_WENT_AWAY,
+  async run(lab) {
+    await lab.server.start();
+    const subjects = await makeSubjects(lab, { core: false, disk: true });
+    await killAgainAndAgain(lab, subjects, Array<number>(QUICK_KILLS).fill(0));
+  },
+};
+
+const killServerSlow: Scenario = {
+  name: "kill-server-slow",
+  sentence: `The same ${OUTAGES_MS.length} times with nobody there for 3 to 17 s, so that the kernel looks for another.`,
+  timeLimitMs: 240_000,
+  expectedKernelLog: SERVER_WENT_AWAY,
+  async run(lab) {
+    await lab.server.start();
+    const subjects = await makeSubjects(lab, { core: true, disk: false });
+    await killAgainAndAgain(lab, subjects, OUTAGES_MS);
+  },
+};
+
+/** PRESUSPEND finds nobody, POSTSUSPEND may, and what the server was about to keep is what it has kept. */
+async function suspendWithoutServer(lab: Lab, options: MirrorOptions): Promise<void> {
+  await lab.server.start();
+  const { sizeSectors, legs } = options;
+  const slow = await lab.dm.create("slow", legTable.slow(legs[1], sizeSectors));
+  const mirror = await lab.makeMirror({ ...options, legs: [legs[0], slow] });
+  await mirror.waitFor("a quarter in sync", ({ inSyncRegions }) => inSyncRegions > mirror.regionCount / 4);
+  await lab.server.kill();
+  const suspending = mirror.suspend();
+  await sleep(SUSPEND_OUTAGE_MS);
+  await lab.server.start();
+  await suspending;
+  const { inSyncRegions, resynced } = await lab.server.onlyLog();
+  const copied = mirror.regionCount - (await mirror.wrongRegions(slow)).length;
+  assert(inSyncRegions >= mirror.regionCount / 4, `${inSyncRegions} regions in sync: fewer than before the kill`);
+  // The one whose copy the kernel could not report may be among those copied.
+  assert(inSyncRegions <= copied && copied <= inSyncRegions + 1, `${inSyncRegions} in sync, ${copied} copied`);
+  await mirror.resume();
+  await mirror.waitInSync();
+  await mirror.checkContents();
+  const copiedAfterwards = Number((await lab.server.onlyLog()).resynced) - Number(resynced);
+  assert.equal(copiedAfterwards, mirror.regionCount - inSyncRegions);
+  lab.note(
+    `${options.logType}: suspended with ${inSyncRegions} of ${mirror.regionCount} regions in sync, resumed from there`,
+  );
+  await mirror.remove();
+  await lab.dm.remove("slow");
+  await lab.server.stop();
+}
+
+const killServerSuspend: Scenario = {
+  name: "kill-server-suspend",
+  sentence: "The server is killed in the resync and the mirror suspended while nobody is there.",
+  expectedKernelLog: SERVER_WENT_AWAY,
+  timeLimitMs: 120_000,
+  async run(lab) {
+    await suspendWithoutServer(lab, MIRROR);
+    await suspendWithoutServer(lab, DISK_MIRROR);
+  },
+};
+
+const upgradeServer: Scenario = {
+  name: "upgrade-server",
+  sentence: "The server is asked to end under load, and another takes its place.",
+  timeLimitMs: 120_000,
+  expectedKernelLog: SERVER_WENT_AWAY,
+  async run(lab) {
+    await lab.server.start();
+    const subjects = await makeSubjects(lab, { core: true, disk: true });
+    for (const subject of subjects) await subject.goesOn();
+    await look(subjects);
+    await lab.server.stop();
+    await lab.server.start();
+    for (const subject of subjects) subject.serverChanged();
+    await look(subjects);
+    for (const subject of subjects) await subject.goesOn();
+    await checkSubjects(lab, subjects, 1, 1, 0);
+  },
+};
+
+export const killServerScenarios = [killServerQuick, killServerSlow, killServerSuspend, upgradeServer];
