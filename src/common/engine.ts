@@ -225,12 +225,19 @@ export class Engine {
   private drain(effectsBytes: number, handler: EffectHandler): void {
     this.renewViews();
     const { abi } = this;
+    const keepsNoState = handler.stateWrite === undefined;
+    const stateWrite = abi.EFFECT_KIND_STATE_WRITE;
     let record = abi.EFFECTS;
     const end = record + effectsBytes;
     while (record < end) {
       const kind = this.word(record + abi.EFFECT_KIND);
       const size = this.word(record + abi.EFFECT_PAYLOAD_SIZE);
       const payload = record + abi.EFFECT_PAYLOAD;
+      // A mark is a state write for each of its regions: a host that keeps no state passes over them here.
+      if (kind === stateWrite && keepsNoState) {
+        record = payload + ((size + 7) & ~7);
+        continue;
+      }
       if (kind === abi.EFFECT_KIND_SEND) handler.send(payload, size);
       else if (kind === abi.EFFECT_KIND_NOTICE) handler.notice(payload, size);
       else if (!this.carryOut(kind, payload, size, handler)) {
@@ -243,16 +250,15 @@ export class Engine {
   /** The effects of logs with a device or a state file. Returns whether the handler offers this one. */
   private carryOut(kind: number, payload: number, size: number, handler: EffectHandler): boolean {
     const { abi } = this;
-    const view = new DataView(this.view8.buffer, payload, size);
     if (kind === abi.EFFECT_KIND_WAKE) {
-      handler.wake?.(Number(view.getBigUint64(0, true)));
+      handler.wake?.(this.longWord(payload));
       return handler.wake !== undefined;
     }
     const head: Head = {
-      handle: view.getUint32(abi.HEAD_HANDLE, true),
-      sizeBytes: view.getUint32(abi.HEAD_SIZE, true),
-      offsetBytes: Number(view.getBigUint64(abi.HEAD_OFFSET, true)),
-      ticket: Number(view.getBigUint64(abi.HEAD_TICKET, true)),
+      handle: this.word(payload + abi.HEAD_HANDLE),
+      sizeBytes: this.word(payload + abi.HEAD_SIZE),
+      offsetBytes: this.longWord(payload + abi.HEAD_OFFSET),
+      ticket: this.longWord(payload + abi.HEAD_TICKET),
     };
     const rest = payload + abi.HEAD_BYTES;
     switch (kind) {
@@ -263,7 +269,7 @@ export class Engine {
         handler.read?.(head);
         return handler.read !== undefined;
       case abi.EFFECT_KIND_WRITE:
-        handler.write?.(head, view.getUint32(abi.HEAD_BYTES, true));
+        handler.write?.(head, this.word(rest));
         return handler.write !== undefined;
       case abi.EFFECT_KIND_CLOSE:
         handler.close?.(head);
@@ -271,7 +277,7 @@ export class Engine {
       case abi.EFFECT_KIND_FLUSH_LEGS:
         handler.flushLegs?.(
           head,
-          view.getBigUint64(abi.HEAD_BYTES, true),
+          new DataView(this.view8.buffer).getBigUint64(rest, true),
           this.text(rest + 8, size - abi.HEAD_BYTES - 8),
         );
         return handler.flushLegs !== undefined;
@@ -279,7 +285,7 @@ export class Engine {
         handler.stateCreate?.(head);
         return true;
       case abi.EFFECT_KIND_STATE_WRITE:
-        handler.stateWrite?.(head, view.getUint32(abi.HEAD_BYTES, true));
+        handler.stateWrite?.(head, this.word(rest));
         return true;
       case abi.EFFECT_KIND_STATE_FILL:
         handler.stateFill?.(head, head.sizeBytes);
@@ -299,6 +305,11 @@ export class Engine {
       text += String.fromCharCode(this.view8[i] as number);
     }
     return text;
+  }
+
+  /** A u64 as a number, by its halves: a BigInt would cost an allocation. */
+  private longWord(address: number): number {
+    return this.word(address) + this.word(address + 4) * TWO_TO_32;
   }
 
   private word(address: number): number {
