@@ -153,6 +153,7 @@ export function handleCompletion(payload: usize, size: usize): void {
       break;
     default:
   }
+  letOthersTakeOver();
 }
 
 /** The time that was asked for has come. */
@@ -278,7 +279,6 @@ function read(disk: Disk, error: i32, payload: usize, size: usize): void {
 
 function batchDone(disk: Disk): void {
   answerWaiters(disk, WAITS_FOR_MARKS, disk.batchError != 0 ? -EIO : 0, 0);
-  letOthersTakeOver(disk.owner());
   if (disk.phase == PHASE_STORING) stored(disk);
   else pump(disk);
 }
@@ -307,8 +307,6 @@ function loaded(disk: Disk): void {
     noticeOfLog(NOTICE_RESUMED, log, disk.error, log.inSyncCount());
   }
   if (disk.phase != PHASE_READY) failFlushes(disk);
-  // The first flush tells the host which legs are this mirror's: a mirror being removed cannot be found any more.
-  else if (disk.legsFlushing == 0) disk.flushLegs();
   if (disk.lazySet().population != 0) armTimer(disk);
   pump(disk);
 }
@@ -328,15 +326,18 @@ export function pump(disk: Disk): void {
     answerWaiters(disk, WAITS_FOR_MARKS, 0, 0);
   }
   if (disk.goal == GOAL_SUSPEND || disk.goal == GOAL_DESTROY) drain(disk);
-  else if (disk.goal == GOAL_NONE && !disk.isBusy() && firstWaiter(disk, WAITS_FOR_RESUME) != 0 && takesOver(disk)) {
-    if (disk.phase == PHASE_CLOSED) disk.open(GOAL_RESUME);
+  else if (disk.goal == GOAL_NONE && !disk.isBusy() && firstWaiter(disk, WAITS_FOR_RESUME) != 0) {
+    // The device is the successor's, and this log stays as it is.
+    if (isSucceeded(disk.owner())) answerWaiters(disk, WAITS_FOR_RESUME, 0, 0);
+    else if (!takesOver(disk)) return;
+    else if (disk.phase == PHASE_CLOSED) disk.open(GOAL_RESUME);
     else disk.load(GOAL_RESUME);
   }
 }
 
 /**
  * A log that resumes has the mirror, and its device, to itself: another luid of it is suspended, whether its suspend
- * ever arrived or the server was away then. Returns false while the other still has writes under way; it tells when not.
+ * ever arrived or the server was away then. Returns false while the other still uses the device; it tells when not.
  */
 function takesOver(disk: Disk): bool {
   let isFree = true;
@@ -348,17 +349,31 @@ function takesOver(disk: Disk): bool {
       other.diskRecord().deadline = 0;
       saveHeader(other);
     }
-    if (other.diskRecord().writesInFlight != 0) isFree = false;
+    if (other.diskRecord().usesDevice()) isFree = false;
   }
   return isFree;
 }
 
-/** Writes of a log have ended: another luid of the same mirror may wait for that. */
-function letOthersTakeOver(log: Log): void {
+/**
+ * Whether the kernel has resumed, or is resuming, a later luid of the same mirror. A thread of the kernel that was held
+ * up by a server's death may still speak of the earlier one then, and resume it for a last flush.
+ */
+function isSucceeded(log: Log): bool {
   for (let at = nextLog(0); at != 0; at = nextLog(at)) {
     const other = changetype<Log>(at);
-    if (other.disk == 0 || at == changetype<usize>(log) || !sameUuid(other, log.uuid())) continue;
-    if (firstWaiter(other.diskRecord(), WAITS_FOR_RESUME) != 0) pump(other.diskRecord());
+    if (other.disk == 0 || other.serial <= log.serial || !sameUuid(other, log.uuid())) continue;
+    if (other.wasResumed != 0 || firstWaiter(other.diskRecord(), WAITS_FOR_RESUME) != 0) return true;
+  }
+  return false;
+}
+
+/** What has ended may be what another luid of its mirror waits for. */
+function letOthersTakeOver(): void {
+  let at = nextLog(0);
+  while (at != 0) {
+    const log = changetype<Log>(at);
+    at = log.next;
+    if (log.disk != 0 && firstWaiter(log.diskRecord(), WAITS_FOR_RESUME) != 0) pump(log.diskRecord());
   }
 }
 

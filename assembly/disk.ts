@@ -169,10 +169,15 @@ export class Disk {
     return this.urgentSet().population == 0 && !(this.writesInFlight != 0 && this.batchHasMarks != 0);
   }
 
-  /** Whether an input for this device is still to come. */
-  isBusy(): bool {
+  /** Whether something is under way on the device. */
+  usesDevice(): bool {
     const waits = this.phase == PHASE_OPENING || this.phase == PHASE_LOADING || this.phase == PHASE_STORING;
-    return waits || this.writesInFlight != 0 || this.legsFlushing != 0;
+    return waits || this.writesInFlight != 0;
+  }
+
+  /** Whether an input for this disk is still to come. */
+  isBusy(): bool {
+    return this.usesDevice() || this.legsFlushing != 0;
   }
 
   /** Opens the device for `goal`; it is loaded next unless the goal is a constructor's. */
@@ -209,6 +214,8 @@ export class Disk {
     this.error = 0;
     this.readOffset = 0;
     this.readNext();
+    // Tells the host whose legs these are while the kernel lists the mirror: one that is being removed it does not.
+    if (this.legsFlushing == 0) this.flushLegs();
   }
 
   readNext(): void {
@@ -225,7 +232,9 @@ export class Disk {
   adopt(error: i32): bool {
     const log = this.owner();
     const isFirst = log.wasResumed == 0;
-    const startsAnew = isFirst && (log.options & (OPTION_SYNC | OPTION_NOSYNC)) != 0;
+    // A kernel that reconnects has used this log: the device knows what the constructor's options do not.
+    const isLost = isFirst && log.reconnects != 0;
+    const startsAnew = isFirst && !isLost && (log.options & (OPTION_SYNC | OPTION_NOSYNC)) != 0;
     const isOurs = error == 0 && load<u32>(this.image) == MAGIC;
     const version = isOurs ? load<u32>(this.image, 4) : VERSION;
     const held: u64 = isOurs ? load<u64>(this.image, 8) : 0;
@@ -248,7 +257,8 @@ export class Disk {
       if (error != 0) this.unsureSet().fill();
     } else {
       const usable = startsAnew || isForeign ? 0 : <u32>min(held, <u64>log.regionCount);
-      this.adoptBits(usable, isFirst && this.error == 0 && (log.options & OPTION_NOSYNC) != 0);
+      this.adoptBits(usable, startsAnew && this.error == 0 && (log.options & OPTION_NOSYNC) != 0);
+      if (isLost) this.doubtMarks();
       saveSets(log);
     }
     if (isForeign) {
@@ -301,21 +311,47 @@ export class Disk {
     this.urgentSet().clear();
   }
 
-  /**
-   * The log's sets stay, and the image is what the device says. Regions that are clean in memory alone count as fresh:
-   * nobody knows whether the legs were flushed since.
-   */
+  /** The log's sets stay, and the image is what the device says. */
   private keepSets(): void {
+    this.settlingSet().clear();
+    this.freshen();
+    this.urgentSet().fill();
+  }
+
+  /**
+   * A server that lost the log's state has lost marks that were answered and not yet flushed; the kernel will not make
+   * them again. Until it has ended all writes, any region may be marked.
+   */
+  private doubtMarks(): void {
+    const log = this.owner();
+    log.marksInDoubt = 1;
+    log.markedSet().fill();
+    log.dirtyCount = log.inSyncCount();
+  }
+
+  /** The kernel has ended all writes: no region is marked. */
+  dropDoubt(): void {
+    const log = this.owner();
+    if (log.marksInDoubt == 0) return;
+    log.marksInDoubt = 0;
+    log.markedSet().clear();
+    log.dirtyCount = 0;
+    this.freshen();
+    saveSets(log);
+  }
+
+  /** Regions that are clean in memory alone count as fresh: nobody knows whether the legs were flushed since. */
+  private freshen(): void {
     const words = (this.owner().regionCount + 63) >>> 6;
     const fresh = this.freshSet();
+    const settling = this.settlingSet();
     for (let word: u32 = 0; word < words; word++) {
       const offset = (<usize>word) << 3;
-      store<u64>(fresh.bits + offset, this.cleanWord(word) & ~load<u64>(this.image + offset, BITS_OFFSET));
+      const settled = load<u64>(this.image + offset, BITS_OFFSET) | load<u64>(settling.bits + offset);
+      store<u64>(fresh.bits + offset, this.cleanWord(word) & ~settled);
     }
     fresh.rebuild();
-    this.settlingSet().clear();
     this.lazySet().fill();
-    this.urgentSet().fill();
   }
 
   /** The clean bits of 64 regions as memory knows them. */

@@ -48,7 +48,7 @@ export class Log {
   /** What core and host call the log's device and state file. */
   handle: u32;
   luid: u64;
-  /** Order of creation, from 1. */
+  /** Order of creation, from 1; kept from server to server. */
   serial: u64;
   /** Bytes of the UUID, without its NUL. */
   uuidBytes: u32;
@@ -79,6 +79,8 @@ export class Log {
   restored: u64;
   /** Non-zero from a constructor by which a kernel reconnects a log that was not known, to the resume that follows. */
   reconnects: u32;
+  /** Non-zero where every region is marked because nobody knows which are: until the next suspend. */
+  marksInDoubt: u32;
   /** Regions in sync and marked. */
   dirtyCount: u32;
   /** Region handed out as resync work and not yet reported, or NO_REGION. */

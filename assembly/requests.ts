@@ -263,7 +263,7 @@ function construct(frame: usize): i32 {
   if (existing !== null) {
     replace(existing);
     notice(NOTICE_REPLACED, frame, 0, 0);
-  } else if (reconnects && created.disk == 0) {
+  } else if (reconnects) {
     notice(NOTICE_STATE_LOST, frame, 0, created.inSyncCount());
   }
   if (created.disk != 0) {
@@ -347,8 +347,12 @@ function presuspend(log: Log): i32 {
 function suspend(log: Log, frame: usize): i32 {
   if (!takesWork(log)) return 0;
   if (log.disk != 0) {
-    const result = defer(log.diskRecord(), WAITS_FOR_SUSPEND, frame);
-    if (result == DEFERRED && log.diskRecord().goal == GOAL_NONE) beginDrain(log.diskRecord(), GOAL_SUSPEND);
+    const disk = log.diskRecord();
+    const result = defer(disk, WAITS_FOR_SUSPEND, frame);
+    if (result == DEFERRED && disk.goal == GOAL_NONE) {
+      disk.dropDoubt();
+      beginDrain(disk, GOAL_SUSPEND);
+    }
     return result;
   }
   log.state = STATE_SUSPENDED;

@@ -2,6 +2,7 @@
 // that does not fit is refused whole: its host removes it, and the kernel's reconnect does what it can.
 
 import { constructorRead } from "./constructor";
+import { core } from "./core";
 import { GOAL_REOPEN, GOAL_RESTORE } from "./disk";
 import { emitDevice, noticeOfLog, noticeOfNothing } from "./effects";
 import { logOfHandle } from "./handles";
@@ -78,7 +79,11 @@ function begin(handle: u32, part: usize, partBytes: u32, fileBytes: u64): bool {
   if (constructorRead.parse(part + STATE_TEXT, textBytes) != 0) return false;
   const log = createLog(header.luid, uuid, header.uuidBytes, constructorRead, handle);
   if (log === null) return false;
+  log.serial = header.serial;
+  core.nextSerial = max(core.nextSerial, header.serial);
   log.wasResumed = header.wasResumed;
+  log.reconnects = header.reconnects;
+  log.marksInDoubt = header.marksInDoubt;
   log.restoredState = state;
   log.state = STATE_RESTORING;
   if (fileBytes == stateFileBytes(log)) return true;

@@ -2,9 +2,9 @@
 // starts again restores its logs from it, and the kernel never meets one that has forgotten what was in sync.
 //
 //   offset         size
-//        0           32  struct StateHeader
-//       32          136  UUID, padded with zeros
-//      168            n  the constructor string, padded to 8
+//        0           48  struct StateHeader
+//       48          136  UUID, padded with zeros
+//      184            n  the constructor string, padded to 8
 //        …  3 × 8 × m    the log's three sets of regions as they stand in memory, level 0: m words for 64 × m regions
 //
 // Invariant: what an answer depends on is in the file before the answer leaves, since effects are carried out in order.
@@ -16,14 +16,17 @@ import { UUID_ROOM } from "./protocol";
 import { RegionSet } from "./region-set";
 
 /** "dmulog", then the version of the file in 16 bits. */
-export const STATE_MAGIC: u64 = 0x0001_676f_6c75_6d64;
+export const STATE_MAGIC: u64 = 0x0002_676f_6c75_6d64;
 
 @unmanaged
 export class StateHeader {
   magic: u64;
   luid: u64;
+  serial: u64;
   state: u32;
   wasResumed: u32;
+  reconnects: u32;
+  marksInDoubt: u32;
   uuidBytes: u32;
   constructorBytes: u32;
 }
@@ -66,8 +69,11 @@ export function saveHeader(log: Log): void {
   const header = changetype<StateHeader>(STATE_HEADER);
   header.magic = STATE_MAGIC;
   header.luid = log.luid;
+  header.serial = log.serial;
   header.state = log.state;
   header.wasResumed = log.wasResumed;
+  header.reconnects = log.reconnects;
+  header.marksInDoubt = log.marksInDoubt;
   header.uuidBytes = log.uuidBytes;
   header.constructorBytes = log.constructorBytes;
   memory.copy(STATE_HEADER + STATE_UUID, log.uuid(), log.uuidBytes);

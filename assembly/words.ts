@@ -130,8 +130,8 @@ export function noticeWords(code: u32, detail: u64): string {
       return "made anew; the removal of the old log at this address never arrived; nothing of it was kept";
     case NOTICE_STATE_LOST:
       return (
-        "the kernel reconnects, but what was in sync is not known here any more: run `dmsetup suspend` and " +
-        "`dmsetup resume` on the mirror, or it may never be resynced"
+        "the kernel reconnects, but what this server knew of the log is lost: run `dmsetup suspend` and " +
+        "`dmsetup resume` on the mirror, or some of it may never be resynced"
       );
     case NOTICE_REFUSED_TYPE:
       return "request type " + number + " is unknown";

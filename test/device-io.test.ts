@@ -27,6 +27,7 @@ import { Bell } from "../src/node/bell.ts";
 import { parseDevices, parseTargets, parseUserspaceMirror } from "../src/node/device-mapper.ts";
 import type { IoJob, IoResult, KeeperRequest, LegsFlushed } from "../src/node/io-jobs.ts";
 import { LegFlusher } from "../src/node/leg-flusher.ts";
+import { LogDevice } from "../src/node/log-device.ts";
 import { LogDevices } from "../src/node/log-devices.ts";
 import { mappedFiles } from "../src/node/memory-lock.ts";
 import { WakeUp } from "../src/node/wake-up.ts";
@@ -207,7 +208,7 @@ test("a short write fails, and so does one that is refused; the device goes on",
   closeSync(memfd);
 });
 
-test("another server's lock keeps us out; our own does not, since a table reload opens a log twice", async () => {
+test("another server's lock is waited for; our own does not, since a table reload opens a log twice", async () => {
   const path = file("locked", 8192);
   const module = new URL("../dist/node/log-device.js", import.meta.url).href;
   const program =
@@ -217,12 +218,17 @@ test("another server's lock keeps us out; our own does not, since a table reload
     stdio: ["pipe", "pipe", "inherit"],
   });
   await once(other.stdout, "data");
-  assert.is((await open(5, path)).error, -16, "EBUSY");
+  assert.throws(
+    () => LogDevice.open(path, undefined, 50),
+    (error: NodeJS.ErrnoException) => error.errno === -16,
+  );
+  const opened = open(5, path);
+  await sleep(100);
+  devices.collect(() => assert.unreachable("opened beside another server"));
   const ended = once(other, "close");
-  other.stdin.end();
+  other.kill("SIGKILL");
   await ended;
-
-  assert.is((await open(5, path)).error, 0);
+  assert.is((await opened).error, 0, "opened when the other has ended");
   assert.is((await open(6, path)).error, 0, "the same log a second time");
   devices.close(head(5));
   await sleep(100);

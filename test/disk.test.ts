@@ -10,6 +10,9 @@ import { debugWasm, words } from "./harness.ts";
 
 const EIO = -5;
 const EINVAL = -22;
+/** Of a state file: where it says the log's state, and where the constructor string begins (state-file.ts). */
+const STATE_OFFSET = 24;
+const TEXT_OFFSET = 184;
 const newEngine = () => new Engine(new WebAssembly.Module(debugWasm));
 
 function host(regions = 128, options = "", deviceBytes = 1 << 20): DeviceHost {
@@ -44,8 +47,9 @@ test("the header of a new log is written when its bits are: a torn write never v
   const made = host(128);
   device(made).fill(0xff);
   made.request("RESUME");
-  made.complete();
-  made.complete();
+  made.complete(); // the image is read
+  made.complete(); // the legs are flushed
+  made.complete(); // the bits are written
   assert.equal([...device(made).subarray(0, 4)], [0, 0, 0, 0]);
   assert.is(device(made)[1024], 0);
   made.complete();
@@ -347,6 +351,29 @@ test("what a device has to do is told", () => {
   assert.is(words.counters(made.engine).deviceWrites, "4", "bits and header of the new log, and those of two flushes");
 });
 
+test("a server that lost a log's state takes every region for marked until the kernel has ended its writes", () => {
+  const made = resumed(128, " nosync");
+  assert.is(inSync(made), 128);
+  assert.is(made.ask("MARK_REGION", [7]).error, 0);
+  // Another server finds the device and no state file; the kernel does not mark again what was answered.
+  made.stateFiles.clear();
+  made.restart(newEngine());
+  assert.is(made.construct("131072 clustered-disk /dev/log 1024 nosync\0").error, 0);
+  assert.match(made.notices.join(), /what this server knew of the log is lost/);
+  assert.is(made.ask("RESUME").error, 0);
+  assert.is(made.ask("FLUSH").error, 0);
+  assert.is(inSync(made), 128, "what the device calls clean is in sync");
+  assert.is(cleanOnDevice(made, 7), false, "but nobody knows what is marked");
+  assert.is(cleanOnDevice(made, 127), false);
+
+  made.restart(newEngine());
+  made.ask("PRESUSPEND");
+  assert.is(made.ask("POSTSUSPEND").error, 0);
+  assert.is(inSync(made), 128);
+  assert.is(cleanOnDevice(made, 7), true);
+  assert.is(cleanOnDevice(made, 127), true);
+});
+
 test("a log that a reload has replaced writes nothing more to the device that its successor uses", () => {
   const made = resumed(128, " nosync");
   made.ask("FLUSH", [7]);
@@ -378,6 +405,37 @@ test("a log whose suspend never arrived writes nothing more once its successor h
   made.tick(3);
   assert.equal(made.writes, []);
   assert.not.ok(cleanOnDevice(made, 20));
+});
+
+test("a log whose successor has resumed leaves the device to it, whatever a late thread of the kernel asks", () => {
+  const made = resumed(128, " nosync");
+  made.ask("CTR", asciiBytes("131072 clustered-disk /dev/log 1024"), "LVM-disk", 9n);
+  made.ask("PRESUSPEND");
+  made.ask("POSTSUSPEND");
+  made.ask("RESUME", [], "LVM-disk", 9n);
+  made.restart(newEngine());
+  made.completeAll();
+  assert.is(made.construct("131072 clustered-disk /dev/log 1024 nosync\0").error, 0);
+  made.writes = [];
+  assert.is(made.ask("RESUME").error, 0);
+  assert.is(made.ask("CLEAR_REGION", [7]).error, 0);
+  assert.is(made.ask("FLUSH").error, 0);
+  assert.equal(made.writes, []);
+  assert.is(made.ask("FLUSH", [20], "LVM-disk", 9n).error, 0);
+  assert.not.ok(cleanOnDevice(made, 20));
+});
+
+test("a log whose successor resumes while it is resuming itself is done before, and leaves the device to it", () => {
+  const made = host(128, " nosync");
+  made.ask("CTR", asciiBytes("131072 clustered-disk /dev/log 1024"), "LVM-disk", 9n);
+  const earlier = made.request("RESUME");
+  const later = made.request("RESUME", [], "LVM-disk", 9n);
+  assert.equal(new Set(made.pending.map(({ head }) => head.handle)).size, 1, "one of them reads");
+  made.completeAll();
+  assert.is(made.replyTo(earlier)?.error, 0);
+  assert.is(made.replyTo(later)?.error, 0);
+  assert.is(made.ask("FLUSH", [20], "LVM-disk", 9n).error, 0);
+  assert.is(made.ask("FLUSH", [21]).error, EINVAL);
 });
 
 test("two mirrors cannot keep their logs on one device, but a reload of one mirror can", () => {
@@ -471,8 +529,8 @@ test("a file that is no state file is refused and removed", () => {
     ["empty header", new Uint8Array(file.length)],
     ["cut short", file.slice(0, 100)],
     ["longer than its log", new Uint8Array([...file, 0, 0, 0, 0, 0, 0, 0, 0])],
-    ["another state", file.map((byte, i) => (i === 16 ? 77 : byte))],
-    ["another constructor", file.map((byte, i) => (i === 168 ? 0x78 : byte))],
+    ["another state", file.map((byte, i) => (i === STATE_OFFSET ? 77 : byte))],
+    ["another constructor", file.map((byte, i) => (i === TEXT_OFFSET ? 0x78 : byte))],
   ];
   for (const [what, bytes] of broken) {
     const other = new DeviceHost(newEngine());

@@ -4,6 +4,11 @@
 import { Worker } from "node:worker_threads";
 import type { IoJob, IoResult, IoThreadOptions } from "./io-jobs.ts";
 
+/**
+ * Threads that wait for a job from the beginning: a log device takes one and keeps it, and the look-up of its legs, which
+ * comes next, must not wait for the start of another. A mirror that is removed soon can be found no more.
+ */
+const IDLE_THREADS_MIN = 2;
 /** Threads kept without a job: enough to look up and flush the two legs of a mirror every few seconds. */
 const IDLE_THREADS_MAX = 3;
 
@@ -12,9 +17,9 @@ export class IoThreads {
 
   constructor(private readonly options: IoThreadOptions) {}
 
-  /** Starts a thread that waits for a job, so that the first one need not wait for it. */
+  /** Starts the threads that wait for jobs. */
   warmUp(): void {
-    this.release(new IoThread(this.options));
+    while (this.idle.length < IDLE_THREADS_MIN) this.idle.push(new IoThread(this.options));
   }
 
   /** Does a job on a thread of its own. Rejects where there is no thread for it, or it is lost. */
@@ -22,8 +27,7 @@ export class IoThreads {
     let thread = this.idle.pop();
     while (thread?.isLost) thread = this.idle.pop();
     thread ??= new IoThread(this.options);
-    // A log device keeps its thread; the look-up of its legs, which comes next, should not wait for the start of one.
-    if (this.idle.length === 0) this.warmUp();
+    this.warmUp();
     const result = await thread.run(job);
     this.release(thread);
     return result;

@@ -31,6 +31,10 @@ import { findNode, findOrMakeNode, numbersOf, parseNumbers } from "./block-nodes
 import { PAGE_BYTES } from "./device-channel.ts";
 import { addFlags, closeDuplicate, duplicate, EBUSY, EIO, sizeOf, systemError, tryLock } from "./system-calls.ts";
 
+/** Longer than a device needs for the writes of a process that was killed: it holds the lock until they have ended. */
+const LOCK_TIMEOUT_MS = 10_000;
+const LOCK_RETRY_MS = 20;
+
 export class LogDevice {
   private constructor(
     readonly description: OpenedDevice,
@@ -41,10 +45,10 @@ export class LogDevice {
   ) {}
 
   /**
-   * Opens a block device or a regular file, which must exist, and locks it against other servers. `name` is a path or
-   * `major:minor`. Throws with `errno`: EBUSY where another server has it, ENOTBLK where it is something else.
+   * Opens a block device or a regular file, which must exist, and locks it against other servers, waiting while one of
+   * them has it. `name` is a path or `major:minor`. Throws with `errno`: EBUSY where another server has it, ENOTBLK where it is something else.
    */
-  static open(name: string, runtimeDirectory: string | undefined): LogDevice {
+  static open(name: string, runtimeDirectory: string | undefined, lockTimeoutMs = LOCK_TIMEOUT_MS): LogDevice {
     const numbers = parseNumbers(name);
     const given = numbers === undefined ? Buffer.from(name, "latin1") : findOrMakeNode(numbers, runtimeDirectory);
     const { major, minor } = numbersOf(statSync(given));
@@ -52,7 +56,7 @@ export class LogDevice {
     const fd = openSync((isFile ? undefined : findNode({ major, minor })) ?? given, constants.O_RDWR);
     try {
       numbersOf(fstatSync(fd));
-      const lockFd = lock(fd);
+      const lockFd = lock(fd, lockTimeoutMs);
       const sizeBytes = sizeOf(fd);
       // Direct I/O cannot write a tail that is no whole page, and some file systems do not have it.
       const isDirect = sizeBytes % PAGE_BYTES === 0 && addFlags(fd, constants.O_DIRECT);
@@ -89,10 +93,24 @@ export class LogDevice {
 }
 
 /**
- * Takes the lock of an open device. A table reload opens a log that is open already, and a lock belongs to one opening:
- * where another descriptor of this process has it, a duplicate of that one shares it. Returns the descriptor that holds it.
+ * Takes the lock of an open device, waiting for a while: a write of a server that died, landing after its successor's,
+ * would bring old bits back. Returns the descriptor that holds it. Throws with `errno`.
  */
-function lock(fd: number): number {
+function lock(fd: number, timeoutMs: number): number {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const holder = tryLockOnce(fd);
+    if (holder !== undefined) return holder;
+    if (performance.now() > deadline) throw systemError("Another server has this log device open", EBUSY);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_RETRY_MS);
+  }
+}
+
+/**
+ * A table reload opens a log that is open already, and a lock belongs to one opening:
+ * where another descriptor of this process has it, a duplicate of that one shares it.
+ */
+function tryLockOnce(fd: number): number | undefined {
   if (tryLock(fd)) return fd;
   const wanted = fstatSync(fd);
   for (const name of readdirSync("/proc/self/fd")) {
@@ -102,7 +120,5 @@ function lock(fd: number): number {
     if (dev === wanted.dev && ino === wanted.ino && tryLock(other)) return other;
     closeDuplicate(other);
   }
-  // The one that held it may have been closed meanwhile.
-  if (tryLock(fd)) return fd;
-  throw systemError("Another server has this log device open", EBUSY);
+  return undefined;
 }

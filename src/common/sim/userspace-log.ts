@@ -95,10 +95,7 @@ export class UserspaceLog implements LogName {
   }
 
   *destroy(): Task {
-    if (this.lazyFlush.isSet) {
-      this.lazyFlush.cancel();
-      yield* this.runLazyFlush();
-    }
+    yield* this.endLazyFlush();
     yield* this.connector.consult(this, "DTR");
   }
 
@@ -112,13 +109,8 @@ export class UserspaceLog implements LogName {
     return yield* this.connector.consult(this, "PRESUSPEND");
   }
 
-  /** A flush that was put off is sent before. */
   *postsuspend(): Task<number> {
-    if (this.lazyFlush.isSet) {
-      this.lazyFlush.cancel();
-      yield* this.runLazyFlush();
-    }
-    yield* this.lazyFlushEnded.until(() => !this.isLazyFlushRunning);
+    yield* this.endLazyFlush();
     return yield* this.connector.consult(this, "POSTSUSPEND");
   }
 
@@ -212,6 +204,15 @@ export class UserspaceLog implements LogName {
       }
     }
     return 0;
+  }
+
+  /** A flush that was put off is sent, and one that is under way waited for. */
+  private *endLazyFlush(): Task {
+    if (this.lazyFlush.isSet) {
+      this.lazyFlush.cancel();
+      yield* this.runLazyFlush();
+    }
+    yield* this.lazyFlushEnded.until(() => !this.isLazyFlushRunning);
   }
 
   private *runLazyFlush(): Task {
