@@ -358,7 +358,7 @@ function takesOver(disk: Disk): bool {
  * Whether the kernel has resumed, or is resuming, a later luid of the same mirror. A thread of the kernel that was held
  * up by a server's death may still speak of the earlier one then, and resume it for a last flush.
  */
-function isSucceeded(log: Log): bool {
+export function isSucceeded(log: Log): bool {
   for (let at = nextLog(0); at != 0; at = nextLog(at)) {
     const other = changetype<Log>(at);
     if (other.disk == 0 || other.serial <= log.serial || !sameUuid(other, log.uuid())) continue;

@@ -23,7 +23,7 @@ import { OPTION_NOSYNC, OPTION_SYNC } from "./constructor";
 import { core } from "./core";
 import { emitDevice, emitFlushLegs, emitOpen, emitWrite, noticeOfLog } from "./effects";
 import { EFFECT_KIND_CLOSE, EFFECT_KIND_READ, READ_BYTES_MAX } from "./layout";
-import { Log } from "./log";
+import { Log, STATE_SUSPENDED } from "./log";
 import {
   NOTICE_DEVICE_FAILED,
   NOTICE_DEVICE_GROWN,
@@ -252,6 +252,7 @@ export class Disk {
     }
 
     if (!isFirst && (error != 0 || (isOurs && !isForeign && held == log.regionCount))) {
+      if (log.marksInDoubt != 0 && log.state == STATE_SUSPENDED) this.dropDoubt();
       this.keepSets();
       // What the device holds was not seen: all of it is written.
       if (error != 0) this.unsureSet().fill();
@@ -303,6 +304,7 @@ export class Disk {
     pending.rebuild();
     log.failedSet().clear();
     log.markedSet().clear();
+    log.marksInDoubt = 0;
     log.recovering = NO_REGION;
     log.dirtyCount = 0;
     this.freshSet().clear();
@@ -311,16 +313,9 @@ export class Disk {
     this.urgentSet().clear();
   }
 
-  /** The log's sets stay, and the image is what the device says. */
-  private keepSets(): void {
-    this.settlingSet().clear();
-    this.freshen();
-    this.urgentSet().fill();
-  }
-
   /**
    * A server that lost the log's state has lost marks that were answered and not yet flushed; the kernel will not make
-   * them again. Until it has ended all writes, any region may be marked.
+   * them again. Until it has suspended the mirror, and so ended all writes, any region may be marked.
    */
   private doubtMarks(): void {
     const log = this.owner();
@@ -329,29 +324,29 @@ export class Disk {
     log.dirtyCount = log.inSyncCount();
   }
 
-  /** The kernel has ended all writes: no region is marked. */
-  dropDoubt(): void {
+  private dropDoubt(): void {
     const log = this.owner();
-    if (log.marksInDoubt == 0) return;
     log.marksInDoubt = 0;
     log.markedSet().clear();
     log.dirtyCount = 0;
-    this.freshen();
     saveSets(log);
   }
 
-  /** Regions that are clean in memory alone count as fresh: nobody knows whether the legs were flushed since. */
-  private freshen(): void {
+  /**
+   * The log's sets stay, and the image is what the device says. Regions that are clean in memory alone count as fresh:
+   * nobody knows whether the legs were flushed since.
+   */
+  private keepSets(): void {
     const words = (this.owner().regionCount + 63) >>> 6;
     const fresh = this.freshSet();
-    const settling = this.settlingSet();
     for (let word: u32 = 0; word < words; word++) {
       const offset = (<usize>word) << 3;
-      const settled = load<u64>(this.image + offset, BITS_OFFSET) | load<u64>(settling.bits + offset);
-      store<u64>(fresh.bits + offset, this.cleanWord(word) & ~settled);
+      store<u64>(fresh.bits + offset, this.cleanWord(word) & ~load<u64>(this.image + offset, BITS_OFFSET));
     }
     fresh.rebuild();
+    this.settlingSet().clear();
     this.lazySet().fill();
+    this.urgentSet().fill();
   }
 
   /** The clean bits of 64 regions as memory knows them. */

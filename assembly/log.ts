@@ -77,9 +77,9 @@ export class Log {
   /** While restoring: the state to be, and the bytes of the state file that have come. */
   restoredState: u32;
   restored: u64;
-  /** Non-zero from a constructor by which a kernel reconnects a log that was not known, to the resume that follows. */
+  /** Non-zero from a constructor by which a kernel reconnects a log that is not known, to the resume that follows. */
   reconnects: u32;
-  /** Non-zero where every region is marked because nobody knows which are: until the next suspend. */
+  /** Non-zero where every region is marked because nobody knows which are: until it resumes from a suspend. */
   marksInDoubt: u32;
   /** Regions in sync and marked. */
   dirtyCount: u32;

@@ -4,7 +4,7 @@
 
 import { constructorRead, OPTION_NOSYNC } from "./constructor";
 import { core } from "./core";
-import { beginDrain, DEFERRED, defer, nameDevice, pump, whenDurable, writeDecimal } from "./device-flow";
+import { beginDrain, DEFERRED, defer, isSucceeded, nameDevice, pump, whenDurable, writeDecimal } from "./device-flow";
 import { GOAL_CONSTRUCT, GOAL_DESTROY, GOAL_NONE, GOAL_REOPEN, GOAL_SUSPEND, PHASE_OPEN, PHASE_READY } from "./disk";
 import { notice } from "./effects";
 import { NO_HANDLE } from "./handles";
@@ -63,7 +63,6 @@ import {
   REQUEST_SET_REGION_SYNC,
   REQUEST_STATUS_INFO,
   REQUEST_STATUS_TABLE,
-  REQUEST_TYPE_MASK,
   REQUEST_TYPE_MAX,
   REQUEST_VERSION_MAX,
   REQUEST_VERSION_MIN,
@@ -71,7 +70,6 @@ import {
   ULOG_DATA,
   ULOG_DATA_SIZE,
   ULOG_LUID,
-  ULOG_TYPE,
   ULOG_UUID,
   ULOG_VERSION,
 } from "./protocol";
@@ -220,10 +218,13 @@ function refuseRegion(log: Log, frame: usize): i32 {
   return notice(NOTICE_REFUSED_REGION, frame, -EINVAL, load<u64>(frame + (index << 3), ULOG_DATA));
 }
 
-/** While one thread of the kernel reconnects a log, another may speak of it already: that one is sent the same way. */
+/**
+ * The kernel asks work of a log that it has not resumed, as far as is known here: its RESUME found no server, which it
+ * only reports, or one of its threads is reconnecting while another asks. ESRCH makes it resume. A log that has a
+ * successor is not to be resumed.
+ */
 function refuseState(log: Log, frame: usize): i32 {
-  if (log.reconnects != 0) return answerUnknownLog(load<u32>(frame, ULOG_TYPE) & REQUEST_TYPE_MASK, frame);
-  return notice(NOTICE_REFUSED_STATE, frame, -EINVAL, log.state);
+  return notice(NOTICE_REFUSED_STATE, frame, isSucceeded(log) ? -EINVAL : -ESRCH, log.state);
 }
 
 function replyWord(value: u64): i32 {
@@ -347,12 +348,8 @@ function presuspend(log: Log): i32 {
 function suspend(log: Log, frame: usize): i32 {
   if (!takesWork(log)) return 0;
   if (log.disk != 0) {
-    const disk = log.diskRecord();
-    const result = defer(disk, WAITS_FOR_SUSPEND, frame);
-    if (result == DEFERRED && disk.goal == GOAL_NONE) {
-      disk.dropDoubt();
-      beginDrain(disk, GOAL_SUSPEND);
-    }
+    const result = defer(log.diskRecord(), WAITS_FOR_SUSPEND, frame);
+    if (result == DEFERRED && log.diskRecord().goal == GOAL_NONE) beginDrain(log.diskRecord(), GOAL_SUSPEND);
     return result;
   }
   log.state = STATE_SUSPENDED;
