@@ -226,7 +226,7 @@ export class Disk {
   /**
    * The image is read, or could not be (`error`): makes the log's sets of it, as the kernel's disk log does on resume.
    * A log that was resumed before by this server or the one it was restored from knows more than its device, which
-   * learns of clears late: where the device holds a log of this size, or cannot be read, memory stands.
+   * learns of clears late and may have failed at its first write: memory stands, unless another format forbids to write.
    * Returns false where nothing may be written to the device.
    */
   adopt(error: i32): bool {
@@ -251,11 +251,14 @@ export class Disk {
       noticeOfLog(NOTICE_DEVICE_GROWN, log, 0, held);
     }
 
-    if (!isFirst && (error != 0 || (isOurs && !isForeign && held == log.regionCount))) {
+    if (!isFirst && !isForeign) {
       if (log.marksInDoubt != 0 && log.state == STATE_SUSPENDED) this.dropDoubt();
+      // What the device holds was not seen, or never got there: all of it is written.
+      if (!isOurs || held != log.regionCount) {
+        memory.fill(this.image + BITS_OFFSET, 0, <usize>this.blockCount * this.blockBytes - BITS_OFFSET);
+        this.unsureSet().fill();
+      }
       this.keepSets();
-      // What the device holds was not seen: all of it is written.
-      if (error != 0) this.unsureSet().fill();
     } else {
       const usable = startsAnew || isForeign ? 0 : <u32>min(held, <u64>log.regionCount);
       this.adoptBits(usable, startsAnew && this.error == 0 && (log.options & OPTION_NOSYNC) != 0);
