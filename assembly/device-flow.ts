@@ -148,7 +148,8 @@ export function handleCompletion(payload: usize, size: usize): void {
     case EFFECT_KIND_FLUSH_LEGS:
       if (disk.legsFlushing != 0) {
         disk.legsFlushed(error);
-        pump(disk);
+        if (disk.goal == GOAL_RESUME && !disk.usesDevice()) loaded(disk);
+        else pump(disk);
       }
       break;
     default:
@@ -296,13 +297,12 @@ function loaded(disk: Disk): void {
     pump(disk);
     return;
   }
+  // The host learns whose legs these are while the kernel lists the mirror: one that is being removed it does not. So
+  // the mirror does nothing before.
+  if (goal == GOAL_RESUME && disk.legsFlushing != 0) return;
   disk.goal = GOAL_NONE;
   if (goal == GOAL_RESUME) {
-    log.state = STATE_RESUMED;
-    log.reconnects = 0;
-    log.wasResumed = 1;
-    restartResync(log);
-    saveHeader(log);
+    becomeResumed(log);
     answerWaiters(disk, WAITS_FOR_RESUME, disk.error, 0);
     noticeOfLog(NOTICE_RESUMED, log, disk.error, log.inSyncCount());
   }
@@ -327,17 +327,31 @@ export function pump(disk: Disk): void {
   }
   if (disk.goal == GOAL_SUSPEND || disk.goal == GOAL_DESTROY) drain(disk);
   else if (disk.goal == GOAL_NONE && !disk.isBusy() && firstWaiter(disk, WAITS_FOR_RESUME) != 0) {
+    const log = disk.owner();
     // The device is the successor's, and this log stays as it is.
-    if (isSucceeded(disk.owner())) answerWaiters(disk, WAITS_FOR_RESUME, 0, 0);
-    else if (!takesOver(disk)) return;
+    if (isSucceeded(log)) answerWaiters(disk, WAITS_FOR_RESUME, 0, 0);
+    else if (log.state == STATE_RESUMED || log.state == STATE_SUSPENDING) {
+      // A thread of the kernel that reconnects, or a suspend that was never ended: nothing is to be read.
+      becomeResumed(log);
+      answerWaiters(disk, WAITS_FOR_RESUME, 0, 0);
+    } else if (!takesOver(disk)) return;
     else if (disk.phase == PHASE_CLOSED) disk.open(GOAL_RESUME);
     else disk.load(GOAL_RESUME);
   }
 }
 
+/** I/O may be under way from now on. */
+export function becomeResumed(log: Log): void {
+  log.state = STATE_RESUMED;
+  log.reconnects = 0;
+  log.wasResumed = 1;
+  restartResync(log);
+  saveHeader(log);
+}
+
 /**
  * A log that resumes has the mirror, and its device, to itself: another luid of it is suspended, whether its suspend
- * ever arrived or the server was away then. Returns false while the other still uses the device; it tells when not.
+ * ever arrived or the server was away then. Returns false while the other still uses the device or is about to.
  */
 function takesOver(disk: Disk): bool {
   let isFree = true;
@@ -349,7 +363,7 @@ function takesOver(disk: Disk): bool {
       other.diskRecord().deadline = 0;
       saveHeader(other);
     }
-    if (other.diskRecord().usesDevice()) isFree = false;
+    if (other.diskRecord().usesDevice() || other.diskRecord().goal == GOAL_RESUME) isFree = false;
   }
   return isFree;
 }

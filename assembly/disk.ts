@@ -214,7 +214,6 @@ export class Disk {
     this.error = 0;
     this.readOffset = 0;
     this.readNext();
-    // Tells the host whose legs these are while the kernel lists the mirror: one that is being removed it does not.
     if (this.legsFlushing == 0) this.flushLegs();
   }
 

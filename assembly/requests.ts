@@ -4,7 +4,17 @@
 
 import { constructorRead, OPTION_NOSYNC } from "./constructor";
 import { core } from "./core";
-import { beginDrain, DEFERRED, defer, isSucceeded, nameDevice, pump, whenDurable, writeDecimal } from "./device-flow";
+import {
+  becomeResumed,
+  beginDrain,
+  DEFERRED,
+  defer,
+  isSucceeded,
+  nameDevice,
+  pump,
+  whenDurable,
+  writeDecimal,
+} from "./device-flow";
 import { GOAL_CONSTRUCT, GOAL_DESTROY, GOAL_NONE, GOAL_REOPEN, GOAL_SUSPEND, PHASE_OPEN, PHASE_READY } from "./disk";
 import { notice } from "./effects";
 import { NO_HANDLE } from "./handles";
@@ -74,7 +84,7 @@ import {
   ULOG_VERSION,
 } from "./protocol";
 import { NO_REGION } from "./region-set";
-import { inSyncHint, restartResync, setInSync, setOutOfSync, takeResyncWork } from "./resync";
+import { inSyncHint, setInSync, setOutOfSync, takeResyncWork } from "./resync";
 import { createState, deleteState, saveHeader } from "./state-file";
 import { WAITS_FOR_CONSTRUCTOR, WAITS_FOR_DESTRUCTOR, WAITS_FOR_RESUME, WAITS_FOR_SUSPEND } from "./waiters";
 
@@ -320,11 +330,7 @@ function repeatsConstructor(log: Log, text: usize, bytes: u32, reconnects: bool)
 function resume(log: Log, frame: usize): i32 {
   if (log.disk != 0) return resumeDisk(log, frame);
   if (log.state == STATE_RESUMED) return 0;
-  log.state = STATE_RESUMED;
-  log.reconnects = 0;
-  log.wasResumed = 1;
-  restartResync(log);
-  saveHeader(log);
+  becomeResumed(log);
   return notice(NOTICE_RESUMED, frame, 0, log.inSyncCount());
 }
 

@@ -53,6 +53,10 @@ export class DeviceMapper {
     await this.resume(name);
   }
 
+  async message(name: string, text: string): Promise<void> {
+    await runCommand("dmsetup", ["message", name, "0", text]);
+  }
+
   async status(name: string): Promise<string> {
     return (await runCommand("dmsetup", ["status", name])).trim();
   }

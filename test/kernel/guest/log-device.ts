@@ -32,10 +32,14 @@ async function readStart(path: string): Promise<Buffer> {
 }
 
 export async function readLogDevice(path: string): Promise<LogOnDevice> {
-  const bytes = await readStart(path);
+  return parseLog(await readStart(path));
+}
+
+/** `bytes` are the start of a log device. */
+export function parseLog(bytes: Buffer): LogOnDevice {
   const regionCount = Number(bytes.readBigUInt64LE(8));
   const isClean = (region: number) => ((bytes[CLEAN_BITS_OFFSET + (region >>> 3)] ?? 0) >>> (region & 7)) & 1;
-  const bitCount = (bytes.length - CLEAN_BITS_OFFSET) * 8;
+  const bitCount = (LOG_SIZE_BYTES - CLEAN_BITS_OFFSET) * 8;
   const bits = Array.from({ length: bitCount }, (_, region) => isClean(region));
   return {
     magic: bytes.toString("latin1", 0, 4),

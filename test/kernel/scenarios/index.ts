@@ -5,6 +5,7 @@ import { killServerScenarios } from "./kill-server.ts";
 import { legFailureScenarios } from "./leg-failure.ts";
 import { lifeScenarios } from "./life.ts";
 import { logFailureScenarios } from "./log-failure.ts";
+import { lostWritesScenarios } from "./lost-writes.ts";
 import { powerCutScenarios } from "./power-cut.ts";
 import { resyncScenarios } from "./resync.ts";
 import { speedScenarios } from "./speed.ts";
@@ -21,6 +22,7 @@ export const scenarios: Scenario[] = [
   ...diskLifeScenarios,
   ...logFailureScenarios,
   ...powerCutScenarios,
+  ...lostWritesScenarios,
   ...killServerScenarios,
   ...speedScenarios,
 ];
