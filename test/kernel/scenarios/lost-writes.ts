@@ -88,7 +88,7 @@ async function lostWrites(lab: Lab, integratedFlush: boolean): Promise<void> {
   const load = lab.load(mirror, () => survivors.size < CUTS, { blocksPerWriteMax: 2 });
   for (let number = 0; number < CUTS; number++) {
     await sleep(CUT_PAUSE_MS_MIN + lab.random.below(CUT_PAUSE_MS_MAX - CUT_PAUSE_MS_MIN));
-    await cut(`cut ${number}`);
+    await cut(`cut-${number}`);
   }
   const { writes } = await load;
   await mirror.waitInSync();
