@@ -326,6 +326,7 @@ export function pump(disk: Disk): void {
     answerWaiters(disk, WAITS_FOR_MARKS, 0, 0);
   }
   if (disk.goal == GOAL_SUSPEND || disk.goal == GOAL_DESTROY) drain(disk);
+  else if (disk.goal == GOAL_NONE && firstWaiter(disk, WAITS_FOR_SUSPEND) != 0) beginDrain(disk, GOAL_SUSPEND);
   else if (disk.goal == GOAL_NONE && !disk.isBusy() && firstWaiter(disk, WAITS_FOR_RESUME) != 0) {
     const log = disk.owner();
     // The device is the successor's, and this log stays as it is.

@@ -15,7 +15,7 @@ import {
   whenDurable,
   writeDecimal,
 } from "./device-flow";
-import { GOAL_CONSTRUCT, GOAL_DESTROY, GOAL_NONE, GOAL_REOPEN, GOAL_SUSPEND, PHASE_OPEN, PHASE_READY } from "./disk";
+import { GOAL_CONSTRUCT, GOAL_DESTROY, GOAL_REOPEN, PHASE_OPEN, PHASE_READY } from "./disk";
 import { notice } from "./effects";
 import { NO_HANDLE } from "./handles";
 import { CONSTRUCTOR_BYTES_MAX, REPLY_DATA } from "./layout";
@@ -355,7 +355,7 @@ function suspend(log: Log, frame: usize): i32 {
   if (!takesWork(log)) return 0;
   if (log.disk != 0) {
     const result = defer(log.diskRecord(), WAITS_FOR_SUSPEND, frame);
-    if (result == DEFERRED && log.diskRecord().goal == GOAL_NONE) beginDrain(log.diskRecord(), GOAL_SUSPEND);
+    if (result == DEFERRED) pump(log.diskRecord());
     return result;
   }
   log.state = STATE_SUSPENDED;

@@ -506,6 +506,21 @@ test("a server that dies and comes back goes on: nothing is resynced, nothing is
   }
 });
 
+test("a suspend that comes while a log is restored or resumed is answered when that is done", () => {
+  const made = resumed(128, " nosync");
+  made.ask("PRESUSPEND");
+  made.restart(newEngine());
+  const early = made.request("POSTSUSPEND");
+  made.completeAll();
+  assert.is(made.replyTo(early)?.error, 0);
+  assert.is(words.logs(made.engine)[0]?.state, "suspended");
+  const resume = made.request("RESUME");
+  made.complete(); // the image is read
+  assert.is(made.replyTo(resume), undefined, "the legs are not known yet");
+  made.completeAll();
+  assert.is(made.replyTo(resume)?.error, 0);
+});
+
 test("a log that was constructed and not resumed keeps its state file when it is restored", () => {
   const made = host(128);
   made.restart(newEngine());
