@@ -303,7 +303,9 @@ function loaded(disk: Disk): void {
   disk.goal = GOAL_NONE;
   if (goal == GOAL_RESUME) {
     becomeResumed(log);
-    answerWaiters(disk, WAITS_FOR_RESUME, disk.error, 0);
+    // A device that has failed makes flushes fail, never this: a kernel that reconnects would not get the answer to its
+    // question whether a region is in sync, and write to the first leg alone without a mark.
+    answerWaiters(disk, WAITS_FOR_RESUME, 0, 0);
     noticeOfLog(NOTICE_RESUMED, log, disk.error, log.inSyncCount());
   }
   if (disk.phase != PHASE_READY) failFlushes(disk);
