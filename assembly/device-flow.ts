@@ -42,7 +42,17 @@ import {
   HEAD_TICKET,
   REPLY_DATA,
 } from "./layout";
-import { destroyLog, Log, nextLog, STATE_RESUMED, STATE_SUSPENDED, STATE_SUSPENDING, sameUuid } from "./log";
+import {
+  DOUBT_FOR_GOOD,
+  DOUBT_NONE,
+  destroyLog,
+  Log,
+  nextLog,
+  STATE_RESUMED,
+  STATE_SUSPENDED,
+  STATE_SUSPENDING,
+  sameUuid,
+} from "./log";
 import {
   NOTICE_CREATED,
   NOTICE_DESTROYED,
@@ -363,6 +373,7 @@ function takesOver(disk: Disk): bool {
     if (other.disk == 0 || other.disk == changetype<usize>(disk) || !sameUuid(other, disk.owner().uuid())) continue;
     if (other.state == STATE_RESUMED || other.state == STATE_SUSPENDING) {
       other.state = STATE_SUSPENDED;
+      if (other.marksInDoubt != DOUBT_NONE) other.marksInDoubt = DOUBT_FOR_GOOD;
       other.diskRecord().deadline = 0;
       saveHeader(other);
     }
@@ -379,6 +390,8 @@ export function isSucceeded(log: Log): bool {
   for (let at = nextLog(0); at != 0; at = nextLog(at)) {
     const other = changetype<Log>(at);
     if (other.disk == 0 || other.serial <= log.serial || !sameUuid(other, log.uuid())) continue;
+    // Where both were lost, they have come in any order: each resume takes the mirror, whose marks are all in doubt.
+    if (log.isLost() && other.isLost()) continue;
     if (other.wasResumed != 0 || firstWaiter(other.diskRecord(), WAITS_FOR_RESUME) != 0) return true;
   }
   return false;

@@ -23,7 +23,7 @@ import { OPTION_NOSYNC, OPTION_SYNC } from "./constructor";
 import { core } from "./core";
 import { emitDevice, emitFlushLegs, emitOpen, emitWrite, noticeOfLog } from "./effects";
 import { EFFECT_KIND_CLOSE, EFFECT_KIND_READ, READ_BYTES_MAX } from "./layout";
-import { Log, STATE_SUSPENDED } from "./log";
+import { DOUBT_NONE, DOUBT_UNTIL_SUSPEND, Log, STATE_SUSPENDED } from "./log";
 import {
   NOTICE_DEVICE_FAILED,
   NOTICE_DEVICE_GROWN,
@@ -251,7 +251,7 @@ export class Disk {
     }
 
     if (!isFirst && !isForeign) {
-      if (log.marksInDoubt != 0 && log.state == STATE_SUSPENDED) this.dropDoubt();
+      if (log.marksInDoubt == DOUBT_UNTIL_SUSPEND && log.state == STATE_SUSPENDED) this.dropDoubt();
       // What the device holds was not seen, or never got there: all of it is written.
       if (!isOurs || held != log.regionCount) {
         memory.fill(this.image + BITS_OFFSET, 0, <usize>this.blockCount * this.blockBytes - BITS_OFFSET);
@@ -306,7 +306,7 @@ export class Disk {
     pending.rebuild();
     log.failedSet().clear();
     log.markedSet().clear();
-    log.marksInDoubt = 0;
+    log.marksInDoubt = DOUBT_NONE;
     log.recovering = NO_REGION;
     log.dirtyCount = 0;
     this.freshSet().clear();
@@ -321,14 +321,16 @@ export class Disk {
    */
   private doubtMarks(): void {
     const log = this.owner();
-    log.marksInDoubt = 1;
+    log.marksInDoubt = DOUBT_UNTIL_SUSPEND;
     log.markedSet().fill();
     log.dirtyCount = log.inSyncCount();
   }
 
+  /** The mirror is this luid's: it goes for the latest from now on. */
   private dropDoubt(): void {
     const log = this.owner();
-    log.marksInDoubt = 0;
+    log.marksInDoubt = DOUBT_NONE;
+    log.serial = ++core.nextSerial;
     log.markedSet().clear();
     log.dirtyCount = 0;
     saveSets(log);

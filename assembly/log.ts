@@ -30,6 +30,12 @@ import { NO_REGION, REGIONS_MAX, RegionSet, regionSetBytes, regionSetInitialize 
 import { saveRegion } from "./state-file";
 import { WAITERS_BYTES } from "./waiters";
 
+export const DOUBT_NONE: u32 = 0;
+/** Until the log resumes from a suspend: the kernel has ended all writes then. */
+export const DOUBT_UNTIL_SUSPEND: u32 = 1;
+/** Another luid has taken the mirror: what this one hears of its end says nothing of its writes. */
+export const DOUBT_FOR_GOOD: u32 = 2;
+
 export const STATE_CREATED: u32 = 1;
 export const STATE_RESUMED: u32 = 2;
 export const STATE_SUSPENDING: u32 = 4;
@@ -79,7 +85,7 @@ export class Log {
   restored: u64;
   /** Non-zero from a constructor by which a kernel reconnects a log that is not known, to the resume that follows. */
   reconnects: u32;
-  /** Non-zero where every region is marked because nobody knows which are: until it resumes from a suspend. */
+  /** DOUBT_…: whether every region is marked because nobody knows which are. */
   marksInDoubt: u32;
   /** Regions in sync and marked. */
   dirtyCount: u32;
@@ -124,6 +130,11 @@ export class Log {
 
   markedSet(): RegionSet {
     return changetype<RegionSet>(this.marked);
+  }
+
+  /** Whether the kernel made this log for a server that knew more of it. */
+  isLost(): bool {
+    return (this.reconnects | this.marksInDoubt) != 0;
   }
 
   inSyncCount(): u32 {

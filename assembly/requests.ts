@@ -105,6 +105,10 @@ export function answer(type: u32, frame: usize): i32 {
     return notice(NOTICE_REFUSED_DATA_SIZE, frame, -EINVAL, load<u32>(frame, ULOG_DATA_SIZE));
   }
 
+  // What a lost log says before its device is read could be wrong, and a region called out of sync is written without mark.
+  const asksOfRegions = type == REQUEST_IN_SYNC || type == REQUEST_IS_CLEAN || type == REQUEST_IS_REMOTE_RECOVERING;
+  if (log.reconnects != 0 && (asksOfRegions || type == REQUEST_GET_SYNC_COUNT)) return refuseState(log, frame);
+
   switch (type) {
     case REQUEST_FLUSH:
       return flush(log, frame);

@@ -10,6 +10,7 @@ import { debugWasm, words } from "./harness.ts";
 
 const EIO = -5;
 const EINVAL = -22;
+const ESRCH = -3;
 /** Of a state file: where it says the log's state, and where the constructor string begins (state-file.ts). */
 const STATE_OFFSET = 24;
 const TEXT_OFFSET = 184;
@@ -300,7 +301,6 @@ test("a device that cannot be read: nothing is in sync", () => {
   made.completeAll();
   assert.is(made.replyTo(seq)?.error, 0, "a reconnecting kernel must hear what is in sync: nothing");
   assert.is(inSync(made), 0);
-  assert.is(made.ask("FLUSH", [3]).error, EIO);
   assert.match(String.fromCharCode(...made.ask("STATUS_INFO").data), / D$/);
 });
 
@@ -440,6 +440,32 @@ test("a log whose successor resumes while it is resuming itself is done before, 
   assert.is(made.replyTo(later)?.error, 0);
   assert.is(made.ask("FLUSH", [20], "LVM-disk", 9n).error, 0);
   assert.is(made.ask("FLUSH", [21]).error, EINVAL);
+});
+
+test("two luids of a mirror whose state is lost: whichever the kernel works with has the device, and no mark is lost", () => {
+  const made = resumed(128, " nosync");
+  made.ask("FLUSH", [7]);
+  made.stateFiles.clear();
+  made.restart(newEngine());
+  const reconnect = (luid: bigint) =>
+    made.ask("CTR", asciiBytes("131072 clustered-disk /dev/log 1024 nosync\0"), "LVM-disk", luid);
+  assert.is(reconnect(5n).error, 0);
+  assert.is(made.ask("IN_SYNC", [8]).error, ESRCH, "the device is not read yet");
+  assert.is(made.ask("RESUME").error, 0);
+  // The earlier luid's last thread comes late.
+  assert.is(reconnect(4n).error, 0);
+  assert.is(made.ask("RESUME", [], "LVM-disk", 4n).error, 0);
+  assert.is(made.ask("FLUSH", [20]).error, ESRCH, "the kernel is to resume the log it works with");
+  assert.is(made.ask("RESUME").error, 0);
+  assert.is(made.ask("FLUSH", [20]).error, 0);
+  for (const region of [7, 8, 20]) assert.not.ok(cleanOnDevice(made, region), `region ${region}`);
+  assert.is(u64At(made.ask("IN_SYNC", [8]).data, 0), 1);
+  made.ask("DTR", [], "LVM-disk", 4n);
+  made.ask("PRESUSPEND");
+  made.ask("POSTSUSPEND");
+  made.ask("RESUME");
+  made.tick(2);
+  assert.not.ok(cleanOnDevice(made, 8), "its suspend may have been that of a mirror it had lost");
 });
 
 test("two mirrors cannot keep their logs on one device, but a reload of one mirror can", () => {
