@@ -377,7 +377,7 @@ function takesOver(disk: Disk): bool {
       other.diskRecord().deadline = 0;
       saveHeader(other);
     }
-    if (other.diskRecord().usesDevice() || other.diskRecord().goal == GOAL_RESUME) isFree = false;
+    if (other.diskRecord().usesDevice() || other.diskRecord().goal != GOAL_NONE) isFree = false;
   }
   return isFree;
 }
