@@ -231,9 +231,8 @@ export class Disk {
   adopt(error: i32): bool {
     const log = this.owner();
     const isFirst = log.wasResumed == 0;
-    // A kernel that reconnects has used this log: the device knows what the constructor's options do not.
     const isLost = isFirst && log.reconnects != 0;
-    const startsAnew = isFirst && !isLost && (log.options & (OPTION_SYNC | OPTION_NOSYNC)) != 0;
+    const startsAnew = isFirst && (log.options & (OPTION_SYNC | OPTION_NOSYNC)) != 0;
     const isOurs = error == 0 && load<u32>(this.image) == MAGIC;
     const version = isOurs ? load<u32>(this.image, 4) : VERSION;
     const held: u64 = isOurs ? load<u64>(this.image, 8) : 0;
@@ -260,7 +259,10 @@ export class Disk {
       this.keepSets();
     } else {
       const usable = startsAnew || isForeign ? 0 : <u32>min(held, <u64>log.regionCount);
-      this.adoptBits(usable, startsAnew && this.error == 0 && (log.options & OPTION_NOSYNC) != 0);
+      // `nosync` speaks of a new mirror: one that was lost has been written to, unless it was lost before its first resume,
+      // and then the device's bits are of another life. So neither is believed.
+      const growsClean = startsAnew && !isLost && this.error == 0 && (log.options & OPTION_NOSYNC) != 0;
+      this.adoptBits(usable, growsClean);
       if (isLost) this.doubtMarks();
       saveSets(log);
     }

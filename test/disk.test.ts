@@ -353,14 +353,25 @@ test("what a device has to do is told", () => {
   assert.is(words.counters(made.engine).deviceWrites, "4", "bits and header of the new log, and those of two flushes");
 });
 
-test("a server that lost a log's state takes every region for marked until the kernel has suspended", () => {
-  const made = resumed(128, " nosync");
+/** A log without options whose device calls every region clean. */
+function inSyncOnDevice(): DeviceHost {
+  const made = resumed(128);
+  for (let region = 0; region < 128; region++) made.ask("SET_REGION_SYNC", [region, 1]);
+  made.ask("PRESUSPEND");
+  made.ask("POSTSUSPEND");
+  made.ask("RESUME");
   assert.is(inSync(made), 128);
+  assert.ok(cleanOnDevice(made, 127));
+  return made;
+}
+
+test("a server that lost a log's state takes every region for marked until the kernel has suspended", () => {
+  const made = inSyncOnDevice();
   assert.is(made.ask("MARK_REGION", [7]).error, 0);
   // Another server finds the device and no state file; the kernel does not mark again what was answered.
   made.stateFiles.clear();
   made.restart(newEngine());
-  assert.is(made.construct("131072 clustered-disk /dev/log 1024 nosync\0").error, 0);
+  assert.is(made.construct("131072 clustered-disk /dev/log 1024\0").error, 0);
   assert.match(made.notices.join(), /what this server knew of the log is lost/);
   assert.is(made.ask("RESUME").error, 0);
   assert.is(made.ask("FLUSH").error, 0);
@@ -376,6 +387,15 @@ test("a server that lost a log's state takes every region for marked until the k
   made.tick(2);
   assert.is(cleanOnDevice(made, 7), true);
   assert.is(cleanOnDevice(made, 127), true);
+});
+
+test("a lost log whose table says nosync is out of sync: nobody knows whether it was ever resumed", () => {
+  const made = resumed(128, " nosync");
+  made.stateFiles.clear();
+  made.restart(newEngine());
+  made.construct("131072 clustered-disk /dev/log 1024 nosync\0");
+  assert.is(made.ask("RESUME").error, 0);
+  assert.is(inSync(made), 0);
 });
 
 test("a log that a reload has replaced writes nothing more to the device that its successor uses", () => {
@@ -443,12 +463,12 @@ test("a log whose successor resumes while it is resuming itself is done before, 
 });
 
 test("two luids of a mirror whose state is lost: whichever the kernel works with has the device, and no mark is lost", () => {
-  const made = resumed(128, " nosync");
+  const made = inSyncOnDevice();
   made.ask("FLUSH", [7]);
   made.stateFiles.clear();
   made.restart(newEngine());
   const reconnect = (luid: bigint) =>
-    made.ask("CTR", asciiBytes("131072 clustered-disk /dev/log 1024 nosync\0"), "LVM-disk", luid);
+    made.ask("CTR", asciiBytes("131072 clustered-disk /dev/log 1024\0"), "LVM-disk", luid);
   assert.is(reconnect(5n).error, 0);
   assert.is(made.ask("IN_SYNC", [8]).error, ESRCH, "the device is not read yet");
   assert.is(made.ask("RESUME").error, 0);
