@@ -292,6 +292,11 @@ function construct(frame: usize): i32 {
 function constructedAlready(log: Log, frame: usize, reconnects: bool): i32 {
   if (log.disk == 0) return 0;
   const disk = log.diskRecord();
+  if (!reconnects) {
+    // The kernel may have dropped the table unheard, loaded others, and now this one at the same address.
+    log.serial = ++core.nextSerial;
+    if (disk.goal != GOAL_CONSTRUCT) saveHeader(log);
+  }
   if (disk.goal == GOAL_CONSTRUCT || disk.goal == GOAL_REOPEN) return defer(disk, WAITS_FOR_CONSTRUCTOR, frame);
   return nameDevice(disk, reconnects, load<u32>(frame, ULOG_VERSION));
 }
