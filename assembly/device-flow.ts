@@ -384,9 +384,11 @@ function takesOver(disk: Disk): bool {
 
 /**
  * Whether the kernel has resumed, or is resuming, a later luid of the same mirror. A thread of the kernel that was held
- * up by a server's death may still speak of the earlier one then, and resume it for a last flush.
+ * up by a server's death may still speak of the earlier one then, and resume it for a last flush: what that one has in
+ * memory is old.
  */
 export function isSucceeded(log: Log): bool {
+  if (log.wasResumed == 0) return false;
   for (let at = nextLog(0); at != 0; at = nextLog(at)) {
     const other = changetype<Log>(at);
     if (other.disk == 0 || other.serial <= log.serial || !sameUuid(other, log.uuid())) continue;
