@@ -218,10 +218,8 @@ function opened(disk: Disk, error: i32, payload: usize): void {
   } else if (refusal == 0) {
     disk.load(goal);
   } else {
-    disk.goal = GOAL_NONE;
-    disk.error = refusal;
-    answerWaiters(disk, WAITS_FOR_RESUME, refusal, 0);
-    failFlushes(disk);
+    disk.adopt(refusal);
+    loaded(disk);
   }
 }
 

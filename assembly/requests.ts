@@ -15,7 +15,7 @@ import {
   whenDurable,
   writeDecimal,
 } from "./device-flow";
-import { GOAL_CONSTRUCT, GOAL_DESTROY, GOAL_REOPEN, PHASE_OPEN, PHASE_READY } from "./disk";
+import { GOAL_CONSTRUCT, GOAL_DESTROY, GOAL_NONE, GOAL_REOPEN, PHASE_CLOSED, PHASE_OPEN, PHASE_READY } from "./disk";
 import { notice } from "./effects";
 import { NO_HANDLE } from "./handles";
 import { CONSTRUCTOR_BYTES_MAX, REPLY_DATA } from "./layout";
@@ -105,9 +105,9 @@ export function answer(type: u32, frame: usize): i32 {
     return notice(NOTICE_REFUSED_DATA_SIZE, frame, -EINVAL, load<u32>(frame, ULOG_DATA_SIZE));
   }
 
-  // What a lost log says before its device is read could be wrong, and a region called out of sync is written without mark.
+  // What is out of sync is written without a mark: a log that has not read its device yet must not call a region that.
   const asksOfRegions = type == REQUEST_IN_SYNC || type == REQUEST_IS_CLEAN || type == REQUEST_IS_REMOTE_RECOVERING;
-  if (log.reconnects != 0 && (asksOfRegions || type == REQUEST_GET_SYNC_COUNT)) return refuseState(log, frame);
+  if (asksOfRegions && log.disk != 0 && log.state == STATE_CREATED) return refuseState(log, frame);
 
   switch (type) {
     case REQUEST_FLUSH:
@@ -296,6 +296,7 @@ function constructedAlready(log: Log, frame: usize, reconnects: bool): i32 {
     // The kernel may have dropped the table unheard, loaded others, and now this one at the same address.
     log.serial = ++core.nextSerial;
     if (disk.goal != GOAL_CONSTRUCT) saveHeader(log);
+    if (disk.goal == GOAL_NONE && disk.phase == PHASE_CLOSED) disk.open(GOAL_REOPEN);
   }
   if (disk.goal == GOAL_CONSTRUCT || disk.goal == GOAL_REOPEN) return defer(disk, WAITS_FOR_CONSTRUCTOR, frame);
   return nameDevice(disk, reconnects, load<u32>(frame, ULOG_VERSION));

@@ -4,10 +4,11 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { Console, type LogDescription } from "../common/console.ts";
-import { Clock, MILLISECOND_NS } from "../common/sim/clock.ts";
+import { Clock, MICROSECOND_NS, MILLISECOND_NS } from "../common/sim/clock.ts";
 import { Digest } from "../common/sim/digest.ts";
 import type { MirrorDevice } from "../common/sim/kernel.ts";
 import { Legs } from "../common/sim/legs.ts";
+import { LogDevice } from "../common/sim/log-device.ts";
 import { Machine } from "../common/sim/machine.ts";
 import { Random } from "../common/sim/random.ts";
 import { spawn, type Task } from "../common/sim/task.ts";
@@ -23,11 +24,18 @@ const LEG_TIMING = {
   blockNs: [MILLISECOND_NS / 10, 4 * MILLISECOND_NS],
   regionNs: [4 * MILLISECOND_NS, 8 * MILLISECOND_NS],
 } as const;
+const LOG_DEVICE = { path: "/dev/disk-c", major: 254, minor: 2 };
+/** A disk that makes 4 KiB durable in 50 to 500 µs. */
+const LOG_DEVICE_TIMING = {
+  readNs: [50 * MICROSECOND_NS, 500 * MICROSECOND_NS],
+  writeNs: [50 * MICROSECOND_NS, 500 * MICROSECOND_NS],
+} as const;
 const TABLE: LogTable = {
   uuid: "demo",
   lengthSectors: REGION_COUNT * REGION_SIZE_SECTORS,
   regionSizeSectors: REGION_SIZE_SECTORS,
-  type: "clustered-core",
+  type: "clustered-disk",
+  device: { name: LOG_DEVICE.path, number: `${LOG_DEVICE.major}:${LOG_DEVICE.minor}` },
   options: [],
   integratedFlush: true,
 };
@@ -38,6 +46,9 @@ const WORKLOAD = {
   thinkNs: 3 * MILLISECOND_NS,
 } as const;
 const WRITING_NS = 1500 * MILLISECOND_NS;
+/** Shorter than the server's own, so that the device learns of clears while one looks on. */
+const QUIET_NS = 300 * MILLISECOND_NS;
+const SERVER_GONE_NS = 40 * MILLISECOND_NS;
 /** Virtual and real time between two pictures on a terminal. */
 const RESYNC_FRAME_NS = 20 * MILLISECOND_NS;
 const WRITING_FRAME_NS = 40 * MILLISECOND_NS;
@@ -58,6 +69,7 @@ class Demo {
   private readonly random: Random;
   private readonly clock = new Clock();
   private readonly legs: Legs;
+  private readonly logDevice: LogDevice;
   private readonly isTerminal: boolean;
   /** Lines of the picture that the next one is drawn over. */
   private drawnLines = 0;
@@ -74,12 +86,16 @@ class Demo {
     this.random = new Random(options.seed);
     this.isTerminal = (options.out as Partial<NodeJS.WriteStream>).isTTY === true;
     this.legs = new Legs(this.clock, this.random.fork(), LEG_TIMING, 2, REGION_COUNT, false);
+    this.logDevice = new LogDevice(this.clock, this.random.fork(), LOG_DEVICE_TIMING, LOG_DEVICE, REGION_COUNT);
     this.machine = this.powerOn();
     this.device = this.machine.device(this.legs);
   }
 
   async run(): Promise<void> {
-    this.print(`dm-ulog on a simulated kernel, seed ${this.options.seed}. Two simulated disks, ${this.sizeWords()}.`);
+    const { seed } = this.options;
+    this.print(
+      `dm-ulog on a simulated kernel, seed ${seed}. Two simulated disks, ${this.sizeWords()}; a third for the log.`,
+    );
 
     this.heading("1. A mirror is made of two disks that were never one");
     this.print(`dmsetup table: ${this.tableWords()}`);
@@ -91,22 +107,34 @@ class Demo {
     const workload = new Workload(this.clock, this.random.fork(), this.device, WORKLOAD);
     await this.write(workload);
 
-    this.heading("3. The power fails in the middle of it");
+    this.heading("3. The server is killed and comes back");
+    await this.killServer(workload);
+
+    this.heading("4. The power fails in the middle of it");
     const differedBefore = this.cutPower(workload);
 
-    this.heading("4. The machine is back");
+    this.heading("5. The machine is back");
     await this.comeBack(workload, differedBefore);
 
     this.heading("The same for a real mirror");
     this.print("  sudo npx dm-ulog serve                                answers this machine's kernel");
-    this.print('  sudo dmsetup create mymirror --table "$(npx dm-ulog table --integrated-flush /dev/sda /dev/sdb)"');
-    this.print("(/dev/sda and /dev/sdb stand for your disks: what is on the second one is overwritten.)");
+    const table = "npx dm-ulog table --integrated-flush --log-device /dev/sdc /dev/sda /dev/sdb";
+    this.print(`  sudo dmsetup create mymirror --table "$(${table})"`);
+    this.print("(They stand for your disks: what is on /dev/sdb and at the beginning of /dev/sdc is overwritten.)");
   }
 
   private powerOn(): Machine {
-    const { clock, random, module, words } = this;
-    const digest = new Digest();
-    const machine = new Machine({ clock, random: random.fork(), module, console: words, digest, fault: undefined });
+    const { clock, module, words } = this;
+    const machine = new Machine({
+      clock,
+      random: this.random.fork(),
+      module,
+      console: words,
+      digest: new Digest(),
+      fault: undefined,
+      logDevices: [this.logDevice],
+      engineOptions: { quietNs: QUIET_NS },
+    });
     machine.server.onNotice = (payload) => {
       const line = `  server: ${words.describeNotice(payload)}`;
       if (this.drawnLines > 0) this.notices.push(line);
@@ -176,6 +204,27 @@ class Demo {
     );
   }
 
+  /** In the middle of the writing; the next server takes up what the first has left. */
+  private async killServer(workload: Workload): Promise<void> {
+    const { server } = this.machine;
+    while (server.isSpared() && this.clock.step());
+    const before = this.log().inSyncRegions;
+    server.stop();
+    this.clock.run(SERVER_GONE_NS);
+    server.start();
+    const startedNs = this.clock.nowNs;
+    const writes = workload.writeCount;
+    while (workload.writeCount === writes && this.clock.step());
+    const waitedMs = Math.round((this.clock.nowNs - startedNs) / MILLISECOND_NS);
+    this.print(`The kernel looks for a server every 2 s: writes went on ${waitedMs} ms after this one was there.`);
+    this.clock.run(WRITING_NS);
+    const { inSyncRegions, resynced } = this.log();
+    this.print(
+      `${workload.writeCount - writes} writes since, ${workload.failedWriteCount} failed. Regions in sync: ${before} before, ` +
+        `${inSyncRegions} now, ${resynced} of them copied again.`,
+    );
+  }
+
   /** Returns the number of regions that differ. */
   private cutPower(workload: Workload): number {
     while (this.differing().length < DIFFERING_REGIONS_WANTED && this.clock.step());
@@ -205,8 +254,8 @@ class Demo {
     this.create();
     const { outOfSyncRegions } = this.log();
     this.print(
-      `A core log lives in memory and is lost with the power, so ${outOfSyncRegions} of ${REGION_COUNT} regions ` +
-        "are out of sync, and all of them are copied:",
+      `The log device says which regions were being written: ${outOfSyncRegions} of ${REGION_COUNT} are out of sync, and ` +
+        "these alone are copied:",
     );
     await this.resync();
     for (let block = 0; block < this.legs.blockCount; block++) workload.checkBlock(block);
@@ -255,7 +304,7 @@ class Demo {
 
   private tableWords(): string {
     const { uuid, type, lengthSectors, regionSizeSectors } = TABLE;
-    const log = `userspace 4 ${uuid} integrated_flush ${type} ${regionSizeSectors}`;
+    const log = `userspace 5 ${uuid} integrated_flush ${type} ${LOG_DEVICE.path} ${regionSizeSectors}`;
     return `0 ${lengthSectors} mirror ${log} 2 disk-a 0 disk-b 0 2 handle_errors keep_log`;
   }
 
