@@ -2,7 +2,7 @@
 
 import { readAbi } from "../abi.ts";
 import type { Console } from "../console.ts";
-import type { EngineOptions } from "../engine.ts";
+import type { Engine, EngineOptions } from "../engine.ts";
 import { Checker } from "./checker.ts";
 import { type Clock, MICROSECOND_NS } from "./clock.ts";
 import { Connector } from "./connector.ts";
@@ -33,6 +33,8 @@ export interface MachineParts {
   logDevices?: readonly LogDevice[];
   /** What the server says to its core about disk logs. */
   engineOptions?: EngineOptions;
+  /** Sees the core of each server before its first input: to record it. */
+  onEngine?: ((engine: Engine) => void) | undefined;
 }
 
 export class Machine {
@@ -45,7 +47,7 @@ export class Machine {
   private readonly clock: Clock;
 
   /** Power on: the kernel runs, and a server that knows nothing. */
-  constructor({ clock, random, module, console, digest, fault, logDevices, engineOptions }: MachineParts) {
+  constructor({ clock, random, module, console, digest, fault, logDevices, engineOptions, onEngine }: MachineParts) {
     this.clock = clock;
     this.logDevices = new LogDevices(logDevices);
     for (const device of this.logDevices.all) device.orphansLinger = fault?.orphansLinger ?? false;
@@ -59,6 +61,7 @@ export class Machine {
       legsOf: (luid) => this.kernel.legsOf(luid),
       legFlushFailsOneIn: 0,
       legFlushHangsOneIn: 0,
+      onEngine: onEngine ?? (() => {}),
     });
     this.server.observer = this.watch;
     this.connector = new Connector(abi, clock, this.server);

@@ -99,6 +99,7 @@ export class SimulatedServer implements Transport {
     this.stalledUntilNs = this.clock.nowNs;
     this.freeSinceNs = this.clock.nowNs;
     const engine = new Engine(this.module);
+    this.surroundings.onEngine(engine);
     const give = (input: () => void) => this.take(process, input);
     const process: Process = {
       engine,
