@@ -49,6 +49,7 @@ export class FileRecording {
     }
     const { path } = options;
     const ring = new TraceRing();
+    ring.warmUp();
     const { port1: snapshots, port2 } = new MessageChannel();
     const workerData: TraceThreadOptions = {
       recording: options,

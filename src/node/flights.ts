@@ -7,9 +7,9 @@ import { isFlightRunning, readFlight } from "./flight-recorder.ts";
 import { crashDirectory, flightPath, lostFlightPath } from "./runtime-paths.ts";
 import { checkReplaceable } from "./trace-files.ts";
 
-/** Traces of crashes that are kept; the oldest go. */
+/** Traces of crashes that are kept, numbered from 1 on; the oldest go. */
 const KEPT_MAX = 4;
-const KEPT_NAME = /^crash-.*\.pcapng$/;
+const KEPT_NAME = /^crash-(\d{1,9})\.pcapng$/;
 
 export interface FlightFolders {
   runtimeDirectory: string;
@@ -51,30 +51,21 @@ function keep(flight: string, folders: FlightFolders): string | undefined {
     const found = readFlight(flight);
     if (found === undefined) return undefined;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const path = unusedName(directory);
+    const kept = numbersIn(directory);
+    const number = Math.max(0, ...kept) + 1;
+    const path = join(directory, nameOf(number));
     writeFileSync(path, found, { mode: 0o600 });
-    const kept = keptIn(directory);
-    for (const name of kept.slice(0, -KEPT_MAX)) rmSync(join(directory, name));
+    for (const old of kept) if (old <= number - KEPT_MAX) rmSync(join(directory, nameOf(old)));
     return `Its last events are in ${path}: look at them with dm-ulog inspect, and send the file with a report.`;
   } catch (error) {
     return `The flight recorder could not be kept: ${(error as Error).message}.`;
   }
 }
 
-/** Sorts behind all that are there. */
-function unusedName(directory: string): string {
-  const kept = new Set(keptIn(directory));
-  const time = new Date()
-    .toISOString()
-    .replaceAll(":", "")
-    .replace(/\.\d+Z$/, "Z");
-  let name = `crash-${time}.pcapng`;
-  for (let number = 2; kept.has(name); number++) name = `crash-${time}-${number}.pcapng`;
-  return join(directory, name);
+function nameOf(number: number): string {
+  return `crash-${number}.pcapng`;
 }
 
-function keptIn(directory: string): string[] {
-  return readdirSync(directory)
-    .filter((name) => KEPT_NAME.test(name))
-    .sort();
+function numbersIn(directory: string): number[] {
+  return readdirSync(directory).flatMap((name) => Number(KEPT_NAME.exec(name)?.[1] ?? []) || []);
 }

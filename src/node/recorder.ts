@@ -30,8 +30,8 @@ export type RecorderNews =
   { kind: "recording lags"; event: number } | { kind: "invariant violated"; invariant: number; event: number };
 
 /**
- * The flight recorder copies linear memory of at most so much, and of at most half of one of its halves. Of an engine with
- * more it keeps events without what the engine knew before them.
+ * The flight recorder copies logs of at most so much memory, and of at most half of one of its halves. Of an engine with more
+ * it keeps events without what the engine knew before them.
  */
 const SNAPSHOT_MEMORY_BYTES_MAX = 16 * 1024 * 1024;
 const SCRATCH_BYTES = 1024 * 1024;
@@ -159,7 +159,6 @@ export class Recorder implements EngineTap {
   private beginFlight(flight: FlightRecorder): void {
     const { engine } = this;
     const { buffer } = flight;
-    const memory = engine.bytes();
     const begin = (start: Start) => {
       buffer.clear();
       writeSectionHeader(buffer, {
@@ -171,14 +170,19 @@ export class Recorder implements EngineTap {
       });
     };
     this.hasGap = false;
-    if (engine.isFresh) begin("fresh");
-    else if (memory.length > Math.min(SNAPSHOT_MEMORY_BYTES_MAX, flight.capacityBytes / 2)) begin("unknown");
-    else {
-      begin("snapshot");
-      writeSnapshot(buffer, memory, engine.inputCount, this.timeNs);
-      this.checkInvariants();
-    }
+    begin(engine.isFresh ? "fresh" : "snapshot");
+    if (!engine.isFresh && !this.writeFlightSnapshot(flight)) begin("unknown");
     flight.publish(this.timeLow, this.timeHigh);
+  }
+
+  /** Returns whether all of it is there, and leaves room. */
+  private writeFlightSnapshot({ buffer, capacityBytes }: FlightRecorder): boolean {
+    const { engine } = this;
+    const memory = engine.bytes();
+    const logsBytes = memory.length - engine.abi.AREAS_END;
+    if (logsBytes > Math.min(SNAPSHOT_MEMORY_BYTES_MAX, capacityBytes / 2)) return false;
+    this.checkInvariants();
+    return writeSnapshot(buffer, memory, engine.inputCount, this.timeNs) === memory.length;
   }
 
   /** Once for each half of the flight recorder, where that takes no longer than the snapshot. */

@@ -66,7 +66,9 @@ export class TraceFiles {
     try {
       if (this.fd < 0) this.beginFile();
       for (const bytes of parts) {
-        for (let done = 0; done < bytes.length; ) done += writeSync(this.fd, bytes, done, bytes.length - done);
+        for (let done = 0; done < bytes.length; ) {
+          done += writeSync(this.fd, bytes, done, bytes.length - done, this.size + done);
+        }
         this.size += bytes.length;
       }
     } catch (error) {

@@ -70,6 +70,11 @@ export class TraceRing {
     return new TraceRing(new SharedArrayBuffer(HEAD_BYTES + sizeBytes));
   }
 
+  /** Takes all pages of the ring from the system, so that the request thread need not. Before anybody writes. */
+  warmUp(): void {
+    this.bytes.fill(0);
+  }
+
   /** Request thread, before its first mark: what the engine is. `clockUnixNs` is Unix time at the core's time 0, in ns. */
   introduce(abiVersion: number, clockUnixNs: bigint): void {
     this.words[ABI_VERSION] = abiVersion;
@@ -152,11 +157,6 @@ export class TraceRing {
   }
 
   // The side of the file's thread.
-
-  /** Takes all pages of the ring from the system, so that the request thread need not. */
-  warmUp(): void {
-    this.bytes.fill(0);
-  }
 
   /** Waits for something to hurry for, at most so long. Events alone are none, until a quarter of the ring is full of them. */
   wait(timeoutMs: number): void {

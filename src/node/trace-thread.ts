@@ -56,7 +56,6 @@ class TraceThread {
   ) {
     this.files = new TraceFiles(options.recording);
     this.ring = new TraceRing(options.ring);
-    this.ring.warmUp();
   }
 
   /** Writes until the ring is ended and empty. */
