@@ -7,7 +7,8 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Engine, EngineTap } from "../common/engine.ts";
 import { EventWriter } from "../common/trace/event-writer.ts";
-import { type SectionFacts, type Start, writeSectionHeader, writeSnapshot } from "../common/trace/section.ts";
+import { type SectionFacts, type Start, writeSectionHeader } from "../common/trace/section.ts";
+import { SnapshotWriter } from "../common/trace/snapshot.ts";
 import { TraceBuffer } from "../common/trace/trace-buffer.ts";
 import type { FlightRecorder } from "./flight-recorder.ts";
 import { TraceRing } from "./trace-ring.ts";
@@ -182,7 +183,7 @@ export class Recorder implements EngineTap {
     const logsBytes = memory.length - engine.abi.AREAS_END;
     if (logsBytes > Math.min(SNAPSHOT_MEMORY_BYTES_MAX, capacityBytes / 2)) return false;
     this.checkInvariants();
-    return writeSnapshot(buffer, memory, engine.inputCount, this.timeNs) === memory.length;
+    return new SnapshotWriter(memory, engine.inputCount, this.timeNs).write(buffer);
   }
 
   /** Once for each half of the flight recorder, where that takes no longer than the snapshot. */

@@ -2,7 +2,8 @@
 // fills, writes headers and snapshots, changes files, and waits for room where the disk is full.
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { writeSectionEnd, writeSectionHeader, writeSnapshot } from "../common/trace/section.ts";
+import { writeSectionEnd, writeSectionHeader } from "../common/trace/section.ts";
+import { SNAPSHOT_PACKET_BYTES_MAX, SnapshotWriter } from "../common/trace/snapshot.ts";
 import { TraceBuffer } from "../common/trace/trace-buffer.ts";
 import type { LifeFacts } from "./recorder.ts";
 import { type RecordingOptions, TraceFiles } from "./trace-files.ts";
@@ -28,8 +29,6 @@ export type TraceThreadMessage =
 /** How late an event is written, at most, where there is nothing to hurry for. */
 const LOOK_INTERVAL_MS = 50;
 const WRITE_BYTES_MAX = 1024 * 1024;
-/** Room for the largest part of a snapshot, a header or an end. */
-const PART_BYTES = 128 * 1024;
 /** After a failure the disk is looked at again and again, ever more seldom. */
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 60_000;
@@ -39,7 +38,7 @@ const ROOM_BYTES_MIN = 1024 * 1024;
 class TraceThread {
   private readonly ring: TraceRing;
   private readonly files: TraceFiles;
-  private readonly part = TraceBuffer.over(new Uint8Array(PART_BYTES));
+  private readonly part = TraceBuffer.over(new Uint8Array(SNAPSHOT_PACKET_BYTES_MAX));
   /** Bytes of the last section's beginning. */
   private beginningBytes = 0;
   /** Whether the file ends with events of the section in hand, and takes more. */
@@ -120,9 +119,11 @@ class TraceThread {
     part.clear();
     writeSectionHeader(part, { ...this.options.facts, abiVersion, clockUnixNs, start, firstEvent });
     yield part.content();
-    for (let done = 0; memory !== undefined && done < memory.length; ) {
+    if (memory === undefined) return;
+    const snapshot = new SnapshotWriter(memory, firstEvent, timeNs);
+    for (let isWhole = false; !isWhole; ) {
       part.clear();
-      done = writeSnapshot(part, memory, firstEvent, timeNs, done);
+      isWhole = snapshot.write(part);
       yield part.content();
     }
   }
