@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 // The dm-ulog command: what a person types, and the sentences they get back.
 
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/flight-sizes.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
+import { type RecordOptions, record } from "./record.ts";
 import type { ReplayOptions } from "./replay.ts";
 import { serve } from "./serve.ts";
+import { parseBytes } from "./sizes.ts";
 import { status } from "./status.ts";
 import { type TableOptions, tableLine } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
@@ -37,6 +40,29 @@ function position(text: string): Position {
   return parsed;
 }
 
+function bytes(text: string): number {
+  try {
+    return parseBytes(text, "Size");
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+function flightBytes(text: string): number {
+  const value = bytes(text);
+  if (value !== 0 && (value < FLIGHT_BYTES_MIN || value > FLIGHT_BYTES_MAX)) {
+    throw new InvalidArgumentError("Give 0, or a size from 1M to 1G.");
+  }
+  return value;
+}
+
+const recordSize = () =>
+  new Option("--record-size <size>", "begin another file when one has so much; FILE becomes FILE.1, that FILE.2, …")
+    .default(256 * 1024 * 1024, "256M")
+    .argParser(bytes);
+const recordFiles = () =>
+  new Option("--record-files <number>", "keep so many files; the oldest goes").default(8).argParser(positive);
+
 const program = new Command("dm-ulog")
   .description("Keeps the dirty log of device-mapper mirrors for the Linux kernel (dm-log-userspace).")
   .version(packageVersion())
@@ -55,6 +81,21 @@ program
     65536,
   )
   .option("--block-size <bytes>", "write so much of a log at once: 4096, 8192, 16384, 32768 or 65536", blockSize, 4096)
+  .option("--record <file>", "record all that the engine sees and says, for dm-ulog replay and inspect")
+  .addOption(recordSize())
+  .addOption(recordFiles())
+  .addOption(
+    new Option(
+      "--flight-recorder <size>",
+      "memory for the last events, kept for the day something goes wrong; 0 for none",
+    )
+      .default(FLIGHT_BYTES_DEFAULT, "16M")
+      .argParser(flightBytes),
+  )
+  .option(
+    "--crash-directory <directory>",
+    "where the last events are put when the server fails (in the runtime directory)",
+  )
   .action(serve);
 
 program
@@ -64,6 +105,23 @@ program
   .option("--json", "for programs: one JSON object (with --watch: one line whenever something changed)")
   .option("--runtime-dir <directory>", "where the server's status socket is", RUNTIME_DIRECTORY_DEFAULT)
   .action(status);
+
+program
+  .command("record")
+  .description("Have the running server record all that its engine sees and says, from now on. Needs root.")
+  .argument("[file]", "where to record to; a trace that is there becomes FILE.1")
+  .option("--stop", "end the recording")
+  .option("--save <file>", "write the last events instead, which the server always keeps in its flight recorder")
+  .addOption(recordSize())
+  .addOption(recordFiles())
+  .option("--runtime-dir <directory>", "where the server's control socket is", RUNTIME_DIRECTORY_DEFAULT)
+  .addHelpText(
+    "after",
+    "\nA file is a pcapng trace: Wireshark opens it, dm-ulog replay feeds it to an engine again, dm-ulog inspect tells\n" +
+      "it in words. When the disk is full or too slow, events are missing from the file, and the server's log says so;\n" +
+      "the kernel never waits for a recording.",
+  )
+  .action((file: string | undefined, options: RecordOptions) => record(file, options));
 
 program
   .command("table")

@@ -1,8 +1,10 @@
 // dm-ulog serve: answers the kernel in the foreground until SIGTERM or SIGINT.
 
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { missingPrerequisites, otherListeners } from "../node/prerequisites.ts";
 import { controlSocketPath } from "../node/runtime-paths.ts";
+import type { ServerOptions } from "../node/server.ts";
 import { packageVersion, wasmPath } from "./installation.ts";
 
 export interface ServeOptions {
@@ -10,6 +12,11 @@ export interface ServeOptions {
   quietTime: number;
   lazyRegions: number;
   blockSize: number;
+  record?: string;
+  recordSize: number;
+  recordFiles: number;
+  flightRecorder: number;
+  crashDirectory?: string;
 }
 
 const NS_PER_MS = 1e6;
@@ -34,7 +41,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),
     log,
+    application: `dm-ulog ${packageVersion()}`,
     runtimeDirectory: options.runtimeDir,
+    flightBytes: options.flightRecorder,
+    ...(options.crashDirectory === undefined ? {} : { crashDirectory: resolve(options.crashDirectory) }),
+    ...recordingOf(options),
     engineOptions: {
       quietNs: options.quietTime * NS_PER_MS,
       lazyRegionsMax: options.lazyRegions,
@@ -72,6 +83,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+}
+
+function recordingOf({ record, recordSize, recordFiles }: ServeOptions): Pick<ServerOptions, "record"> {
+  if (record === undefined) return {};
+  return { record: { path: resolve(record), sizeBytes: recordSize, filesMax: recordFiles } };
 }
 
 function limitedLog(): (sentence: string) => void {

@@ -22,3 +22,8 @@ export function formatSectors(sectors: number): string {
   }
   return `${sectors} sectors`;
 }
+
+/** Bytes of a size such as `256M` or `1G`; a bare number is bytes. Throws a sentence otherwise. */
+export function parseBytes(text: string, what: string): number {
+  return /^[0-9]{1,15}$/.test(text) ? Number(text) : parseSectors(text, what) * SECTOR_BYTES;
+}

@@ -1,9 +1,19 @@
-// Status over HTTP on a unix socket, so that any tool can ask: curl --unix-socket /run/dm-ulog/control.sock http://x/status
+// Status and orders over HTTP on a unix socket, so that any tool can ask:
+//   curl --unix-socket /run/dm-ulog/control.sock http://x/status
+//
+//   GET /status        a Status
+//   POST /record       RecordingOptions: records from now on
+//   POST /record/stop  answers with { "path": … } when all is written, or with null
+//   POST /record/save  { "path": … }: what the flight recorder holds
+// Bodies are JSON. What cannot be done is answered with a sentence and 4xx, or 503.
 
 import { rmSync } from "node:fs";
-import { createServer, type Server as HttpServer, request } from "node:http";
+import { createServer, type Server as HttpServer, type IncomingMessage, request } from "node:http";
+import { isAbsolute } from "node:path";
+import { text } from "node:stream/consumers";
 import type { Counters, LogDescription } from "../common/console.ts";
 import type { Server } from "./server.ts";
+import type { RecordingOptions } from "./trace-files.ts";
 
 export interface Status {
   version: string;
@@ -11,27 +21,46 @@ export interface Status {
   uptimeSeconds: number;
   logs: LogDescription[];
   counters: Counters;
+  /** The file that the server records to, or null. */
+  recording: string | null;
 }
 
-/** Serves GET /status at `path`, which the runtime directory's lock has made ours. Resolves when it listens. */
+/** A recording's options are few. */
+const BODY_BYTES_MAX = 65_536;
+
+/** Serves `path`, which the runtime directory's lock has made ours. Resolves when it listens. */
 export function serveStatus(server: Server, path: string, version: string): Promise<HttpServer> {
   rmSync(path, { force: true });
-  const http = createServer((incoming, outgoing) => {
-    if (incoming.method !== "GET" || incoming.url !== "/status") {
-      outgoing.writeHead(404, { "content-type": "text/plain" }).end("There is GET /status here.\n");
-      return;
-    }
+  const answers: Record<string, (body: unknown) => unknown> = {
+    "GET /status": (): Status => ({
+      version,
+      pid: process.pid,
+      uptimeSeconds: Math.round(process.uptime()),
+      logs: server.console.logs(server),
+      counters: server.console.counters(server),
+      recording: server.recordedPath ?? null,
+    }),
+    "POST /record": (body) => server.record(recordingOptions(body)),
+    "POST /record/stop": async () => {
+      const recorded = await server.stopRecording();
+      return recorded === undefined ? null : { path: recorded };
+    },
+    "POST /record/save": (body) => server.saveFlight(absolutePath(body)),
+  };
+  const http = createServer(async (incoming, outgoing) => {
     try {
-      const status: Status = {
-        version,
-        pid: process.pid,
-        uptimeSeconds: Math.round(process.uptime()),
-        logs: server.console.logs(server),
-        counters: server.console.counters(server),
-      };
-      outgoing.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(status));
+      const answer = answers[`${incoming.method} ${incoming.url}`];
+      if (answer === undefined) {
+        outgoing
+          .writeHead(404, { "content-type": "text/plain" })
+          .end(`There is: ${Object.keys(answers).join(", ")}.\n`);
+        return;
+      }
+      const result = await answer(await bodyOf(incoming));
+      outgoing.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(result ?? null));
     } catch (error) {
-      outgoing.writeHead(503, { "content-type": "text/plain" }).end(`${(error as Error).message}\n`);
+      const status = error instanceof Refusal ? 400 : 503;
+      outgoing.writeHead(status, { "content-type": "text/plain" }).end(`${(error as Error).message}\n`);
     }
   });
   return new Promise((resolve, reject) => {
@@ -41,26 +70,73 @@ export function serveStatus(server: Server, path: string, version: string): Prom
 }
 
 /** Asks the server at `path`. Rejects with a sentence where none answers. */
-export function fetchStatus(path: string): Promise<Status> {
+export async function fetchStatus(path: string): Promise<Status> {
+  return (await ask(path, "GET", "/status")) as Status;
+}
+
+/** Has the server at `path` record. Rejects with a sentence where it cannot. */
+export async function askToRecord(path: string, options: RecordingOptions): Promise<void> {
+  await ask(path, "POST", "/record", options);
+}
+
+/** Ends the recording of the server at `path`. Resolves with its file, or undefined where there was none. */
+export async function askToStopRecording(path: string): Promise<string | undefined> {
+  return ((await ask(path, "POST", "/record/stop")) as { path: string } | null)?.path;
+}
+
+/** Has the server at `path` write what its flight recorder holds to a file. */
+export async function askToSaveFlight(path: string, file: string): Promise<void> {
+  await ask(path, "POST", "/record/save", { path: file });
+}
+
+function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const asking = request({ socketPath: path, path: "/status" }, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => {
-        body += part;
-      });
-      response.on("end", () => {
-        if (response.statusCode === 200) resolve(JSON.parse(body) as Status);
-        else reject(new Error(`The server cannot tell its status: ${body.trim()}`));
-      });
+    const asking = request({ socketPath, method, path }, async (response) => {
+      try {
+        const answer = await text(response);
+        if (response.statusCode === 200) resolve(JSON.parse(answer));
+        else reject(new Error(answer.trim()));
+      } catch (error) {
+        reject(error);
+      }
     });
-    asking.on("error", (error: NodeJS.ErrnoException) => reject(new Error(unreachable(path, error.code))));
-    asking.end();
+    asking.on("error", (error: NodeJS.ErrnoException) => reject(new Error(unreachable(socketPath, error.code))));
+    asking.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 
+/** What was asked for makes no sense. */
+class Refusal extends Error {}
+
+async function bodyOf(incoming: IncomingMessage): Promise<unknown> {
+  let body = "";
+  incoming.setEncoding("utf8");
+  for await (const part of incoming) {
+    body += part;
+    if (body.length > BODY_BYTES_MAX) throw new Refusal("That is too long.");
+  }
+  try {
+    return body === "" ? {} : JSON.parse(body);
+  } catch {
+    throw new Refusal("That is no JSON.");
+  }
+}
+
+function recordingOptions(body: unknown): RecordingOptions {
+  const { sizeBytes, filesMax } = (body ?? {}) as Partial<RecordingOptions>;
+  const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;
+  if (!isCount(sizeBytes) || !isCount(filesMax)) throw new Refusal("A recording takes sizeBytes and filesMax.");
+  return { path: absolutePath(body), sizeBytes, filesMax };
+}
+
+function absolutePath(body: unknown): string {
+  const { path } = (body ?? {}) as { path?: unknown };
+  if (typeof path !== "string" || !isAbsolute(path)) throw new Refusal("Name a file with its whole path.");
+  return path;
+}
+
 function unreachable(path: string, code: string | undefined): string {
-  if (code === "EACCES") return `Only root may ask the server at ${path}. Type: sudo npx dm-ulog status`;
+  if (code === "EACCES") return `Only root may ask the server at ${path}: put sudo before the command.`;
   if (code === "ENOENT" || code === "ECONNREFUSED") {
     return `No server answers at ${path}. Start one with: sudo npx dm-ulog serve`;
   }

@@ -8,9 +8,11 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "
 import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
 import { ConnectorSocket, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
+import { FlightRecorder } from "./flight-recorder.ts";
 import type { KeeperRequest, LegsFlushed } from "./io-jobs.ts";
 import { type Deliver, LogDevices } from "./log-devices.ts";
 import { Mailbox } from "./mailbox.ts";
+import { type LifeFacts, Recorder, type RecorderNews, type RecorderOrder, type RecordingTarget } from "./recorder.ts";
 import { RequestRecall } from "./request-recall.ts";
 import { StateFiles } from "./state-files.ts";
 import { negativeErrno } from "./system-calls.ts";
@@ -28,6 +30,16 @@ export interface RequestThreadOptions {
   stateDirectory: string | undefined;
   /** The port taken for the kernel's: 0, but for a benchmark that plays the kernel from a port of its own. */
   kernelPort: number;
+  recorder: RecorderOptions;
+}
+
+export interface RecorderOptions {
+  facts: LifeFacts;
+  /** The recording that begins with the engine. */
+  target: RecordingTarget | undefined;
+  /** Brings RecorderOrders, each with a ring of the bell. */
+  orders: MessagePort;
+  flight: { directory: string; sizeBytes: number } | undefined;
 }
 
 /** What the thread tells the one that started it. */
@@ -36,7 +48,9 @@ export type RequestThreadMessage =
   | { kind: "notice"; payload: Uint8Array }
   | { kind: "send failed"; errno: number }
   /** `errno` is negative, as are those of every effect. */
-  | { kind: "state not kept"; handle: number; errno: number };
+  | { kind: "state not kept"; handle: number; errno: number }
+  | { kind: "no flight recorder"; errno: number }
+  | { kind: "recorder"; news: RecorderNews };
 
 const NS_PER_MS = 1e6;
 /** A server that stops has answered all it has received when nothing more comes for this long, µs. */
@@ -47,6 +61,23 @@ const STOP_TIMEOUT_NS = 1500 * NS_PER_MS;
 /** Nanoseconds since this thread began: a time of one process means nothing in the next. */
 function nowNs(): number {
   return Math.round(performance.now() * NS_PER_MS);
+}
+
+function startRecorder(
+  engine: Engine,
+  { facts, target, flight }: RecorderOptions,
+  post: (message: RequestThreadMessage) => void,
+): Recorder {
+  let flightRecorder: FlightRecorder | undefined;
+  try {
+    if (flight !== undefined) flightRecorder = FlightRecorder.create(flight.directory, flight.sizeBytes);
+  } catch (error) {
+    post({ kind: "no flight recorder", errno: negativeErrno(error) });
+  }
+  const clockUnixNs = BigInt(Date.now()) * BigInt(NS_PER_MS) - BigInt(nowNs());
+  const recorder = new Recorder(engine, facts, clockUnixNs, flightRecorder, (news) => post({ kind: "recorder", news }));
+  if (target !== undefined) recorder.start(target);
+  return recorder;
 }
 
 function serve(options: RequestThreadOptions, post: (message: RequestThreadMessage) => void): void {
@@ -109,6 +140,14 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     while (notices.length > 0) post({ kind: "notice", payload: notices.shift() as Uint8Array });
   };
 
+  const recorder = startRecorder(engine, options.recorder, post);
+  const takeOrders = (): void => {
+    const { orders } = options.recorder;
+    for (let got = receiveMessageOnPort(orders); got; got = receiveMessageOnPort(orders)) {
+      recorder.obey(got.message as RecorderOrder);
+    }
+  };
+
   engine.configure(options.engineOptions, nowNs(), handler);
   for (const { handle, bytes } of states?.list() ?? []) engine.restoreLog(handle, bytes, nowNs(), handler);
   bell.hang(socket.fd, socket.port);
@@ -140,6 +179,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
       }
       mailbox.answer(memory);
       deliverDone();
+      takeOrders();
     } else {
       const senderPort = socket.senderPort === options.kernelPort ? abi.KERNEL_PORT : socket.senderPort || -1;
       if (senderPort === abi.KERNEL_PORT) recall?.saw(engine.requestSeq());
@@ -147,8 +187,11 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     }
     if (stopAtNs === 0 && wakeUp.isDue(now)) engine.ticked(now, handler);
     if (devices.hasLost) deliverDone();
+    recorder.settle();
     tellNotices();
   }
+  recorder.close();
+  options.recorder.orders.close();
   states?.close();
   recall?.close();
   socket.close();

@@ -4,6 +4,8 @@
 //   control.sock  status over HTTP
 //   state/        what must outlive the server but not the machine: a file for each log
 //   nodes/        device nodes that /dev does not have
+//   flight-recorder, flight-recorder.lost    the last events of this server, and of one that was killed
+//   crashes/      traces that failures left
 
 import { join } from "node:path";
 
@@ -23,4 +25,17 @@ export function stateDirectory(directory: string): string {
 
 export function nodesDirectory(directory: string): string {
   return join(directory, "nodes");
+}
+
+export function crashDirectory(directory: string): string {
+  return join(directory, "crashes");
+}
+
+export function flightPath(directory: string): string {
+  return join(directory, "flight-recorder");
+}
+
+/** Where the flight recorder of a server that did not end is put, until it is kept as a trace. */
+export function lostFlightPath(directory: string): string {
+  return join(directory, "flight-recorder.lost");
 }

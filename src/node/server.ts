@@ -1,14 +1,19 @@
 // The server's other thread: starts the request thread, listens to what it has to say, looks into its memory.
 
+import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { Console, type MemorySource } from "../common/console.ts";
 import type { EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
+import { FileRecording } from "./file-recording.ts";
+import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
+import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFlight } from "./flights.ts";
 import type { KeeperOptions } from "./io-keeper.ts";
 import { Mailbox } from "./mailbox.ts";
-import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
+import type { RecorderOptions, RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
 import { stateDirectory } from "./runtime-paths.ts";
+import type { RecordingOptions } from "./trace-files.ts";
 
 export interface ServerOptions {
   /** Bytes of the core. */
@@ -23,6 +28,14 @@ export interface ServerOptions {
   engineOptions?: EngineOptions;
   /** Where the logs' state outlives this process. Left out, it does not: for benchmarks and tests. */
   runtimeDirectory?: string;
+  /** Product and version, for traces. */
+  application?: string;
+  /** A trace of everything, from the first event on. */
+  record?: RecordingOptions;
+  /** Bytes of the flight recorder, which lies in the runtime directory; 0 for none. */
+  flightBytes?: number;
+  /** Where traces of failures are put; left out, a folder of the runtime directory. */
+  crashDirectory?: string;
 }
 
 /** How long `stop` waits for threads that are in the middle of something, in ms. */
@@ -38,6 +51,8 @@ export class Server implements MemorySource {
     private readonly mailbox: Mailbox,
     private readonly worker: Worker,
     private readonly keeper: Worker,
+    private readonly recording: FileRecording,
+    private readonly flights: FlightFolders | undefined,
   ) {}
 
   /** Starts to serve. Rejects where the socket cannot be had. */
@@ -45,14 +60,25 @@ export class Server implements MemorySource {
     const console = await Console.create(options.wasm);
     const mailbox = new Mailbox();
     const bell = new Bell();
-    const { runtimeDirectory } = options;
+    const { runtimeDirectory, crashDirectory } = options;
+    const flights = runtimeDirectory === undefined ? undefined : { runtimeDirectory, crashDirectory };
+    if (flights !== undefined) putFlightAside(flights);
+    const facts = {
+      application: options.application ?? "dm-ulog",
+      coreSha256: createHash("sha256").update(options.wasm).digest("hex"),
+      life: randomUUID(),
+    };
+    const { port1: orders, port2: ordersEnd } = new MessageChannel();
+    const recording = new FileRecording(facts, orders, () => bell.ring(), options.log);
+    const prepared = options.record === undefined ? undefined : recording.prepare(options.record);
     const { port1: keeperEnd, port2: requestEnd } = new MessageChannel();
     const keeperOptions: KeeperOptions = { bell: bell.shared, runtimeDirectory, port: keeperEnd };
     const keeper = new Worker(new URL("./io-keeper.js", import.meta.url), {
       workerData: keeperOptions,
       transferList: [keeperEnd],
     });
-    keeper.on("error", options.failed);
+    let failed: (error: Error) => void = options.failed;
+    keeper.on("error", (error) => failed(error));
     const requestOptions: RequestThreadOptions = {
       wasm: options.wasm,
       mailbox: mailbox.shared,
@@ -61,29 +87,68 @@ export class Server implements MemorySource {
       keeper: requestEnd,
       stateDirectory: runtimeDirectory === undefined ? undefined : stateDirectory(runtimeDirectory),
       kernelPort: options.kernelPort ?? 0,
+      recorder: {
+        facts,
+        target: prepared?.target,
+        orders: ordersEnd,
+        flight: flightOf(options),
+      },
     };
     const worker = new Worker(new URL("./request-thread.js", import.meta.url), {
       workerData: requestOptions,
-      transferList: [requestEnd],
+      transferList: [requestEnd, ordersEnd, ...(prepared === undefined ? [] : [prepared.target.snapshots])],
     });
-    let failed: (error: Error) => void = () => {};
     worker.on("error", (error) => failed(error));
-    const port = await new Promise<number>((resolve, reject) => {
+    const listening = new Promise<number>((resolve, reject) => {
       failed = reject;
       worker.on("message", (message: RequestThreadMessage) => {
-        const sentence = sentenceOf(message, console);
+        const sentence = sentenceOf(message, console, recording);
         if (sentence !== undefined) options.log(sentence);
         if (message.kind === "listening") resolve(message.port);
+        if (message.kind === "recorder" && message.news.kind === "invariant violated") tellOfFlight(flights, options);
       });
-    }).catch(async (error) => {
+    });
+    const port = await listening.catch(async (error) => {
+      await recording.finish();
       await keeper.terminate();
       throw error;
     });
-    failed = options.failed;
-    const server = new Server(console, port, bell, mailbox, worker, keeper);
+    failed = async (error) => {
+      tellOfFlight(flights, options);
+      await recording.finish();
+      options.failed(error);
+    };
+    const server = new Server(console, port, bell, mailbox, worker, keeper, recording, flights);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
+    const lost = flights === undefined ? undefined : keepLostFlight(flights);
+    if (lost !== undefined) options.log(lost);
+    await prepared?.ready.catch(async (error) => {
+      await server.stop();
+      throw error;
+    });
     return server;
+  }
+
+  /** The file that is recorded to, if one is. */
+  get recordedPath(): string | undefined {
+    return this.recording.path;
+  }
+
+  /** Records from the next event on. Rejects with a sentence where it cannot be done. */
+  record(recording: RecordingOptions): Promise<void> {
+    return this.recording.start(recording);
+  }
+
+  /** Resolves with the file when all of it is written, or with undefined where nothing was recorded. */
+  stopRecording(): Promise<string | undefined> {
+    return this.recording.stop();
+  }
+
+  /** Writes what the flight recorder holds to a file. Throws a sentence where that cannot be. */
+  saveFlight(path: string): void {
+    if (this.flights === undefined) throw new Error("A server without a runtime directory has no flight recorder.");
+    saveFlight(this.flights, path);
   }
 
   /** A copy of the engine's memory. Blocks this thread until the request thread has answered. */
@@ -99,6 +164,7 @@ export class Server implements MemorySource {
     const exited = once(this.worker, "exit");
     this.stopNow();
     await exited;
+    const isRecorded = await this.recording.finish();
     process.off("exit", this.stopNow);
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<boolean>((resolve) => {
@@ -106,7 +172,7 @@ export class Server implements MemorySource {
     });
     const ended = await Promise.race([this.keeper.terminate().then(() => true), timeout]);
     clearTimeout(timer);
-    return ended;
+    return ended && isRecorded;
   }
 
   private readonly stopNow = (): void => {
@@ -115,7 +181,18 @@ export class Server implements MemorySource {
   };
 }
 
-function sentenceOf(message: RequestThreadMessage, console: Console): string | undefined {
+function flightOf({ runtimeDirectory, flightBytes = FLIGHT_BYTES_DEFAULT }: ServerOptions): RecorderOptions["flight"] {
+  if (runtimeDirectory === undefined || flightBytes === 0) return undefined;
+  return { directory: runtimeDirectory, sizeBytes: flightBytes };
+}
+
+/** The server has failed, or what it knows is wrong. */
+function tellOfFlight(flights: FlightFolders | undefined, { log }: ServerOptions): void {
+  const sentence = flights === undefined ? undefined : keepFlight(flights);
+  if (sentence !== undefined) log(sentence);
+}
+
+function sentenceOf(message: RequestThreadMessage, console: Console, recording: FileRecording): string | undefined {
   switch (message.kind) {
     case "notice":
       return console.describeNotice(message.payload);
@@ -126,6 +203,10 @@ function sentenceOf(message: RequestThreadMessage, console: Console): string | u
         `A log's state could not be kept (handle ${message.handle}, errno ${-message.errno}): if this server is started ` +
         "again while that log is in use, its mirror is resynced."
       );
+    case "no flight recorder":
+      return `There is no flight recorder: its file could not be made (errno ${-message.errno}).`;
+    case "recorder":
+      return recording.describe(message.news);
     default:
       return undefined;
   }

@@ -69,6 +69,8 @@ const SEEK_END = 2;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
+/** The same on x86, ARM, RISC-V, LoongArch and PowerPC; where it means nothing, pages come one by one. */
+const MAP_POPULATE = 0x8000;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 const S_IFBLK = 0o060000;
 
@@ -147,9 +149,13 @@ export interface Mapping {
   bytes: Uint8Array;
 }
 
-/** Maps a whole file, shared, readable and writable. Throws with `errno`. */
-export function mapFile(fd: number, size: number): Mapping {
-  const address = mmap(null, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+/**
+ * Maps a whole file, shared, readable and writable. With `isTouched` no later access waits for the first look at its page.
+ * Throws with `errno`.
+ */
+export function mapFile(fd: number, size: number, { isTouched = false } = {}): Mapping {
+  const flags = isTouched ? MAP_SHARED | MAP_POPULATE : MAP_SHARED;
+  const address = mmap(null, size, PROT_READ | PROT_WRITE, flags, fd, 0);
   if (address === MAP_FAILED) throw systemError("mmap", errno());
   return { address, bytes: new Uint8Array(koffi.view(address, size)) };
 }

@@ -1,0 +1,71 @@
+// What becomes of flight recorders: saved when asked for, when the server fails, and when one finds that the server before
+// it was killed.
+
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isFlightRunning, readFlight } from "./flight-recorder.ts";
+import { crashDirectory, flightPath, lostFlightPath } from "./runtime-paths.ts";
+import { checkReplaceable } from "./trace-files.ts";
+
+/** Traces of crashes that are kept, numbered from 1 on; the oldest go. */
+const KEPT_MAX = 4;
+const KEPT_NAME = /^crash-(\d{1,9})\.pcapng$/;
+
+export interface FlightFolders {
+  runtimeDirectory: string;
+  /** Where traces of crashes are put; left out, a folder of the runtime directory. */
+  crashDirectory?: string | undefined;
+}
+
+/** Writes what the flight recorder holds now to a file. Throws a sentence where there is nothing, or it cannot be written. */
+export function saveFlight({ runtimeDirectory }: FlightFolders, path: string): void {
+  const flight = readFlight(flightPath(runtimeDirectory));
+  if (flight === undefined)
+    throw new Error("The server has no flight recorder: it was started with --flight-recorder 0.");
+  checkReplaceable(path);
+  writeFileSync(path, flight, { mode: 0o600 });
+}
+
+/** Keeps what led to a failure of this server. Returns a sentence that names the file, or says why there is none. */
+export function keepFlight(folders: FlightFolders): string | undefined {
+  return keep(flightPath(folders.runtimeDirectory), folders);
+}
+
+/** Puts the flight recorder of an earlier server aside, before this one makes its own. It takes no time. */
+export function putFlightAside({ runtimeDirectory }: FlightFolders): void {
+  const path = flightPath(runtimeDirectory);
+  if (isFlightRunning(path)) renameSync(path, lostFlightPath(runtimeDirectory));
+}
+
+/** Keeps the flight recorder that was put aside. Returns a sentence that names the file, or undefined where there is none. */
+export function keepLostFlight(folders: FlightFolders): string | undefined {
+  const lost = lostFlightPath(folders.runtimeDirectory);
+  const sentence = keep(lost, folders);
+  rmSync(lost, { force: true });
+  return sentence === undefined ? undefined : `The server before this one did not end by itself. ${sentence}`;
+}
+
+function keep(flight: string, folders: FlightFolders): string | undefined {
+  const directory = folders.crashDirectory ?? crashDirectory(folders.runtimeDirectory);
+  try {
+    const found = readFlight(flight);
+    if (found === undefined) return undefined;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const kept = numbersIn(directory);
+    const number = Math.max(0, ...kept) + 1;
+    const path = join(directory, nameOf(number));
+    writeFileSync(path, found, { mode: 0o600 });
+    for (const old of kept) if (old <= number - KEPT_MAX) rmSync(join(directory, nameOf(old)));
+    return `Its last events are in ${path}: look at them with dm-ulog inspect, and send the file with a report.`;
+  } catch (error) {
+    return `The flight recorder could not be kept: ${(error as Error).message}.`;
+  }
+}
+
+function nameOf(number: number): string {
+  return `crash-${number}.pcapng`;
+}
+
+function numbersIn(directory: string): number[] {
+  return readdirSync(directory).flatMap((name) => Number(KEPT_NAME.exec(name)?.[1] ?? []) || []);
+}

@@ -1,0 +1,116 @@
+// The files of a recording: FILE is being written, FILE.1 was before it, FILE.2 before that, and so on up to a number of
+// files; the oldest goes. Each begins with a section of its own and replays alone.
+//
+// Invariant: FILE ends with a whole event after every call, also one that throws, as far as the disk lets itself be told.
+
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { BLOCK_SECTION } from "../common/trace/format.ts";
+
+export interface RecordingOptions {
+  /** Absolute. */
+  path: string;
+  /** A file that has so many bytes is followed by another. */
+  sizeBytes: number;
+  /** Files kept, the one being written among them. */
+  filesMax: number;
+}
+
+const FIRST_BLOCK_BYTES = 4;
+
+export class TraceFiles {
+  private fd = -1;
+  private size = 0;
+
+  /** Throws a sentence where a file of another kind stands in the way, and with `errno` where none can be made. */
+  constructor(private readonly options: RecordingOptions) {
+    for (let number = 0; number < options.filesMax; number++) checkReplaceable(this.nameOf(number));
+    this.beginFile();
+  }
+
+  /** Bytes in FILE. */
+  get sizeBytes(): number {
+    return this.size;
+  }
+
+  /** Begins FILE anew; what was there is FILE.1 now, unless it was empty. */
+  beginFile(): void {
+    this.close();
+    const { path, filesMax } = this.options;
+    if (sizeOfFile(path) > 0) {
+      const oldest = this.nameOf(filesMax - 1);
+      checkReplaceable(oldest);
+      rmSync(oldest, { force: true });
+      for (let number = filesMax - 2; number >= 0; number--) {
+        if (existsSync(this.nameOf(number))) renameSync(this.nameOf(number), this.nameOf(number + 1));
+      }
+    }
+    this.fd = openSync(path, "w", 0o600);
+    this.size = 0;
+  }
+
+  /** Appends whole events, sections' beginnings or ends. Throws where not all of it is in the file: none of it is, then. */
+  append(parts: Iterable<Uint8Array>): void {
+    const before = this.size;
+    try {
+      if (this.fd < 0) this.beginFile();
+      for (const bytes of parts) {
+        for (let done = 0; done < bytes.length; ) {
+          done += writeSync(this.fd, bytes, done, bytes.length - done, this.size + done);
+        }
+        this.size += bytes.length;
+      }
+    } catch (error) {
+      this.size = before;
+      if (this.fd >= 0) ftruncateSync(this.fd, before);
+      throw error;
+    }
+  }
+
+  /** Bytes that the disk has room for. */
+  roomBytes(): number {
+    const { bavail, bsize } = statfsSync(dirname(this.options.path));
+    return bavail * bsize;
+  }
+
+  close(): void {
+    if (this.fd < 0) return;
+    closeSync(this.fd);
+    this.fd = -1;
+  }
+
+  private nameOf(number: number): string {
+    return number === 0 ? this.options.path : `${this.options.path}.${number}`;
+  }
+}
+
+/** Nothing is overwritten but traces: root can name any file by mistake. Throws a sentence. */
+export function checkReplaceable(path: string): void {
+  if (sizeOfFile(path) === 0) return;
+  const fd = openSync(path, "r");
+  try {
+    const first = new Int32Array(1);
+    readSync(fd, new Uint8Array(first.buffer), 0, FIRST_BLOCK_BYTES, 0);
+    if (first[0] !== BLOCK_SECTION) throw new Error(`${path} is there already, and is no trace. Name another file.`);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Throws a sentence for what is no regular file; 0 where nothing is there. */
+function sizeOfFile(path: string): number {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats !== undefined && !stats.isFile()) throw new Error(`${path} is no file.`);
+  return stats?.size ?? 0;
+}
