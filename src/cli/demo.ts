@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { Console, type LogDescription } from "../common/console.ts";
+import { Actions } from "../common/sim/choices.ts";
 import { Clock, MICROSECOND_NS, MILLISECOND_NS } from "../common/sim/clock.ts";
 import { Digest } from "../common/sim/digest.ts";
 import type { MirrorDevice } from "../common/sim/kernel.ts";
@@ -104,7 +105,7 @@ class Demo {
     await this.resync();
 
     this.heading("2. Programs write");
-    const workload = new Workload(this.clock, this.random.fork(), this.device, WORKLOAD);
+    const workload = new Workload(this.clock, new Actions(this.random.fork()), this.device, WORKLOAD);
     await this.write(workload);
 
     this.heading("3. The server is killed and comes back");

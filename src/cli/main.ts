@@ -9,6 +9,7 @@ import { dissectorPath, packageVersion } from "./installation.ts";
 import { type RecordOptions, record } from "./record.ts";
 import type { ReplayOptions } from "./replay.ts";
 import { serve } from "./serve.ts";
+import type { SimulateOptions } from "./simulate.ts";
 import { parseBytes } from "./sizes.ts";
 import { status } from "./status.ts";
 import { type TableOptions, tableLine } from "./table.ts";
@@ -226,7 +227,11 @@ program
   .option("--seeds <number>", "how many seeds, one after the other", wholeNumber, 1)
   .option("--events <number>", "simulated events for each seed", wholeNumber, 100_000)
   .option("--fault <name>", "put in a deliberate fault, which must be found; `list` names them")
-  .action(async (options: { seed: number; seeds: number; events: number; fault?: string }) => {
+  .option("--trace-directory <directory>", "where the trace of a life that fails is written", ".")
+  .option("--trace <file>", "write the trace of the first seed's life too, whether it fails or not")
+  .option("--shrink", "cut a life that fails to the smallest that fails in the same way")
+  .option("--replay-choices <file>", "live a life that --shrink has written once more")
+  .action(async (options: Omit<SimulateOptions, "out">) => {
     const { simulate } = await import("./simulate.ts");
     process.exitCode = await simulate({ ...options, out: process.stdout });
   });

@@ -3,8 +3,10 @@
 import { readFileSync } from "node:fs";
 import { Console } from "../common/console.ts";
 import { FAULTS, findFault } from "../common/sim/faults.ts";
-import { runScenario, type ScenarioResult, ScenarioViolation } from "../common/sim/scenario.ts";
+import { runScenario, type ScenarioOptions, type ScenarioResult, ScenarioViolation } from "../common/sim/scenario.ts";
+import { actionCount, eventCount, shrink } from "../common/sim/shrink.ts";
 import { wasmPath } from "./installation.ts";
+import { LifeFiles, readChoices } from "./life-files.ts";
 
 export interface SimulateOptions {
   /** The first seed. */
@@ -15,34 +17,49 @@ export interface SimulateOptions {
   seeds: number;
   /** Name of a deliberate fault, or `list`. */
   fault?: string;
+  /** Folder for the traces of lives that fail. */
+  traceDirectory: string;
+  /** File for the trace of the first seed's life, whatever becomes of it. */
+  trace?: string;
+  /** Whether a life that fails is made small. */
+  shrink?: boolean;
+  /** File with a small life, to live it again: seed, fault and length are its own then. */
+  replayChoices?: string;
   out: NodeJS.WritableStream;
 }
 
 const count = (value: number) => value.toLocaleString("en-US");
 
+/** Lives that making one small may take. */
+const SHRINK_LIVES_MAX = 5000;
+
 /** Returns the exit status: 0 where no violation was found, or where a deliberate fault was. */
-export async function simulate({ seed, events, seeds, fault: faultName, out }: SimulateOptions): Promise<number> {
-  const print = (line = "") => out.write(`${line}\n`);
-  if (faultName === "list") {
+export async function simulate(options: SimulateOptions): Promise<number> {
+  const print = (line = "") => options.out.write(`${line}\n`);
+  if (options.fault === "list") {
     for (const { name, sentence } of FAULTS) print(`${name.padEnd(20)} ${sentence}`);
     return 0;
   }
+  const choices = options.replayChoices === undefined ? null : readChoices(options.replayChoices);
+  const faultName = choices === null ? options.fault : (choices.fault ?? undefined);
   const fault = faultName === undefined ? undefined : findFault(faultName);
+  const { seed, seeds } = choices === null ? options : { seed: choices.seed, seeds: 1 };
   const wasm = readFileSync(wasmPath());
-  const module = new WebAssembly.Module(wasm);
   const words = await Console.create(wasm);
+  const lived = { eventCount: options.events, module: new WebAssembly.Module(wasm), console: words, fault };
+  const files = new LifeFiles(wasm, options.traceDirectory);
 
   const total: Partial<Record<keyof ScenarioResult, number>> = {};
   const startedMs = performance.now();
-  let eventCount = 0;
+  let events = 0;
   for (let i = 0; i < seeds; i++) {
-    const options = { seed: seed + i, eventCount: events, module, console: words, fault };
+    const life: ScenarioOptions = { ...lived, seed: seed + i, script: choices?.script };
     showProgress(`${i} of ${seeds} seeds`);
     const begunMs = performance.now();
     try {
-      const result = runScenario(options);
+      const result = i === 0 && options.trace !== undefined ? files.record(life, options.trace) : runScenario(life);
       const perSecond = result.events / ((performance.now() - begunMs) / 1000);
-      eventCount += result.events;
+      events += result.events;
       for (const [name, value] of Object.entries(result)) {
         if (typeof value !== "number") continue;
         const key = name as keyof ScenarioResult;
@@ -50,30 +67,73 @@ export async function simulate({ seed, events, seeds, fault: faultName, out }: S
       }
       showProgress("");
       print(
-        `seed ${options.seed}  digest ${result.digest}  ${count(result.events)} events, ` +
+        `seed ${life.seed}  digest ${result.digest}  ${count(result.events)} events, ` +
           `${count(Math.round(perSecond))} events/s`,
       );
     } catch (error) {
       showProgress("");
       if (!(error instanceof ScenarioViolation)) throw error;
       print(`${fault ? "Found" : "VIOLATION"}: ${error.message}`);
-      const faultWords = fault ? ` --fault ${fault.name}` : "";
-      print(`Again: npm run sim -- --seed ${options.seed} --events ${events}${faultWords}`);
+      tellHowToSeeItAgain(life, error, files, options, print);
       return fault ? 0 : 1;
     }
   }
   const seconds = (performance.now() - startedMs) / 1000;
   print();
   print(summary(total));
-  print(
-    `${count(Math.round(eventCount / seconds))} events/s over all, ${seeds === 1 ? "one seed" : `${seeds} seeds`}.`,
-  );
+  print(`${count(Math.round(events / seconds))} events/s over all, ${seeds === 1 ? "one seed" : `${seeds} seeds`}.`);
   if (fault === undefined) {
     print("No violation.");
     return 0;
   }
   print(`The fault ${fault.name} was not found. Try more seeds or more events.`);
   return 1;
+}
+
+/** Leaves files and sentences by which somebody sees the violation again. */
+function tellHowToSeeItAgain(
+  life: ScenarioOptions,
+  found: ScenarioViolation,
+  files: LifeFiles,
+  { shrink: isToShrink, events, replayChoices }: SimulateOptions,
+  print: (line: string) => void,
+): void {
+  if (!isToShrink) {
+    const faultWords = life.fault ? ` --fault ${life.fault.name}` : "";
+    const which = replayChoices
+      ? `--replay-choices ${replayChoices}`
+      : `--seed ${life.seed} --events ${events}${faultWords}`;
+    print(`Again: npm run sim -- ${which}`);
+    print(`Trace of every server's core: ${files.writeTrace(life)}`);
+    return;
+  }
+  const { violation, lives } = shrink(found, {
+    livesMax: SHRINK_LIVES_MAX,
+    live: (script) => violationOf({ ...life, script }),
+    onAttempt: (attempts, best) =>
+      showProgress(`${attempts} lives, ${count(actionCount(best))} actions, ${count(eventCount(best))} events`),
+  });
+  showProgress("");
+  const { script } = violation;
+  print(
+    `Made small in ${count(lives)} lives: ${count(violation.eventNumber)} of ${count(found.eventNumber)} events, ` +
+      `${count(actionCount(script))} of ${count(actionCount(found.script))} actions, ` +
+      `${script.boots.length} of ${found.script.boots.length} boots, ` +
+      `${script.mirrors.length} of ${found.script.mirrors.length} mirrors.`,
+  );
+  print(`Now: ${violation.message}`);
+  print(`Again: npm run sim -- --replay-choices ${files.writeChoices(life, violation)}`);
+  print(`Trace of every server's core: ${files.writeTrace({ ...life, script })}`);
+}
+
+function violationOf(life: ScenarioOptions): ScenarioViolation | null {
+  try {
+    runScenario(life);
+    return null;
+  } catch (error) {
+    if (error instanceof ScenarioViolation) return error;
+    throw error;
+  }
 }
 
 function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {

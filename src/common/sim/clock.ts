@@ -35,6 +35,11 @@ export class Clock {
     heap[place] = event;
   }
 
+  /** When the next event happens; Infinity where there is none. */
+  get nextNs(): number {
+    return this.heap[0]?.atNs ?? Infinity;
+  }
+
   /** Lets the next event happen. Returns false where there is none: then nothing will ever happen again by itself. */
   step(): boolean {
     const event = this.take();
@@ -48,7 +53,7 @@ export class Clock {
   /** Lets everything happen that is due within `durationNs`, and leaves the clock at the end of it. */
   run(durationNs: number): void {
     const endNs = this.nowNs + durationNs;
-    while ((this.heap[0]?.atNs ?? Infinity) <= endNs) this.step();
+    while (this.nextNs <= endNs) this.step();
     this.nowNs = endNs;
   }
 

@@ -1,6 +1,7 @@
 // A person's work on one mirror: makes it, then suspends, reloads, removes, pulls disks and puts them back, and mends
 // what is broken.
 
+import type { Actions } from "./choices.ts";
 import { type Clock, MILLISECOND_NS, SECOND_NS } from "./clock.ts";
 import type { Random } from "./random.ts";
 import { drawTable, type Rig } from "./rig.ts";
@@ -22,7 +23,7 @@ const REPAIR_ATTEMPTS = 20;
 export class Operator {
   constructor(
     private readonly clock: Clock,
-    private readonly random: Random,
+    private readonly actions: Actions,
     private readonly rig: Rig,
     private readonly deeds: Deeds,
     /** False once nothing new is to be begun. */
@@ -30,14 +31,16 @@ export class Operator {
   ) {}
 
   *work(): Task {
-    const { rig, random, clock } = this;
+    const { rig, actions, clock } = this;
     yield* this.create();
     if (this.isLively()) rig.workload.start();
     while (this.isLively()) {
-      yield sleep(clock, random.between(MILLISECOND_NS / 2, 30 * MILLISECOND_NS));
+      const action = actions.next((random) => random.between(MILLISECOND_NS / 2, 30 * MILLISECOND_NS));
+      if (action === null) return;
+      yield sleep(clock, action.pauseNs);
       if (!this.isLively()) return;
       if (needsRepair(rig)) yield* this.repairLog();
-      else yield* this.doSomething();
+      else yield* this.doSomething(action.random);
     }
   }
 
@@ -69,8 +72,8 @@ export class Operator {
     while ((yield* this.rig.device.create(this.rig.table)) !== 0) yield sleep(this.clock, SECOND_NS);
   }
 
-  private *doSomething(): Task {
-    const { rig, random, clock, deeds } = this;
+  private *doSomething(random: Random): Task {
+    const { rig, clock, deeds } = this;
     switch (random.below(9)) {
       case 0:
       case 1:
@@ -108,7 +111,7 @@ export class Operator {
         yield* this.create();
         return;
       case 6:
-        yield* this.failLogDevice();
+        yield* this.failLogDevice(random);
         return;
       default:
         yield* this.askStatus();
@@ -116,8 +119,8 @@ export class Operator {
   }
 
   /** The log device fails in one way or several for a while. */
-  private *failLogDevice(): Task {
-    const { rig, random, clock, deeds } = this;
+  private *failLogDevice(random: Random): Task {
+    const { rig, clock, deeds } = this;
     if (rig.logDevice === null || random.oneIn(2)) return;
     deeds.deviceFailures++;
     const kind = random.below(4);

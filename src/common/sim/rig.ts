@@ -1,5 +1,6 @@
 // One mirror of a random life: its legs, its log device, its tables and who writes to it, through all power cuts.
 
+import type { Choices } from "./choices.ts";
 import { writeCleanLog } from "./clean-bits.ts";
 import { type Clock, MICROSECOND_NS, MILLISECOND_NS } from "./clock.ts";
 import type { MirrorDevice } from "./kernel.ts";
@@ -11,6 +12,8 @@ import type { LogTable } from "./userspace-log.ts";
 import { PATTERNS, Workload } from "./workload.ts";
 
 export interface Rig {
+  /** Number of the mirror in its life, from 0. */
+  readonly index: number;
   readonly legs: Legs;
   /** Null for a core log. */
   readonly logDevice: LogDevice | null;
@@ -64,23 +67,26 @@ export function makeRigParts(clock: Clock, random: Random, index: number, mayNos
     integratedFlush: random.oneIn(2),
   };
   const workloadRandom = random.fork();
-  if (!hasDisk) return { legs, logDevice: null, watch: null, table, workloadRandom, mayNosync };
+  if (!hasDisk) return { index, legs, logDevice: null, watch: null, table, workloadRandom, mayNosync };
   const logDevice = makeLogDevice(clock, random, index, regionCount, table.options);
   table.device = {
     name: logDevice.isRegularFile || random.oneIn(2) ? logDevice.name.path : logDevice.number,
     number: logDevice.isRegularFile ? "" : logDevice.number,
   };
-  return { legs, logDevice, watch: new PowerCutWatch(table.uuid, legs, logDevice), table, workloadRandom, mayNosync };
+  const watch = new PowerCutWatch(table.uuid, legs, logDevice);
+  return { index, legs, logDevice, watch, table, workloadRandom, mayNosync };
 }
 
-export function makeWorkload(clock: Clock, device: MirrorDevice, random: Random): Workload {
-  return new Workload(clock, random, device, {
+export function makeWorkload(clock: Clock, device: MirrorDevice, parts: RigParts, choices: Choices): Workload {
+  const random = parts.workloadRandom;
+  const options = {
     pattern: random.pick(PATTERNS),
     writerCount: random.pick([1, 4, 16, 48]),
     readOneIn: random.between(3, 10),
     flushOneIn: random.pick([0, 8, 50]),
     thinkNs: random.pick([0, 100 * MICROSECOND_NS, 2 * MILLISECOND_NS]),
-  });
+  };
+  return new Workload(clock, choices.source(`mirror ${parts.index} I/O`, random), device, options);
 }
 
 /** Another table for the same legs. `nosync` is said of a mirror in sync alone, as lvm2 does. */

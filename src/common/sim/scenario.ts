@@ -4,6 +4,7 @@
 
 import type { Console } from "../console.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
+import { type Boot, Choices, type LifeScript } from "./choices.ts";
 import { holdsLog, saysClean } from "./clean-bits.ts";
 import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "./clock.ts";
 import { REQUEST_TIMEOUT_NS } from "./connector.ts";
@@ -26,6 +27,8 @@ export interface ScenarioOptions {
   /** An instance of the core of its own. */
   console: Console;
   fault?: Fault | undefined;
+  /** What of the seed's life takes place: all where left out. `eventCount` means nothing then. */
+  script?: LifeScript | undefined;
   /** Sees the core of each server before its first input: to record it. */
   onEngine?: ((engine: Engine) => void) | undefined;
 }
@@ -74,14 +77,29 @@ export interface ScenarioResult extends Deeds {
 
 /** A violation with all that is needed to see it again. */
 export class ScenarioViolation extends Violation {
+  /** The sentence without its numbers: violations with the same one have gone wrong in the same way. */
+  readonly kind: string;
+
   constructor(
     readonly seed: number,
     readonly eventNumber: number,
     readonly timeNs: number,
+    /** All that took place until then. The life of this script alone ends with the same violation. */
+    readonly script: LifeScript,
     cause: Error,
   ) {
     super(`seed ${seed}, event ${eventNumber}, ${(timeNs / SECOND_NS).toFixed(6)} s: ${cause.message}`, { cause });
+    this.kind = cause.message.replace(/\d+(,\d+)*/g, "#");
   }
+}
+
+/** What one switching on of the machine draws from. */
+interface BootStreams {
+  readonly machine: Random;
+  readonly trouble: Random;
+  /** For each mirror, whether it takes part or not. */
+  readonly operators: readonly Random[];
+  readonly devices: readonly Random[];
 }
 
 /** All regions are looked at once in so many events. */
@@ -95,16 +113,24 @@ const REST_LOOK_EVENTS = 64;
 /** Whoever reads this in the server's log suspends and resumes the mirror. */
 const STATE_LOST_WORDS = /what this server knew of the log is lost/;
 const HELP_TRIES_MAX = 3;
+const MIRRORS_MAX = 3;
+const BOOTS_MAX = 5;
 
 export function runScenario(options: ScenarioOptions): ScenarioResult {
   return new Scenario(options).run();
 }
 
 class Scenario {
-  private readonly random: Random;
   private readonly clock = new Clock();
   private readonly digest = new Digest();
   private readonly parts: readonly RigParts[];
+  private readonly choices: Choices;
+  private readonly streams: readonly BootStreams[];
+  private readonly boots: readonly Boot[];
+  /** Which of the boots it is, from 0, and when those before it ended. */
+  private boot = 0;
+  private readonly endsNs: number[] = [];
+  private isResting = false;
   private readonly rigs: Rig[];
   private machine: Machine;
   /** Tasks that stop where this has become false. */
@@ -122,8 +148,7 @@ class Scenario {
   private readonly result: ScenarioResult;
 
   constructor(private readonly options: ScenarioOptions) {
-    this.random = new Random(options.seed);
-    const { random } = this;
+    const random = new Random(options.seed);
     this.mayLoseState = random.oneIn(6);
     this.legFlushFailsOneIn = random.pick([0, 0, 3, 20]);
     this.legFlushHangsOneIn = random.pick([0, 0, 0, 20]);
@@ -132,45 +157,90 @@ class Scenario {
       lazyRegionsMax: random.pick([65_536, 40, 3]),
       blockBytes: random.pick([4096, 4096, 8192]),
     };
-    this.result = { ...NOTHING, mirrors: random.between(1, 3) };
-    this.parts = Array.from({ length: this.result.mirrors }, (_, i) =>
+    const { script } = options;
+    const parts = Array.from({ length: random.between(1, MIRRORS_MAX) }, (_, i) =>
       makeRigParts(this.clock, random.fork(), i, !this.mayLoseState),
     );
+    this.parts = script === undefined ? parts : parts.filter(({ index }) => script.mirrors.includes(index));
+    this.result = { ...NOTHING, mirrors: this.parts.length };
+    this.choices = new Choices(script);
+    const forks = () => parts.map(() => random.fork());
+    this.streams = Array.from({ length: BOOTS_MAX }, () => {
+      return { machine: random.fork(), trouble: random.fork(), operators: forks(), devices: forks() };
+    });
+    this.boots = script?.boots ?? evenBoots(random.between(1, BOOTS_MAX), options.eventCount);
     this.machine = this.powerOn();
     this.rigs = this.parts.map((parts) => {
       const device = this.machine.device(parts.legs);
-      return { ...parts, device, workload: makeWorkload(this.clock, device, parts.workloadRandom) };
+      return { ...parts, device, workload: makeWorkload(this.clock, device, parts, this.choices) };
     });
   }
 
+  private get bootNow(): Boot {
+    return this.boots[this.boot] as Boot;
+  }
+
+  private get streamsNow(): BootStreams {
+    return this.streams[this.bootNow.number] as BootStreams;
+  }
+
   run(): ScenarioResult {
-    const { options, clock, random } = this;
+    const { options, clock } = this;
     try {
-      const bootCount = random.between(1, 5);
-      for (let boot = 1; boot <= bootCount; boot++) {
+      for (;;) {
         for (const rig of this.rigs) this.operate(rig);
         this.troubleServer();
-        this.runUntil(Math.floor((options.eventCount * boot) / bootCount));
-        if (boot < bootCount) this.cutPower();
+        this.runUntil(this.bootNow.endEvent, this.bootNow.endNs);
+        this.endsNs.push(clock.nowNs);
+        if (this.boot === this.boots.length - 1) break;
+        this.boot++;
+        this.cutPower();
       }
+      this.isResting = true;
       this.comeToRest();
     } catch (error) {
       if (!(error instanceof Violation) && !(error instanceof Error && error.name === "RuntimeError")) throw error;
-      throw new ScenarioViolation(options.seed, clock.eventCount, clock.nowNs, error);
+      throw new ScenarioViolation(options.seed, clock.eventCount, clock.nowNs, this.script(), error);
     }
     this.account();
     return this.finish();
   }
 
+  /** What has taken place so far. */
+  private script(): LifeScript {
+    const { clock, boot, isResting } = this;
+    const boots = this.boots.slice(0, boot + 1).map(({ number, endEvent }, i) => {
+      const isEnd = i === boot && !isResting;
+      return {
+        number,
+        endEvent: isEnd ? Math.min(endEvent, clock.eventCount) : endEvent,
+        endNs: this.endsNs[i] ?? clock.nowNs,
+      };
+    });
+    return { boots, mirrors: this.parts.map(({ index }) => index), actions: this.choices.taken() };
+  }
+
   private powerOn(): Machine {
-    const { random, clock, digest, engineOptions } = this;
+    const { clock, digest, engineOptions, streamsNow: streams } = this;
     const { module, console, fault, onEngine } = this.options;
     const logDevices = this.parts.flatMap(({ logDevice }) => (logDevice === null ? [] : [logDevice]));
-    const parts = { clock, random: random.fork(), module, console, digest, fault, logDevices, engineOptions, onEngine };
+    const parts = {
+      clock,
+      random: streams.machine,
+      module,
+      console,
+      digest,
+      fault,
+      logDevices,
+      engineOptions,
+      onEngine,
+    };
     const machine = new Machine(parts);
     machine.server.surroundings.legFlushFailsOneIn = this.legFlushFailsOneIn;
     machine.server.surroundings.legFlushHangsOneIn = this.legFlushHangsOneIn;
-    for (const device of logDevices) device.failsOneIn = random.pick([0, 0, 0, 300]);
+    for (const { index, logDevice } of this.parts) {
+      if (logDevice !== null) logDevice.failsOneIn = (streams.devices[index] as Random).pick([0, 0, 0, 300]);
+    }
     machine.connector.onTimeout = () => this.checkTimeout();
     machine.server.onNotice = (payload) => {
       if (STATE_LOST_WORDS.test(console.describeNotice(payload))) this.needsHelp = true;
@@ -179,9 +249,9 @@ class Scenario {
     return machine;
   }
 
-  private runUntil(eventNumber: number): void {
+  private runUntil(eventNumber: number, endNs = Infinity): void {
     const { clock } = this;
-    while (clock.eventCount < eventNumber && clock.step()) {
+    while (clock.eventCount < eventNumber && clock.nextNs <= endNs && clock.step()) {
       if (clock.eventCount % CHECK_ALL_EVENTS === 0) this.checkAll();
     }
   }
@@ -192,7 +262,9 @@ class Scenario {
   }
 
   private operate(rig: Rig): void {
-    const operator = new Operator(this.clock, this.random.fork(), rig, this.result, () => this.isLively);
+    const random = this.streamsNow.operators[rig.index] as Random;
+    const actions = this.choices.source(`boot ${this.bootNow.number} operator ${rig.index}`, random);
+    const operator = new Operator(this.clock, actions, rig, this.result, () => this.isLively);
     this.operators.set(rig, operator);
     this.keepBusy(operator.work());
   }
@@ -208,13 +280,17 @@ class Scenario {
 
   /** A server that is slow, or dies and comes back, now and then. */
   private troubleServer(): void {
-    const random = this.random.fork();
+    const actions = this.choices.source(`boot ${this.bootNow.number} trouble`, this.streamsNow.trouble);
     const { machine, clock, result } = this;
     const trouble = function* (this: Scenario): Task {
       while (this.isLively) {
-        const longestNs = random.pick([20 * MILLISECOND_NS, 200 * MILLISECOND_NS, 2 * SECOND_NS]);
-        yield sleep(clock, random.between(MILLISECOND_NS, longestNs));
+        const action = actions.next((random) =>
+          random.between(MILLISECOND_NS, random.pick([20 * MILLISECOND_NS, 200 * MILLISECOND_NS, 2 * SECOND_NS])),
+        );
+        if (action === null) return;
+        yield sleep(clock, action.pauseNs);
         if (!this.isLively) return;
+        const { random } = action;
         if (random.oneIn(4)) {
           result.stalls++;
           const stallNs = random.between(MILLISECOND_NS, 40 * SECOND_NS);
@@ -414,6 +490,13 @@ class Scenario {
     }
     return result;
   }
+}
+
+/** The events shared out among so many boots. */
+function evenBoots(count: number, eventCount: number): Boot[] {
+  return Array.from({ length: count }, (_, number) => {
+    return { number, endEvent: Math.floor((eventCount * (number + 1)) / count), endNs: Infinity };
+  });
 }
 
 const NOTHING: ScenarioResult = {

@@ -1,6 +1,7 @@
 // Who uses a mirror: a number of writers, each with one block at a time. Blocks in use are not touched by another, so what
 // a block must hold is known: the version that was written last.
 
+import type { Actions } from "./choices.ts";
 import type { Clock } from "./clock.ts";
 import type { MirrorDevice } from "./kernel.ts";
 import { BLOCKS_PER_REGION, FIRST_INITIAL_VERSION } from "./legs.ts";
@@ -51,7 +52,8 @@ export class Workload {
 
   constructor(
     private readonly clock: Clock,
-    private readonly random: Random,
+    /** Its I/Os. */
+    private readonly actions: Actions,
     private device: MirrorDevice,
     private readonly options: WorkloadOptions,
   ) {
@@ -117,23 +119,25 @@ export class Workload {
   }
 
   private think(): void {
+    const action = this.actions.next((random) => random.between(0, this.options.thinkNs));
+    if (action === null) return;
     this.busyWriters++;
-    this.clock.after(this.random.between(0, this.options.thinkNs), () => {
-      if (this.isRunning) this.begin();
+    this.clock.after(action.pauseNs, () => {
+      if (this.isRunning) this.begin(action.random);
       else this.busyWriters--;
     });
   }
 
-  private begin(): void {
+  private begin(random: Random): void {
     const { flushOneIn = 0 } = this.options;
-    if (flushOneIn > 0 && this.random.oneIn(flushOneIn)) {
+    if (flushOneIn > 0 && random.oneIn(flushOneIn)) {
       this.flush();
       return;
     }
-    const block = this.chooseBlock();
+    const block = this.chooseBlock(random);
     this.isBusy[block] = 1;
     const region = Math.floor(block / BLOCKS_PER_REGION);
-    if (this.random.oneIn(this.options.readOneIn)) {
+    if (random.oneIn(this.options.readOneIn)) {
       this.device.submit({ kind: "read", region, block, version: 0, done: (version) => this.read(block, version) });
     } else {
       const version = ++this.version;
@@ -186,22 +190,22 @@ export class Workload {
   }
 
   /** A block that nobody uses: there is one, since there are no more writers than blocks. */
-  private chooseBlock(): number {
-    let block = this.drawBlock();
+  private chooseBlock(random: Random): number {
+    let block = this.drawBlock(random);
     while (this.isBusy[block] !== 0) block = (block + 1) % this.blockCount;
     return block;
   }
 
-  private drawBlock(): number {
+  private drawBlock(random: Random): number {
     const { pattern } = this.options;
     if (pattern === "sequential") {
       this.nextBlock = (this.nextBlock + 1) % this.blockCount;
       return this.nextBlock;
     }
-    if (pattern === "hot set" && !this.random.oneIn(COLD_ONE_IN)) {
-      return this.random.below(Math.min(this.blockCount, HOT_REGIONS * BLOCKS_PER_REGION));
+    if (pattern === "hot set" && !random.oneIn(COLD_ONE_IN)) {
+      return random.below(Math.min(this.blockCount, HOT_REGIONS * BLOCKS_PER_REGION));
     }
-    return this.random.below(this.blockCount);
+    return random.below(this.blockCount);
   }
 }
 
