@@ -70,6 +70,18 @@ export interface Completion {
   data?: Uint8Array;
 }
 
+/**
+ * Sees every input together with its effects, after the core has handled it and before the host carries the effects out:
+ * a recorder. The core never writes to the input area, so both areas hold the event. Neither method may throw, nor give
+ * the engine an input.
+ */
+export interface EngineTap {
+  /** `effectsBytes` bytes of records stand at EFFECTS; `engine.inputCount` counts this input already. */
+  handled(effectsBytes: number): void;
+  /** The core trapped on the input that stands in the input area. The engine is not to be used any more. */
+  trapped(error: unknown): void;
+}
+
 interface CoreExports {
   readonly memory: WebAssembly.Memory;
   initialize(): number;
@@ -84,9 +96,14 @@ const TWO_TO_32 = 0x1_0000_0000;
 
 export class Engine {
   readonly abi: Abi;
+  /** Null for none. May be set and taken away between two inputs. */
+  tap: EngineTap | null = null;
+  /** Inputs in the engine's life so far; whoever restores an engine and knows the number sets it. */
+  inputCount = 0;
   private readonly core: CoreExports;
   private view8: Uint8Array;
   private view32: Uint32Array;
+  private isRestored = false;
 
   /** Makes an empty engine. `module` is the compiled core. */
   constructor(module: WebAssembly.Module) {
@@ -101,13 +118,27 @@ export class Engine {
   /** Makes an engine from what `snapshot` returned. */
   static restore(module: WebAssembly.Module, snapshot: Uint8Array): Engine {
     const engine = new Engine(module);
-    const missing = snapshot.length - engine.bytes().length;
-    if (missing % WASM_PAGE_BYTES !== 0 || missing < 0) {
-      throw new Error(`A snapshot of ${snapshot.length} bytes is not one of this core's linear memory.`);
-    }
-    if (missing > 0) engine.core.memory.grow(missing / WASM_PAGE_BYTES);
+    engine.growTo(snapshot.length);
     engine.bytes().set(snapshot);
     return engine;
+  }
+
+  /**
+   * Makes linear memory `memoryBytes` long, for a caller who fills it with a snapshot. Throws where it is longer already,
+   * where that is no size of a linear memory, and where there is no room.
+   */
+  growTo(memoryBytes: number): void {
+    const missing = memoryBytes - this.bytes().length;
+    if (missing % WASM_PAGE_BYTES !== 0 || missing < 0) {
+      throw new Error(`A snapshot of ${memoryBytes} bytes is not one of this core's linear memory.`);
+    }
+    if (missing > 0) this.core.memory.grow(missing / WASM_PAGE_BYTES);
+    this.isRestored = true;
+  }
+
+  /** Whether the engine is as it was made: it has taken no input and no snapshot. */
+  get isFresh(): boolean {
+    return this.inputCount === 0 && !this.isRestored;
   }
 
   /** The number of the request that stands in the input area, for hosts that receive straight into it. */
@@ -148,13 +179,38 @@ export class Engine {
   }
 
   private input(kind: number, size: number, senderPort: number, nowNs: number, handler: EffectHandler): void {
+    // The array that takes the halves takes the low 32 bits of each.
+    this.drain(this.handleRaw(kind, size, senderPort, nowNs, nowNs / TWO_TO_32), handler);
+  }
+
+  /**
+   * Gives the core a recorded input, whose payload the caller has put at INPUT_PAYLOAD of `bytes()`. `size` is what the
+   * host claimed and may exceed what fits there; the time is a u64 of nanoseconds in two halves. Returns the bytes of
+   * effect records that stand at EFFECTS then: nobody carries them out. Throws where the core traps.
+   */
+  handleRaw(kind: number, size: number, senderPort: number, nowLow: number, nowHigh: number): number {
+    this.renewViews();
     const { abi, view32 } = this;
     view32[abi.INPUT_KIND >>> 2] = kind;
     view32[abi.INPUT_PAYLOAD_SIZE >>> 2] = size;
-    view32[abi.INPUT_NOW >>> 2] = nowNs; // The array takes the low 32 bits of it.
-    view32[(abi.INPUT_NOW >>> 2) + 1] = nowNs / TWO_TO_32;
+    view32[abi.INPUT_NOW >>> 2] = nowLow;
+    view32[(abi.INPUT_NOW >>> 2) + 1] = nowHigh;
     view32[abi.INPUT_PORT >>> 2] = senderPort;
-    this.drain(this.core.handleInput(), handler);
+    this.inputCount++;
+    if (this.tap === null) return this.core.handleInput();
+    return this.handleTapped(this.tap);
+  }
+
+  private handleTapped(tap: EngineTap): number {
+    let effectsBytes: number;
+    try {
+      effectsBytes = this.core.handleInput();
+    } catch (error) {
+      tap.trapped(error);
+      throw error;
+    }
+    tap.handled(effectsBytes);
+    return effectsBytes;
   }
 
   /** A copy of `size` bytes of linear memory from `address` on: what `Console` reads logs from. */
