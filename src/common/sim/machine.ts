@@ -2,7 +2,7 @@
 
 import { readAbi } from "../abi.ts";
 import type { Console } from "../console.ts";
-import type { EngineOptions } from "../engine.ts";
+import type { Engine, EngineOptions } from "../engine.ts";
 import { Checker } from "./checker.ts";
 import { type Clock, MICROSECOND_NS } from "./clock.ts";
 import { Connector } from "./connector.ts";
@@ -33,6 +33,8 @@ export interface MachineParts {
   logDevices?: readonly LogDevice[];
   /** What the server says to its core about disk logs. */
   engineOptions?: EngineOptions;
+  /** Hears of every server's engine before its first input. */
+  onEngine?: (engine: Engine) => void;
 }
 
 export class Machine {
@@ -45,7 +47,7 @@ export class Machine {
   private readonly clock: Clock;
 
   /** Power on: the kernel runs, and a server that knows nothing. */
-  constructor({ clock, random, module, console, digest, fault, logDevices, engineOptions }: MachineParts) {
+  constructor({ clock, random, module, console, digest, fault, logDevices, engineOptions, onEngine }: MachineParts) {
     this.clock = clock;
     this.logDevices = new LogDevices(logDevices);
     for (const device of this.logDevices.all) device.orphansLinger = fault?.orphansLinger ?? false;
@@ -61,6 +63,7 @@ export class Machine {
       legFlushHangsOneIn: 0,
     });
     this.server.observer = this.watch;
+    if (onEngine !== undefined) this.server.onEngine = onEngine;
     this.connector = new Connector(abi, clock, this.server);
     this.server.onReply = (datagram) => this.connector.receive(datagram);
     this.kernel = new SimulatedKernel(clock, random.fork(), this.connector);
