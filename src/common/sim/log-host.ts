@@ -32,6 +32,8 @@ export interface Surroundings {
   legFlushFailsOneIn: number;
   /** One flush of the legs in so many hangs until the host gives it up; 0 for none. */
   legFlushHangsOneIn: number;
+  /** Sees the core of each server before its first input: to record it. */
+  readonly onEngine: (engine: Engine) => void;
 }
 
 type DeviceEffects = Required<Omit<EffectHandler, "send" | "notice">>;

@@ -33,8 +33,8 @@ export interface MachineParts {
   logDevices?: readonly LogDevice[];
   /** What the server says to its core about disk logs. */
   engineOptions?: EngineOptions;
-  /** Hears of every server's engine before its first input. */
-  onEngine?: (engine: Engine) => void;
+  /** Sees the core of each server before its first input: to record it. */
+  onEngine?: ((engine: Engine) => void) | undefined;
 }
 
 export class Machine {
@@ -61,9 +61,9 @@ export class Machine {
       legsOf: (luid) => this.kernel.legsOf(luid),
       legFlushFailsOneIn: 0,
       legFlushHangsOneIn: 0,
+      onEngine: onEngine ?? (() => {}),
     });
     this.server.observer = this.watch;
-    if (onEngine !== undefined) this.server.onEngine = onEngine;
     this.connector = new Connector(abi, clock, this.server);
     this.server.onReply = (datagram) => this.connector.receive(datagram);
     this.kernel = new SimulatedKernel(clock, random.fork(), this.connector);

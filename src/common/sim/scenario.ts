@@ -3,7 +3,7 @@
 // in sync and identical.
 
 import type { Console } from "../console.ts";
-import type { EngineOptions } from "../engine.ts";
+import type { Engine, EngineOptions } from "../engine.ts";
 import { holdsLog, saysClean } from "./clean-bits.ts";
 import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "./clock.ts";
 import { REQUEST_TIMEOUT_NS } from "./connector.ts";
@@ -26,6 +26,8 @@ export interface ScenarioOptions {
   /** An instance of the core of its own. */
   console: Console;
   fault?: Fault | undefined;
+  /** Sees the core of each server before its first input: to record it. */
+  onEngine?: ((engine: Engine) => void) | undefined;
 }
 
 /** What happened. All but `digest` are counts. */
@@ -162,9 +164,9 @@ class Scenario {
 
   private powerOn(): Machine {
     const { random, clock, digest, engineOptions } = this;
-    const { module, console, fault } = this.options;
+    const { module, console, fault, onEngine } = this.options;
     const logDevices = this.parts.flatMap(({ logDevice }) => (logDevice === null ? [] : [logDevice]));
-    const parts = { clock, random: random.fork(), module, console, digest, fault, logDevices, engineOptions };
+    const parts = { clock, random: random.fork(), module, console, digest, fault, logDevices, engineOptions, onEngine };
     const machine = new Machine(parts);
     machine.server.surroundings.legFlushFailsOneIn = this.legFlushFailsOneIn;
     machine.server.surroundings.legFlushHangsOneIn = this.legFlushHangsOneIn;

@@ -51,8 +51,6 @@ export class SimulatedServer implements Transport {
   isSpared: () => boolean = () => false;
   /** Takes the replies: the kernel's end. */
   onReply: (datagram: Uint8Array) => void = () => {};
-  /** Hears of every engine before its first input. */
-  onEngine: (engine: Engine) => void = () => {};
   /** Hears the payloads of notices. */
   onNotice: (payload: Uint8Array) => void = () => {};
   private process: Process | null = null;
@@ -101,7 +99,7 @@ export class SimulatedServer implements Transport {
     this.stalledUntilNs = this.clock.nowNs;
     this.freeSinceNs = this.clock.nowNs;
     const engine = new Engine(this.module);
-    this.onEngine(engine);
+    this.surroundings.onEngine(engine);
     const give = (input: () => void) => this.take(process, input);
     const process: Process = {
       engine,

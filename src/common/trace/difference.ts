@@ -1,0 +1,102 @@
+// Where what came parts from what was recorded.
+
+import type { Engine } from "../engine.ts";
+import { decodePackets, type EventPackets, readEventPackets, readPackets, type TraceEffect } from "./event.ts";
+import { KIND_TRAP } from "./format.ts";
+import { fileView } from "./packet.ts";
+import type { Trace } from "./trace.ts";
+
+/** The first effect of an event that is not as it was recorded. */
+export interface Difference {
+  /** Of the event, in the trace and in the engine's life. */
+  index: number;
+  number: number;
+  /** Which effect of the event, from 0. */
+  effect: number;
+  /** Null where nothing more was recorded, or nothing more came. */
+  expected: TraceEffect | null;
+  got: TraceEffect | null;
+  /** How many effects were recorded and came. */
+  expectedCount: number;
+  gotCount: number;
+  /** First byte of the effect that differs, counted through its payload and what it writes. */
+  firstByte: number;
+  /** What is wrong with the recorded event itself, in words; null where it is sound. */
+  problem: string | null;
+  /** The replaying engine, after the event. */
+  engine: Engine;
+}
+
+/**
+ * Looks closer at an event whose blocks are not byte for byte what the replay wrote to `written`. Returns null where they
+ * say the same: another tool may have written them, and the last event of a file that was cut may lack outputs.
+ */
+export function findDifference(trace: Trace, index: number, written: Uint8Array, engine: Engine): Difference | null {
+  const { abi } = trace;
+  const recorded = readEventPackets(trace, index);
+  const came = readPackets(fileView(written), 0, written.length, abi);
+  if (recorded.problem === null && (trace.isWhole(index) ? isSame(recorded, came) : isBegun(recorded, came)))
+    return null;
+  const { effects: expected, problem } = decodePackets(recorded, abi);
+  const { effects: got } = decodePackets(came, abi);
+  let effect = 0;
+  while (effect < Math.min(expected.length, got.length) && isSameEffect(expected[effect], got[effect])) effect++;
+  return {
+    index,
+    number: trace.numberOf(index),
+    effect,
+    expected: expected[effect] ?? null,
+    got: got[effect] ?? null,
+    expectedCount: expected.length,
+    gotCount: got.length,
+    firstByte: firstDifferentByte(effectBytes(expected[effect]), effectBytes(got[effect])),
+    problem,
+    engine,
+  };
+}
+
+/** An effect's payload, and what it writes behind it. */
+export function effectBytes(effect: TraceEffect | null | undefined): Uint8Array {
+  if (!effect) return new Uint8Array(0);
+  if (effect.written === null) return effect.payload;
+  const bytes = new Uint8Array(effect.payload.length + effect.written.length);
+  bytes.set(effect.payload);
+  bytes.set(effect.written, effect.payload.length);
+  return bytes;
+}
+
+/** Words for a trap are the host's, not the core's. */
+function isTrap({ stream }: EventPackets): boolean {
+  return (
+    stream !== null &&
+    stream.length >= 4 &&
+    new DataView(stream.buffer, stream.byteOffset).getUint32(0, true) === KIND_TRAP
+  );
+}
+
+function isSame(recorded: EventPackets, came: EventPackets): boolean {
+  if (isTrap(recorded) && isTrap(came)) return true;
+  if (recorded.sends.length !== came.sends.length || !isBegun(recorded, came)) return false;
+  return recorded.stream?.length === came.stream?.length;
+}
+
+/** Whether what was recorded is the beginning of what came. */
+function isBegun(recorded: EventPackets, came: EventPackets): boolean {
+  if (recorded.sends.some((send, i) => !isEqual(send, came.sends[i]))) return false;
+  return recorded.stream === null || isEqual(recorded.stream, came.stream?.subarray(0, recorded.stream.length));
+}
+
+function isSameEffect(one: TraceEffect | undefined, other: TraceEffect | undefined): boolean {
+  return one?.kind === other?.kind && isEqual(effectBytes(one), effectBytes(other));
+}
+
+function isEqual(one: Uint8Array, other: Uint8Array | undefined): boolean {
+  return one.length === other?.length && firstDifferentByte(one, other) === one.length;
+}
+
+/** The length of the shorter one where they do not differ within it. */
+function firstDifferentByte(one: Uint8Array, other: Uint8Array): number {
+  const end = Math.min(one.length, other.length);
+  for (let i = 0; i < end; i++) if (one[i] !== other[i]) return i;
+  return end;
+}

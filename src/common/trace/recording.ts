@@ -1,0 +1,58 @@
+// Records an engine into memory: for tests, simulations and whatever ends before it is large.
+
+import type { Engine, EngineTap } from "../engine.ts";
+import { EventWriter } from "./event-writer.ts";
+import { TWO_TO_32 } from "./format.ts";
+import { type SectionFacts, writeSectionEnd, writeSectionHeader, writeSnapshot } from "./section.ts";
+import { TraceBuffer } from "./trace-buffer.ts";
+
+/** What a recording says of itself. */
+export type RecordingFacts = Pick<SectionFacts, "application" | "coreSha256"> &
+  Partial<Pick<SectionFacts, "life" | "clockUnixNs">>;
+
+export class Recording implements EngineTap {
+  readonly buffer = TraceBuffer.growing(1 << 20);
+  private readonly writer: EventWriter;
+
+  /** Begins: with a snapshot, unless the engine is fresh. Takes the place of the engine's tap. */
+  constructor(
+    private readonly engine: Engine,
+    facts: RecordingFacts,
+  ) {
+    this.writer = new EventWriter(engine);
+    const firstEvent = engine.inputCount;
+    const start = engine.isFresh ? "fresh" : "snapshot";
+    writeSectionHeader(this.buffer, {
+      life: "",
+      clockUnixNs: null,
+      ...facts,
+      abiVersion: engine.abi.ABI_VERSION,
+      start,
+      firstEvent,
+    });
+    if (start === "snapshot") writeSnapshot(this.buffer, engine.bytes(), firstEvent, this.timeNs());
+    engine.tap = this;
+  }
+
+  handled(effectsBytes: number): void {
+    this.writer.write(this.buffer, effectsBytes);
+  }
+
+  trapped(error: unknown): void {
+    this.writer.writeTrap(this.buffer, error);
+  }
+
+  /** Stops, and returns the trace. */
+  finish(): Uint8Array {
+    this.engine.tap = null;
+    writeSectionEnd(this.buffer, this.timeNs());
+    return this.buffer.content();
+  }
+
+  /** The time of the last input. */
+  private timeNs(): number {
+    const { abi } = this.engine;
+    const now = new DataView(this.engine.bytes().buffer, abi.INPUT_NOW, 8);
+    return now.getUint32(0, true) + now.getUint32(4, true) * TWO_TO_32;
+  }
+}

@@ -1,0 +1,287 @@
+// A trace file as sections and events. One pass over the blocks tells where everything stands; events are decoded when
+// somebody looks at them (event.ts) and fed to an engine without being decoded (input-feeder.ts).
+//
+// Invariants: events of one section have consecutive numbers; a gap begins a section of its own, which starts from
+// nothing that is known. What cannot be read ends the trace there, with a sentence in `problem`, and never throws.
+
+import type { Abi } from "../abi.ts";
+import { EventIndexer } from "./event-indexer.ts";
+import type { EventTable } from "./event-table.ts";
+import {
+  BLOCK_INTERFACE,
+  BLOCK_PACKET,
+  BLOCK_SECTION,
+  BLOCK_STATISTICS,
+  BYTE_ORDER_MAGIC,
+  KIND_SNAPSHOT_PART,
+  LINKTYPE_NETLINK,
+  LINKTYPE_USER0,
+  OPTION_IF_TSRESOL,
+  TO_CORE,
+  TraceError,
+  TSRESOL_NS,
+} from "./format.ts";
+import type { LogName } from "./log-names.ts";
+import { blockBytes, eachOption, type FileView, fileView, PacketReader } from "./packet.ts";
+import type { SectionFacts } from "./section.ts";
+import { readSectionHeader } from "./section-header.ts";
+
+/** Consecutive events of one engine, and what is known of how they begin. */
+export interface Section extends SectionFacts {
+  /** Where its header begins in the file; that of the section before where a gap began this one. */
+  readonly offset: number;
+  /** Index of its first event in the trace. */
+  readonly firstIndex: number;
+  eventCount: number;
+  /** Behind the blocks of its last event. */
+  endOffset: number;
+  /** Whether something follows that shows its last event to be whole: the writer's end, or another section. */
+  isEnded: boolean;
+  /** Where the parts of its snapshot begin in the file. */
+  readonly snapshotParts: readonly number[];
+  /** Link types of its interfaces. */
+  readonly links: readonly number[];
+}
+
+type GrowingSection = Section & { snapshotParts: number[]; links: number[] };
+
+const FILE_BYTES_MAX = 0xffff_ffff;
+const KNOWN_BLOCKS = new Set([BLOCK_SECTION, BLOCK_INTERFACE, BLOCK_STATISTICS, BLOCK_PACKET]);
+
+export class Trace {
+  readonly sections: Section[] = [];
+  /** Why the trace ends before the file does; null where it does not. */
+  problem: string | null = null;
+  view: FileView;
+  private readonly indexer: EventIndexer;
+  private readonly packet = new PacketReader();
+  private position = 0;
+  private current!: GrowingSection;
+
+  private constructor(
+    file: Uint8Array,
+    readonly abi: Abi,
+  ) {
+    if (file.length > FILE_BYTES_MAX)
+      throw new TraceError("The file has 4 GiB or more. Cut it with a pcapng tool first.");
+    this.view = fileView(file);
+    this.indexer = new EventIndexer(abi);
+    this.readFirstHeader();
+  }
+
+  /** Reads a whole file. Throws a TraceError where it is no trace of dm-ulog, and nothing else. `abi` is any core's. */
+  static open(file: Uint8Array, abi: Abi): Trace {
+    const trace = Trace.begin(file, abi);
+    trace.scan();
+    return trace;
+  }
+
+  /** As `open`, without reading events: `scan` does, as many as wanted at a time. */
+  static begin(file: Uint8Array, abi: Abi): Trace {
+    return new Trace(file, abi);
+  }
+
+  get events(): EventTable {
+    return this.indexer.table;
+  }
+
+  get eventCount(): number {
+    return this.indexer.table.count;
+  }
+
+  /** The logs that events name, in the order they appear. */
+  get logs(): readonly LogName[] {
+    return this.indexer.names.names;
+  }
+
+  /** Bytes of the file that have been read, for a progress bar. */
+  get scannedBytes(): number {
+    return this.position;
+  }
+
+  /** Reads on, at least `eventsMax` events where there are as many. Returns whether all is read. */
+  scan(eventsMax = Infinity): boolean {
+    const { words, bytes } = this.view;
+    const until = this.eventCount + eventsMax;
+    while (this.position < bytes.length && this.problem === null) {
+      const at = this.position >>> 2;
+      const total = blockBytes(words, at, bytes.length);
+      if (total === 0) this.problem = this.endWords(at);
+      else if (!this.readBlock(words, at, total)) continue;
+      else this.position += total;
+      if (this.eventCount >= until) return this.position >= bytes.length;
+    }
+    return true;
+  }
+
+  /** The file has grown: goes on with `scan` where it ended. The bytes there were must be the same. */
+  extend(file: Uint8Array): void {
+    this.view = fileView(file);
+    this.problem = null;
+  }
+
+  /** The section that an event belongs to. */
+  sectionOf(index: number): Section {
+    let low = 0;
+    let high = this.sections.length;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if ((this.sections[middle] as Section).firstIndex <= index) low = middle;
+      else high = middle;
+    }
+    return this.sections[low] as Section;
+  }
+
+  /** An event's number in its engine's life. */
+  numberOf(index: number): number {
+    const section = this.sectionOf(index);
+    return section.firstEvent + index - section.firstIndex;
+  }
+
+  /** Index of the event with this number; the first of them where several engines have one; -1 for none. */
+  indexOf(number: number): number {
+    const section = this.sections.find(
+      ({ firstEvent, eventCount }) => number >= firstEvent && number < firstEvent + eventCount,
+    );
+    return section === undefined ? -1 : section.firstIndex + number - section.firstEvent;
+  }
+
+  /** Where an event's blocks end in the file. */
+  endOf(index: number): number {
+    const section = this.sectionOf(index);
+    return index + 1 < section.firstIndex + section.eventCount
+      ? (this.events.offsets[index + 1] as number)
+      : section.endOffset;
+  }
+
+  /** Whether nothing of the event can be missing. The last one of a file that was cut may have lost outputs. */
+  isWhole(index: number): boolean {
+    const section = this.sectionOf(index);
+    return section.isEnded || index < section.firstIndex + section.eventCount - 1;
+  }
+
+  private readFirstHeader(): void {
+    const { words, bytes } = this.view;
+    if (bytes.length === 0) throw new TraceError("The file is empty.");
+    const [first = 0, , third] = words;
+    if (first !== BLOCK_SECTION) throw new TraceError(foreignWords(first >>> 0));
+    if (third !== undefined && third !== BYTE_ORDER_MAGIC) readSectionHeader(this.view, 0, 0);
+    const total = blockBytes(words, 0, bytes.length);
+    if (total === 0) throw new TraceError("The file ends within its first header, or is damaged there.");
+    this.beginSection(readSectionHeader(this.view, 0, total), 0);
+    this.position = total;
+  }
+
+  /** Returns false where nothing after this block can be read. */
+  private readBlock(words: Int32Array, at: number, total: number): boolean {
+    switch (words[at]) {
+      case BLOCK_PACKET:
+        this.readPacket(words, at, total);
+        return true;
+      case BLOCK_SECTION:
+        return this.readHeader(at, total);
+      case BLOCK_INTERFACE:
+        return this.readInterface(words, at, total);
+      case BLOCK_STATISTICS:
+        this.current.isEnded = true;
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  private readHeader(at: number, total: number): boolean {
+    this.current.isEnded = true;
+    try {
+      this.beginSection(readSectionHeader(this.view, at, total), at * 4);
+      return true;
+    } catch (error) {
+      if (!(error instanceof TraceError)) throw error;
+      this.problem = `At byte ${at * 4} begins something else. ${error.message}`;
+      return false;
+    }
+  }
+
+  private readInterface(words: Int32Array, at: number, total: number): boolean {
+    let resolution = 6;
+    eachOption(words, at + 4, at + (total >>> 2) - 1, (code, offset) => {
+      if (code === OPTION_IF_TSRESOL) resolution = this.view.bytes[offset] as number;
+    });
+    const link = (words[at + 2] as number) & 0xffff;
+    const isOurs = link === LINKTYPE_NETLINK || link === LINKTYPE_USER0;
+    // Times in other units have lost what a replay needs.
+    if (isOurs && resolution !== TSRESOL_NS) {
+      this.problem = `At byte ${at * 4} begins an interface whose times are not in nanoseconds: some tool has changed them.`;
+      return false;
+    }
+    this.current.links.push(link);
+    return true;
+  }
+
+  private beginSection(facts: SectionFacts, offset: number): void {
+    this.current = {
+      ...facts,
+      offset,
+      firstIndex: this.eventCount,
+      eventCount: 0,
+      endOffset: offset,
+      isEnded: false,
+      snapshotParts: [],
+      links: [],
+    };
+    this.sections.push(this.current);
+    this.indexer.forgetHandles();
+  }
+
+  private readPacket(words: Int32Array, at: number, total: number): void {
+    const { packet, indexer } = this;
+    if (!packet.read(words, at, total)) return;
+    const link = this.current.links[packet.interfaceId];
+    if (link !== LINKTYPE_NETLINK && link !== LINKTYPE_USER0) return;
+    const isNetlink = link === LINKTYPE_NETLINK;
+    if (packet.direction === TO_CORE) {
+      if (!isNetlink && words[packet.data] === KIND_SNAPSHOT_PART && packet.captured > 4) {
+        if (this.current.eventCount === 0) this.current.snapshotParts.push(at * 4);
+        return;
+      }
+      this.followNumber(packet.number);
+      this.current.eventCount++;
+      this.current.isEnded = false;
+      indexer.input(words, at, packet, isNetlink);
+    } else if (this.current.eventCount > 0 && packet.number === this.lastNumber()) {
+      indexer.output(words, packet, isNetlink);
+    } else {
+      return;
+    }
+    this.current.endOffset = at * 4 + total;
+  }
+
+  private lastNumber(): number {
+    return this.current.firstEvent + this.current.eventCount - 1;
+  }
+
+  /** Begins a section where events are missing, as a recorder that could not keep up leaves them. */
+  private followNumber(number: number): void {
+    if (number === this.lastNumber() + 1) return;
+    const { links, offset } = this.current;
+    this.current.isEnded = true;
+    this.beginSection({ ...this.current, start: "unknown", firstEvent: number }, offset);
+    this.current.links.push(...links);
+  }
+
+  private endWords(at: number): string {
+    const { words, bytes } = this.view;
+    const isCut = words[at] === undefined || KNOWN_BLOCKS.has(words[at]);
+    return isCut
+      ? `The file is cut short: from byte ${this.position} on stands a part of a block.`
+      : `From byte ${this.position} to byte ${bytes.length} the file holds no blocks.`;
+  }
+}
+
+function foreignWords(first: number): string {
+  const magic = first.toString(16).padStart(8, "0");
+  const isPcap = ["a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1"].includes(magic);
+  if (isPcap) return "This is a pcap file, and not a trace of dm-ulog, which is pcapng.";
+  if ((first & 0xffff) === 0x8b1f) return "This file is compressed by gzip. Uncompress it first.";
+  return "This is not a trace of dm-ulog: it does not begin as a pcapng file does.";
+}
