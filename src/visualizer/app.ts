@@ -1,10 +1,11 @@
 // The page: a player, its views, and what connects them. Every frame draws from the state of the core at the position.
 
 import { type Abi, readAbi } from "../common/abi.ts";
-import type { Console } from "../common/console.ts";
+import { readEvent } from "../common/trace/event.ts";
+import { NO_LOG } from "../common/trace/event-table.ts";
 import { readAddress, writeHash } from "./address.ts";
+import type { Core } from "./core.ts";
 import { type Key, listenToKeys } from "./keys.ts";
-import { NO_LOG } from "./model/event-index.ts";
 import { eachRegion } from "./model/event-regions.ts";
 import { Lines } from "./model/lines.ts";
 import { type LogMemory, readLogs } from "./model/log-memory.ts";
@@ -12,6 +13,7 @@ import { Player } from "./player.ts";
 import { openingScene } from "./sources/opening.ts";
 import { readSimulation, Simulation } from "./sources/simulation.ts";
 import type { Source } from "./sources/source.ts";
+import { TraceFile } from "./sources/trace-file.ts";
 import { Theme } from "./theme.ts";
 import { BatchingView } from "./views/batching-view.ts";
 import { type Chosen, ConversationView } from "./views/conversation-view.ts";
@@ -26,6 +28,7 @@ import { type Palette, readPalette } from "./views/palette.ts";
 import { RegionPanel } from "./views/region-panel.ts";
 import { Scrubber } from "./views/scrubber.ts";
 import { Story } from "./views/story.ts";
+import { listenForTraces } from "./views/trace-chooser.ts";
 import { JUMPS, Transport } from "./views/transport.ts";
 
 /** Events of one frame whose regions flash; more than these are a blur anyway. */
@@ -56,23 +59,23 @@ export class App {
   private lines: Lines | null = null;
   private palette: Palette;
   private isStale = true;
+  private hasGrown = false;
+  private drawnMs = -Infinity;
   private positionDrawn = -1;
   private slowDrawnMs = -Infinity;
   private restingSinceMs = 0;
   private writtenHash = "";
   private saidMs = -Infinity;
 
-  constructor(
-    private readonly module: WebAssembly.Module,
-    private readonly words: Console,
-  ) {
+  constructor(private readonly core: Core) {
+    const { module, console } = core;
     this.abi = readAbi(new WebAssembly.Instance(module, {}).exports);
     this.palette = readPalette();
     this.player = new Player(module);
     const changed = () => this.changed();
     this.regionPanel = new RegionPanel(this.abi);
-    this.conversation = new ConversationView(this.abi, (timeline) => new Lines(this.abi, words, timeline.store));
-    this.detail = new DetailView(this.abi, words);
+    this.conversation = new ConversationView(this.abi, ({ trace }) => new Lines(this.abi, console, trace));
+    this.detail = new DetailView(this.abi, console);
     this.batching = new BatchingView(this.abi);
     this.scrubber = new Scrubber(this.abi);
     this.transport = new Transport(this.player, changed);
@@ -86,13 +89,27 @@ export class App {
   /** Opens what the address says. */
   open(): void {
     const { kind, parts, at } = readAddress(window.location);
+    if (kind === "trace") {
+      const path = parts.get("trace") ?? "";
+      void this.openTrace(TraceFile.ofAddress(path, this.abi), at ?? 0);
+      return;
+    }
     if (kind === "sim" && at === null && parts.size === 0) {
-      const { source, position } = openingScene(this.module, this.words);
-      this.load(source, position);
+      this.openScene();
       return;
     }
     const { settings, planned } = readSimulation(parts);
-    this.load(new Simulation(settings, planned, this.module, this.words), at ?? 0);
+    this.load(new Simulation(settings, planned, this.core), at ?? 0);
+  }
+
+  /** Opens a trace file; a sentence says why where it cannot be opened. */
+  async openTrace(opened: Promise<Source>, position: number): Promise<void> {
+    try {
+      this.load(await opened, position);
+    } catch (error) {
+      this.say(error instanceof Error ? error.message : String(error));
+      if (!this.player.hasSource) this.openScene();
+    }
   }
 
   load(source: Source, position: number): void {
@@ -107,6 +124,11 @@ export class App {
   /** The log that is shown now, or null where none is. */
   get log(): LogMemory | null {
     return this.logList.choose(this.logs());
+  }
+
+  private openScene(): void {
+    const { source, position } = openingScene(this.core);
+    this.load(source, position);
   }
 
   private changed(): void {
@@ -132,19 +154,19 @@ export class App {
     this.detail.onRegion = (region) => map.select(region);
     this.regionPanel.onSeek = (position) => this.seek(position);
     this.logList.onChange = changed;
-    knobs.onBegin = (settings) => this.load(new Simulation(settings, [], this.module, this.words), 0);
+    knobs.onBegin = (settings) => this.load(new Simulation(settings, [], this.core), 0);
     knobs.onDeed = (deed) => {
       const { source, timeline } = player;
       if (!(source instanceof Simulation)) return;
       // Deeds are done at the latest instant: what was cannot be changed.
-      player.seek(timeline.store.eventCount);
+      player.seek(timeline.trace.eventCount);
       source.do(deed);
       player.isPlaying = true;
       changed();
     };
-    byId("show-simulation").addEventListener("click", () => {
-      const { source, position } = openingScene(this.module, this.words);
-      this.load(source, position);
+    byId("show-simulation").addEventListener("click", () => this.openScene());
+    listenForTraces((file) => {
+      void this.openTrace(TraceFile.ofFile(file, this.abi), 0);
     });
     byId("copy-link").addEventListener("click", () => void this.copyLink());
     window.addEventListener("hashchange", () => {
@@ -154,38 +176,43 @@ export class App {
 
   private sourceChanged(): void {
     const { source, timeline } = this.player;
-    this.lines = new Lines(this.abi, this.words, timeline.store);
+    this.lines = new Lines(this.abi, this.core.console, timeline.trace);
     this.conversation.load(timeline);
     this.scrubber.load(timeline);
     this.detail.reset();
     this.map.selected = null;
     this.map.flashes.clear();
     this.knobs.load(source instanceof Simulation ? source : null);
-    setText(byId("source-title"), source.title);
     this.positionDrawn = -1;
     this.changed();
   }
 
   private frame(nowMs: number): void {
     requestAnimationFrame((next) => this.frame(next));
-    const isMoving = this.player.tick(nowMs);
+    const { isMoved, isGrown } = this.player.tick(nowMs);
     if (!this.player.hasSource) return;
-    if (nowMs - this.saidMs > SAY_MS && this.player.progress === null) setText(this.status, "");
-    if (isMoving || this.isStale || !this.map.flashes.isEmpty) this.draw(nowMs);
+    const { progress, isPlaying } = this.player;
+    if (progress !== null) setText(this.status, `${Math.floor(100 * progress)} % of the events are read`);
+    else if (nowMs - this.saidMs > SAY_MS) setText(this.status, "");
+    if (isGrown) this.hasGrown = true;
+    const isDue = this.hasGrown && nowMs - this.drawnMs > SLOW_MS;
+    if (isMoved || isPlaying || isDue || this.isStale || !this.map.flashes.isEmpty) this.draw(nowMs);
     this.writeAddress(nowMs);
   }
 
   /** Draws everything from the state at the position. */
   draw(nowMs: number): void {
     this.isStale = false;
+    this.hasGrown = false;
+    this.drawnMs = nowMs;
     const { player, palette, map } = this;
     const { timeline } = player;
     this.flash(nowMs);
     const logs = this.logs();
     const log = this.logList.draw(logs);
-    const number = log === null ? NO_LOG : timeline.index.logs.findIndex(({ key }) => key === log.key);
-    const memory = timeline.engine.bytes().buffer as ArrayBuffer;
-    const subject = log === null ? null : { abi: this.abi, memory, log };
+    const number = this.numberOf(log);
+    const memory = timeline.engine?.bytes().buffer as ArrayBuffer | undefined;
+    const subject = log === null || memory === undefined ? null : { abi: this.abi, memory, log };
     map.draw(subject, palette, nowMs);
     this.legend.draw(map.stateCounts, log?.recovering ?? null);
     this.scrubber.draw(palette, nowMs);
@@ -198,8 +225,7 @@ export class App {
     this.regionPanel.draw(timeline, subject, number, map.selected);
     if (this.lines !== null) this.detail.draw(timeline, this.lines, this.chosen());
     this.knobs.draw();
-    const { progress } = player;
-    if (progress !== null) setText(this.status, `${Math.floor(100 * progress)} % of the events are read`);
+    setText(byId("source-title"), player.source.title);
     // What was left out of a frame while playing is drawn in the next one.
     if (player.isPlaying) this.isStale = true;
   }
@@ -209,21 +235,30 @@ export class App {
   }
 
   private logs(): LogMemory[] {
-    if (!this.player.hasSource) return [];
-    return readLogs(this.abi, this.player.timeline.engine.bytes().buffer as ArrayBuffer);
+    const engine = this.player.hasSource ? this.player.timeline.engine : null;
+    return engine === null ? [] : readLogs(this.abi, engine.bytes().buffer as ArrayBuffer);
+  }
+
+  /** The number that the trace gives to a log, or NO_LOG. */
+  private numberOf(log: LogMemory | null): number {
+    if (log === null) return NO_LOG;
+    const number = this.player.timeline.trace.logs.findIndex(
+      ({ luid, uuid }) => luid === log.luid && uuid === log.uuid,
+    );
+    return number < 0 ? NO_LOG : number;
   }
 
   /** Lights up what the events since the last frame speak of. */
   private flash(nowMs: number): void {
     const { timeline } = this.player;
-    const { position, store, index } = timeline;
+    const { position, trace, index } = timeline;
     const from = this.positionDrawn;
     this.positionDrawn = position;
-    const number = index.logs.findIndex(({ key }) => key === this.log?.key);
+    const number = this.numberOf(this.log);
     if (from < 0 || position <= from || position - from > 100_000) return;
     for (let event = Math.max(from, position - FLASHED_EVENTS_MAX); event < position; event++) {
-      if (index.log.at(event) !== number) continue;
-      eachRegion(this.abi, store.input(event), (region, touch) => {
+      if (index.log(event) !== number) continue;
+      eachRegion(this.abi, readEvent(trace, event).input, (region, touch) => {
         if (touch !== "ask") this.map.flashes.add(region, touch, nowMs);
       });
     }

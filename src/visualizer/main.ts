@@ -2,6 +2,7 @@
 
 import { Console } from "../common/console.ts";
 import { App } from "./app.ts";
+import { sha256Of } from "./core.ts";
 import { byId } from "./views/dom.ts";
 
 declare global {
@@ -16,7 +17,7 @@ async function start(): Promise<void> {
   if (!answer.ok) throw new Error(`The core cannot be loaded: ${answer.status} ${answer.statusText}.`);
   const wasm = new Uint8Array(await answer.arrayBuffer());
   const module = await WebAssembly.compile(wasm);
-  const app = new App(module, await Console.create(wasm));
+  const app = new App({ module, console: await Console.create(wasm), sha256: await sha256Of(wasm) });
   window.dmUlog = app;
   app.open();
 }

@@ -5,6 +5,8 @@ import type { Source } from "./sources/source.ts";
 
 /** Time of a frame that passing over events may take, and making new ones. */
 const PASS_BUDGET_MS = 12;
+/** The same while nobody plays: then a picture now and then is enough. */
+const IDLE_BUDGET_MS = 30;
 const EXTEND_BUDGET_MS = 6;
 /** A jump in a source that makes its events looks this far ahead. */
 const LOOK_AHEAD_EVENTS = 50_000;
@@ -50,15 +52,17 @@ export class Player {
 
   /** Share of the way to what is waited for, or null where nothing is. */
   get progress(): number | null {
-    const { length, store, isComplete } = this.timeline;
-    if (this.goal !== null) return length / Math.max(1, Math.min(this.goal, Math.max(store.eventCount, this.goal)));
-    return isComplete ? null : length / store.eventCount;
+    const { length, isComplete } = this.timeline;
+    const { progress, eventCount } = this.source;
+    if (progress !== null) return (progress * length) / Math.max(1, eventCount);
+    if (this.goal !== null) return length / Math.max(1, this.goal);
+    return isComplete ? null : length / eventCount;
   }
 
   /** Shows another source, at `position` as soon as it is there. */
   load(source: Source, position: number): void {
     this.current?.source.close?.();
-    this.current = { source, timeline: new Timeline(this.module, source.store) };
+    this.current = { source, timeline: new Timeline(this.module, source) };
     this.isPlaying = false;
     this.search = null;
     this.goal = null;
@@ -114,36 +118,47 @@ export class Player {
     this.lookAhead();
   }
 
-  /** Called for each frame. Returns whether something may have changed. */
-  tick(nowMs: number): boolean {
+  /** Called for each frame. Returns whether the position has changed, and whether there are more events. */
+  tick(nowMs: number): { isMoved: boolean; isGrown: boolean } {
     const elapsedMs = Math.min(FRAME_MS_MAX, nowMs - this.lastFrameMs);
     this.lastFrameMs = nowMs;
-    if (this.current === null) return false;
-    const { timeline, source } = this;
+    if (this.current === null) return { isMoved: false, isGrown: false };
+    const { timeline } = this;
     const lengthBefore = timeline.length;
     const positionBefore = timeline.position;
     if (this.isPlaying) this.due += (elapsedMs / 1000) * this.eventsPerSecond;
     const whole = Math.floor(this.due);
-    const wanted = this.goal ?? (this.search !== null ? this.search.until : timeline.position + whole);
-    if (wanted > timeline.store.eventCount) {
-      const mayGoOn = source.extend?.(wanted, EXTEND_BUDGET_MS) ?? false;
-      if (!mayGoOn && this.goal !== null) this.goal = Math.min(this.goal, timeline.store.eventCount);
-      if (!mayGoOn && this.search !== null) this.search.until = timeline.store.eventCount;
-    }
-    if (!timeline.isComplete) timeline.pass(PASS_BUDGET_MS);
+    this.fetch(this.goal ?? (this.search !== null ? this.search.until : timeline.position + whole));
     if (this.search !== null) this.lookAhead();
     if (this.goal !== null && this.goal <= timeline.length) {
       const { goal } = this;
       this.goal = null;
       timeline.seek(goal);
     } else if (this.isPlaying && whole > 0) {
-      const reached = Math.min(timeline.position + whole, timeline.length);
       this.due -= whole;
-      timeline.seek(reached);
-      const isOver = reached === timeline.length && timeline.isComplete && source.extend === undefined;
+      timeline.seek(timeline.position + whole);
+      const isOver = timeline.position === timeline.length && timeline.isComplete && !this.mayGrow;
       if (isOver) this.isPlaying = false;
     }
-    return this.isPlaying || timeline.length !== lengthBefore || timeline.position !== positionBefore;
+    return { isMoved: timeline.position !== positionBefore, isGrown: timeline.length !== lengthBefore };
+  }
+
+  /** Has events come, until there are `wanted` where that can be. */
+  private fetch(wanted: number): void {
+    const { source, timeline } = this;
+    if (wanted > source.eventCount && source.progress === null) {
+      const mayGoOn = source.extend?.(wanted, EXTEND_BUDGET_MS) ?? false;
+      source.update(PASS_BUDGET_MS);
+      if (!mayGoOn && this.goal !== null) this.goal = Math.min(this.goal, source.eventCount);
+      if (!mayGoOn && this.search !== null) this.search.until = source.eventCount;
+    }
+    const budgetMs = this.isPlaying ? PASS_BUDGET_MS : IDLE_BUDGET_MS;
+    source.update(budgetMs / 2);
+    if (!timeline.isComplete) timeline.pass(budgetMs);
+  }
+
+  private get mayGrow(): boolean {
+    return this.source.extend !== undefined || this.source.progress !== null;
   }
 
   private lookAhead(): void {
@@ -156,7 +171,7 @@ export class Player {
         return;
       }
     }
-    const mayCome = !timeline.isComplete || this.source.extend !== undefined;
+    const mayCome = !timeline.isComplete || this.mayGrow;
     if (mayCome && search.from < search.until) return;
     this.search = null;
     this.onSay(`No further ${search.words}${this.source.extend === undefined ? "" : " in the next 50,000 events"}.`);

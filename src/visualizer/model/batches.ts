@@ -36,8 +36,8 @@ export function batchesOf(abi: Abi, index: EventIndex, log: number, first: numbe
   const written = CODE_COMPLETION + abi.EFFECT_KIND_WRITE;
   const open: { span: Span; left: number }[] = [];
   for (let event = Math.max(0, first - LOOK_BACK_EVENTS); event < end; event++) {
-    if (index.log.at(event) !== log) continue;
-    const atNs = index.timeNs.at(event);
+    if (index.log(event) !== log) continue;
+    const atNs = index.timeNs(event);
     const code = index.code.at(event);
     const marks = index.marks.at(event) - (event === 0 ? 0 : index.marks.at(event - 1));
     if (marks > 0 && event >= first) batches.marks.push({ event, atNs, regions: marks });
@@ -62,7 +62,7 @@ export function batchesOf(abi: Abi, index: EventIndex, log: number, first: numbe
       open.push({ span, left: extents });
     }
   }
-  const startNs = index.timeNs.at(first);
+  const startNs = index.timeNs(first);
   const isInSight = ({ toNs }: Span) => toNs >= startNs;
   return { ...batches, flushes: batches.flushes.filter(isInSight), writes: batches.writes.filter(isInSight) };
 }

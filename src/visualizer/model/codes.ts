@@ -1,6 +1,7 @@
 // What an event is, as one small number: the request type of a datagram, or what else the core was given.
 
 import type { Abi } from "../../common/abi.ts";
+import type { EventTable } from "../../common/trace/event-table.ts";
 
 /** Codes 1 to 17 are request types of the protocol. */
 export const CODE_UNKNOWN = 0;
@@ -9,6 +10,25 @@ export const CODE_COMPLETION = 32;
 export const CODE_TICK = 64;
 export const CODE_RESTORE = 65;
 export const CODE_CONFIGURE = 66;
+
+/** The code of an event. */
+export function codeOf(abi: Abi, events: EventTable, event: number): number {
+  const type = events.types[event] as number;
+  switch (events.kinds[event]) {
+    case abi.INPUT_KIND_DATAGRAM:
+      return type <= abi.REQUEST_TYPE_MAX ? type : CODE_UNKNOWN;
+    case abi.INPUT_KIND_COMPLETION:
+      return CODE_COMPLETION + Math.min(type, CODE_TICK - CODE_COMPLETION - 1);
+    case abi.INPUT_KIND_TICK:
+      return CODE_TICK;
+    case abi.INPUT_KIND_RESTORE:
+      return CODE_RESTORE;
+    case abi.INPUT_KIND_CONFIGURE:
+      return CODE_CONFIGURE;
+    default:
+      return CODE_UNKNOWN;
+  }
+}
 
 /** What an event is about, for colours and filters. */
 export const CATEGORIES = ["marks", "flushes", "resync", "life", "questions", "device"] as const;

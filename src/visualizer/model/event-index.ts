@@ -1,52 +1,40 @@
-// What there is to know of every event without looking at its bytes again: when, what, of which log, what came of it.
-// Filled by one pass over the events, each looked at in the memory of the engine that has just taken it.
+// What the page must know of every event beyond the trace's own table: what came of it, and how its log stood after it.
+// Filled by one pass over the events, each seen in the memory of the engine that has just taken it.
 
 import type { Abi } from "../../common/abi.ts";
-import { CODE_COMPLETION, CODE_CONFIGURE, CODE_RESTORE, CODE_TICK, CODE_UNKNOWN } from "./codes.ts";
-import { bytes, doubles, floats, halfWords, words } from "./columns.ts";
-import { logKey, readLog, textAt } from "./log-memory.ts";
+import { EVENT_ERROR, EVENT_NOTICED, NO_LOG } from "../../common/trace/event-table.ts";
+import type { Trace } from "../../common/trace/trace.ts";
+import { codeOf } from "./codes.ts";
+import { bytes, doubles, floats, words } from "./columns.ts";
+import { logKey, readLogs } from "./log-memory.ts";
 
 /** Something was refused or failed. */
 export const FLAG_ERROR = 1;
-/** A flush was answered. */
+/** A flush was answered with success. */
 export const FLAG_FLUSHED = 2;
 /** The core had something to tell a person, or a log became in sync or ceased to be. */
 export const FLAG_STATE = 4;
 /** A write to a log device began. */
 export const FLAG_WRITE = 8;
-/** Another engine begins with this event. */
-export const FLAG_BIRTH = 16;
 
-/** A log that some event speaks of. */
-export interface KnownLog {
-  key: string;
-  luid: bigint;
-  uuid: string;
-  firstEvent: number;
-  /** Regions when it was last seen; 0 for one that was never made. */
-  regionCount: number;
-}
-
-/** Of an event that is of no log, or of one that is not known. */
-export const NO_LOG = 0xffff;
-
-/** The state of its log after an event. */
-export interface StateAfter {
+/** How a log stands: counts of regions and of blocks. */
+interface Standing {
   outOfSync: number;
   dirty: number;
   urgentBlocks: number;
   lazyBlocks: number;
+  imageBytes: number;
 }
 
+const NOTHING: Standing = { outOfSync: 0, dirty: 0, urgentBlocks: 0, lazyBlocks: 0, imageBytes: 0 };
+
 export class EventIndex {
-  readonly logs: KnownLog[] = [];
-  readonly timeNs = doubles();
-  readonly code = bytes();
   readonly flags = bytes();
-  readonly log = halfWords();
+  readonly code = bytes();
   /** Lines of the conversation before this event's. */
   readonly firstLine = words();
   lineCount = 0;
+  /** The event's log after it; zeros where it is of none, or its state is not known. */
   readonly outOfSync = words();
   readonly dirty = words();
   readonly urgentBlocks = words();
@@ -66,69 +54,76 @@ export class EventIndex {
   private view32 = new Uint32Array(0);
   /** Requests that wait for an answer: event by seq. */
   private readonly waiting = new Map<number, number>();
-  /** Log numbers by key, and by the log device's handle. */
-  private readonly numbers = new Map<string, number>();
-  private readonly byHandle = new Map<number, number>();
-  /** Addresses of logs by number, as of `generation`. */
-  private addresses: number[] = [];
-  private generation = -1;
-  private sawLog = NO_LOG;
-  private readonly syncOf: boolean[] = [];
+  /** Addresses of logs in memory by their number in the trace, as of a generation of the core's list and a number of names. */
+  private addresses: (number | undefined)[] = [];
+  private addressesOf = "";
+  /** By log: whether it was all in sync when it was last seen. */
+  private readonly wasInSync: (boolean | undefined)[] = [];
 
-  constructor(private readonly abi: Abi) {}
+  constructor(
+    private readonly abi: Abi,
+    private readonly trace: Trace,
+  ) {}
 
   get length(): number {
-    return this.timeNs.length;
+    return this.flags.length;
+  }
+
+  /** The time of an event, ns; 0 before the first. */
+  timeNs(event: number): number {
+    return event < 0 ? 0 : (this.trace.events.timesNs[event] as number);
+  }
+
+  /** The log that an event is of, or NO_LOG. */
+  log(event: number): number {
+    return this.trace.events.logs[event] ?? NO_LOG;
   }
 
   /** Another engine's events follow: nothing that waited is answered any more. */
   beginLife(): void {
     this.waiting.clear();
-    this.byHandle.clear();
-    this.generation = -1;
+    this.addressesOf = "";
   }
 
-  /** Takes the event that `memory` holds in its input area and in `effectsBytes` of its effects area. */
-  observe(memory: ArrayBuffer, effectsBytes: number, isBirth: boolean): void {
-    const { abi } = this;
+  /**
+   * Takes the next event. `memory` holds its input in the input area and `effectsBytes` of effects in the effects area; where
+   * `isState` is false it holds nothing else.
+   */
+  observe(memory: ArrayBuffer, effectsBytes: number, isState: boolean): void {
+    const { abi, trace } = this;
     if (this.view32.buffer !== memory) this.view32 = new Uint32Array(memory);
     const event = this.length;
-    const nowNs = this.word(abi.INPUT_NOW) + this.word(abi.INPUT_NOW + 4) * 0x1_0000_0000;
-    const code = this.codeOf();
-    this.refreshLogs(memory);
-    const log = this.logOf(memory, code);
-    let flags = isBirth ? FLAG_BIRTH : 0;
-    this.timeNs.push(nowNs);
+    const code = codeOf(abi, trace.events, event);
+    const log = this.log(event);
+    const recorded = trace.events.flags[event] as number;
+    let flags = (recorded & EVENT_ERROR) !== 0 ? FLAG_ERROR : 0;
+    if (recorded & EVENT_NOTICED) flags |= FLAG_STATE;
+    if (flags & FLAG_ERROR) this.errorCount++;
     this.code.push(code);
-    this.log.push(log);
     this.firstLine.push(this.lineCount++);
     this.answerNs.push(Number.NaN);
-    if (code >= CODE_COMPLETION && code < CODE_TICK && this.word(abi.INPUT_PAYLOAD + abi.COMPLETION_ERROR) !== 0) {
-      flags |= FLAG_ERROR;
-    }
-    if (code > CODE_UNKNOWN && code <= abi.REQUEST_TYPE_MAX) {
+    if (code > 0 && code <= abi.REQUEST_TYPE_MAX) {
       this.waiting.set(this.word(abi.INPUT_PAYLOAD + abi.ULOG_SEQ), event);
     }
-    const state = this.stateAfter(memory, log);
-    flags |= this.observeEffects(effectsBytes, event, nowNs, state.imageBytes);
-    if (log !== NO_LOG && state.exists) {
-      const isInSync = state.outOfSync === 0;
-      if (this.syncOf[log] !== undefined && this.syncOf[log] !== isInSync) flags |= FLAG_STATE;
-      this.syncOf[log] = isInSync;
+    const standing = isState && log !== NO_LOG ? this.standing(memory, log) : NOTHING;
+    flags |= this.observeEffects(effectsBytes, event, code, standing.imageBytes);
+    if (standing !== NOTHING) {
+      const isInSync = standing.outOfSync === 0;
+      if (this.wasInSync[log] !== undefined && this.wasInSync[log] !== isInSync) flags |= FLAG_STATE;
+      this.wasInSync[log] = isInSync;
     }
-    if (flags & FLAG_ERROR) this.errorCount++;
     this.flags.push(flags);
-    this.outOfSync.push(state.outOfSync);
-    this.dirty.push(state.dirty);
-    this.urgentBlocks.push(state.urgentBlocks);
-    this.lazyBlocks.push(state.lazyBlocks);
+    this.outOfSync.push(standing.outOfSync);
+    this.dirty.push(standing.dirty);
+    this.urgentBlocks.push(standing.urgentBlocks);
+    this.lazyBlocks.push(standing.lazyBlocks);
   }
 
-  private observeEffects(effectsBytes: number, event: number, nowNs: number, imageBytes: number): number {
+  private observeEffects(effectsBytes: number, event: number, code: number, imageBytes: number): number {
     const { abi } = this;
-    const before = event - 1;
+    const isMarking = code === abi.REQUEST_MARK_REGION || code === abi.REQUEST_FLUSH;
+    let marks = isMarking ? (this.trace.events.regionCounts[event] as number) : 0;
     let flags = 0;
-    let marks = this.marksOf(event);
     let flushes = 0;
     let withoutWrite = 0;
     let writes = 0;
@@ -137,27 +132,16 @@ export class EventIndex {
     for (let at = abi.EFFECTS; at < end; ) {
       const kind = this.word(at + abi.EFFECT_KIND);
       const payload = at + abi.EFFECT_PAYLOAD;
-      if (kind < abi.EFFECT_KIND_STATE_CREATE && kind !== abi.EFFECT_KIND_WAKE) this.lineCount++;
+      if (isListed(abi, kind)) this.lineCount++;
       if (kind === abi.EFFECT_KIND_SEND) {
-        const seq = this.word(payload + abi.ULOG_SEQ);
         const isRefused = this.word(payload + abi.ULOG_ERROR) !== 0;
-        const asked = this.waiting.get(seq);
-        if (asked !== undefined) {
-          this.waiting.delete(seq);
-          this.answerNs.values[asked] = nowNs - this.timeNs.at(asked);
-        }
-        if (isRefused) flags |= FLAG_ERROR;
-        if ((this.word(payload + abi.ULOG_TYPE) & 0xff) === abi.REQUEST_FLUSH && !isRefused) {
+        const asked = this.answered(payload, event);
+        if (isRefused && asked === event) marks = 0;
+        if (!isRefused && (this.word(payload + abi.ULOG_TYPE) & abi.REQUEST_TYPE_MASK) === abi.REQUEST_FLUSH) {
           flags |= FLAG_FLUSHED;
           flushes++;
           if (asked === event) withoutWrite++;
-        } else if (isRefused && asked === event) {
-          marks = 0;
         }
-      } else if (kind === abi.EFFECT_KIND_NOTICE) {
-        flags |= FLAG_STATE;
-        // The second word of a notice is its error.
-        if (this.word(payload + 4) !== 0) flags |= FLAG_ERROR;
       } else if (kind === abi.EFFECT_KIND_WRITE) {
         flags |= FLAG_WRITE;
         writes++;
@@ -165,6 +149,7 @@ export class EventIndex {
       }
       at = payload + ((this.word(at + abi.EFFECT_PAYLOAD_SIZE) + 7) & ~7);
     }
+    const before = event - 1;
     this.marks.push(this.marks.at(before) + marks);
     this.flushes.push(this.flushes.at(before) + flushes);
     this.flushesWithoutWrite.push(this.flushesWithoutWrite.at(before) + withoutWrite);
@@ -174,117 +159,23 @@ export class EventIndex {
     return flags;
   }
 
-  private codeOf(): number {
-    const { abi } = this;
-    switch (this.word(abi.INPUT_KIND)) {
-      case abi.INPUT_KIND_DATAGRAM: {
-        const frame = abi.INPUT_PAYLOAD;
-        const isOurs =
-          this.word(abi.INPUT_PAYLOAD_SIZE) >= abi.FRAME_BYTES &&
-          this.word(frame + abi.CN_IDX) === abi.CN_IDX_DM &&
-          this.word(frame + abi.CN_VAL) === abi.CN_VAL_DM_USERSPACE_LOG;
-        const type = isOurs ? this.word(frame + abi.ULOG_TYPE) & 0xff : CODE_UNKNOWN;
-        return type <= abi.REQUEST_TYPE_MAX ? type : CODE_UNKNOWN;
-      }
-      case abi.INPUT_KIND_COMPLETION:
-        return CODE_COMPLETION + Math.min(this.word(abi.INPUT_PAYLOAD + abi.COMPLETION_EFFECT), 31);
-      case abi.INPUT_KIND_TICK:
-        return CODE_TICK;
-      case abi.INPUT_KIND_RESTORE:
-        return CODE_RESTORE;
-      case abi.INPUT_KIND_CONFIGURE:
-        return CODE_CONFIGURE;
-      default:
-        return CODE_UNKNOWN;
-    }
+  /** The event of the request that a datagram answers, if it is known. */
+  private answered(payload: number, event: number): number | undefined {
+    const seq = this.word(payload + this.abi.ULOG_SEQ);
+    const asked = this.waiting.get(seq);
+    if (asked === undefined) return undefined;
+    this.waiting.delete(seq);
+    this.answerNs.values[asked] = this.timeNs(event) - this.timeNs(asked);
+    return asked;
   }
 
-  /** Regions that a request marks. */
-  private marksOf(event: number): number {
-    const { abi } = this;
-    const code = this.code.at(event);
-    if (code !== abi.REQUEST_MARK_REGION && code !== abi.REQUEST_FLUSH) return 0;
-    return this.word(abi.INPUT_PAYLOAD + abi.ULOG_DATA_SIZE) >>> 3;
-  }
-
-  private logOf(memory: ArrayBuffer, code: number): number {
-    const { abi } = this;
-    if (code > CODE_UNKNOWN && code <= abi.REQUEST_TYPE_MAX) return this.logOfFrame(memory);
-    if (code !== CODE_RESTORE && (code < CODE_COMPLETION || code >= CODE_TICK)) return NO_LOG;
-    const handle = this.word(abi.INPUT_PAYLOAD + abi.HEAD_HANDLE);
-    const address = handle < 4096 ? this.word(abi.HANDLES + handle * 4) : 0;
-    const found = address === 0 ? -1 : this.addresses.indexOf(address);
-    // A log that ended with this very event is known from before.
-    if (found < 0) return this.byHandle.get(handle) ?? NO_LOG;
-    this.byHandle.set(handle, found);
-    return found;
-  }
-
-  private logOfFrame(memory: ArrayBuffer): number {
-    const { abi } = this;
-    const frame = abi.INPUT_PAYLOAD;
-    // Most events are of the log that the one before was of.
-    if (this.sawLog !== NO_LOG && this.isSameFrame(memory, this.sawLog)) return this.sawLog;
-    const luid = new DataView(memory).getBigUint64(frame + abi.ULOG_LUID, true);
-    const uuid = textAt(memory, frame + abi.ULOG_UUID, abi.UUID_BYTES);
-    this.sawLog = this.number(luid, uuid);
-    return this.sawLog;
-  }
-
-  private isSameFrame(memory: ArrayBuffer, log: number): boolean {
-    const { abi } = this;
-    const address = this.addresses[log];
-    if (address === undefined) return false;
-    const frame = abi.INPUT_PAYLOAD;
-    if (this.word(frame + abi.ULOG_LUID) !== this.word(address + abi.LOG_LUID)) return false;
-    if (this.word(frame + abi.ULOG_LUID + 4) !== this.word(address + abi.LOG_LUID + 4)) return false;
-    const bytes = new Uint8Array(memory);
-    for (let i = 0; i < abi.UUID_BYTES; i++) {
-      const character = bytes[frame + abi.ULOG_UUID + i];
-      if (character !== bytes[address + abi.LOG_UUID + i]) return false;
-      if (character === 0) return true;
-    }
-    return true;
-  }
-
-  private number(luid: bigint, uuid: string): number {
-    const key = logKey(luid, uuid);
-    let number = this.numbers.get(key);
-    if (number === undefined) {
-      number = Math.min(this.logs.length, NO_LOG - 1);
-      this.numbers.set(key, number);
-      if (number === this.logs.length) {
-        this.logs.push({ key, luid, uuid, firstEvent: this.length, regionCount: 0 });
-      }
-    }
-    return number;
-  }
-
-  private refreshLogs(memory: ArrayBuffer): void {
-    const { abi } = this;
-    const generation = this.word(abi.CORE + abi.CORE_GENERATION);
-    if (generation === this.generation) return;
-    this.generation = generation;
-    this.addresses = [];
-    this.sawLog = NO_LOG;
-    for (let at = this.word(abi.CORE + abi.CORE_FIRST_LOG); at !== 0; at = this.word(at + abi.LOG_NEXT)) {
-      const { luid, uuid, regionCount } = readLog(abi, memory, at);
-      const number = this.number(luid, uuid);
-      (this.logs[number] as KnownLog).regionCount = regionCount;
-      this.addresses[number] = at;
-    }
-  }
-
-  private stateAfter(memory: ArrayBuffer, log: number): StateAfter & { exists: boolean; imageBytes: number } {
-    const address = log === NO_LOG ? undefined : this.addresses[log];
-    if (address === undefined) {
-      return { exists: false, outOfSync: 0, dirty: 0, urgentBlocks: 0, lazyBlocks: 0, imageBytes: 0 };
-    }
+  private standing(memory: ArrayBuffer, log: number): Standing {
+    const address = this.addressOf(memory, log);
+    if (address === undefined) return NOTHING;
     const { abi } = this;
     const population = (set: number) => this.word(this.word(set) + abi.REGION_SET_POPULATION);
     const disk = this.word(address + abi.LOG_DISK);
     return {
-      exists: memory.byteLength > 0,
       outOfSync: population(address + abi.LOG_PENDING) + population(address + abi.LOG_FAILED),
       dirty: this.word(address + abi.LOG_DIRTY_COUNT),
       urgentBlocks: disk === 0 ? 0 : population(disk + abi.DISK_URGENT),
@@ -293,7 +184,24 @@ export class EventIndex {
     };
   }
 
+  private addressOf(memory: ArrayBuffer, log: number): number | undefined {
+    const { abi, trace } = this;
+    const generation = this.word(abi.CORE + abi.CORE_GENERATION);
+    const stamp = `${generation} ${trace.logs.length}`;
+    if (stamp !== this.addressesOf) {
+      this.addressesOf = stamp;
+      const byKey = new Map(readLogs(abi, memory).map(({ key, address }) => [key, address]));
+      this.addresses = trace.logs.map(({ luid, uuid }) => byKey.get(logKey(luid, uuid)));
+    }
+    return this.addresses[log];
+  }
+
   private word(address: number): number {
     return this.view32[address >>> 2] as number;
   }
+}
+
+/** Whether an effect has a line of its own in the conversation: state files and wake-ups would drown the rest. */
+export function isListed(abi: Abi, kind: number): boolean {
+  return kind !== abi.EFFECT_KIND_WAKE && (kind < abi.EFFECT_KIND_STATE_CREATE || kind > abi.EFFECT_KIND_STATE_DELETE);
 }

@@ -1,12 +1,13 @@
 // Which regions an event speaks of, and what it does with them.
 
 import type { Abi } from "../../common/abi.ts";
-import type { EventStore, Input } from "./event-store.ts";
+import { readEvent, type TraceInput } from "../../common/trace/event.ts";
+import type { Trace } from "../../common/trace/trace.ts";
 
 export type Touch = "mark" | "clear" | "sync" | "unsync" | "ask";
 
 /** Calls `use` for every region that the request names. What is no request of a log names none. */
-export function eachRegion(abi: Abi, input: Input, use: (region: number, touch: Touch) => void): void {
+export function eachRegion(abi: Abi, input: TraceInput, use: (region: number, touch: Touch) => void): void {
   if (input.kind !== abi.INPUT_KIND_DATAGRAM || input.payload.length < abi.FRAME_BYTES) return;
   const { payload } = input;
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
@@ -45,8 +46,7 @@ export interface RegionEvent {
  */
 export function historyOf(
   abi: Abi,
-  store: EventStore,
-  logs: { at(event: number): number },
+  trace: Trace,
   log: number,
   region: number,
   from: number,
@@ -55,9 +55,10 @@ export function historyOf(
 ): RegionEvent[] {
   const found: RegionEvent[] = [];
   const step = to < from ? -1 : 1;
+  const { logs, regionCounts } = trace.events;
   for (let event = from; event !== to && found.length < most; event += step) {
-    if (logs.at(event) !== log) continue;
-    eachRegion(abi, store.input(event), (named, touch) => {
+    if (logs[event] !== log || regionCounts[event] === 0) continue;
+    eachRegion(abi, readEvent(trace, event).input, (named, touch) => {
       if (named === region && touch !== "ask") found.push({ event, touch });
     });
   }

@@ -2,7 +2,7 @@
 
 import type { Abi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
-import type { Effect, Input } from "./event-store.ts";
+import type { TraceEffect, TraceInput } from "../../common/trace/event.ts";
 import { asciiOf, viewOf } from "./lines.ts";
 
 export interface Field {
@@ -138,7 +138,7 @@ function wordNames(abi: Abi, type: number, fromKernel: boolean): string[] {
 }
 
 /** Fields of an input that is no datagram. */
-export function inputFields(abi: Abi, input: Input): FieldGroup[] {
+export function inputFields(abi: Abi, input: TraceInput): FieldGroup[] {
   const { payload: bytes } = input;
   if (input.kind === abi.INPUT_KIND_COMPLETION && bytes.length >= abi.COMPLETION_DATA) {
     const view = viewOf(bytes);
@@ -166,7 +166,7 @@ export function inputFields(abi: Abi, input: Input): FieldGroup[] {
 }
 
 /** Fields of an effect that is no datagram. */
-export function effectFields(abi: Abi, { kind, payload: bytes }: Effect): FieldGroup[] {
+export function effectFields(abi: Abi, { kind, payload: bytes }: TraceEffect): FieldGroup[] {
   if (kind === abi.EFFECT_KIND_NOTICE) {
     const view = viewOf(bytes);
     const fields: [number, number, string, Read][] = [

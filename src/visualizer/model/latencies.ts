@@ -1,7 +1,7 @@
 // How long requests waited, in buckets of events: what a plot of a million of them shows.
 
+import type { Source } from "../sources/source.ts";
 import type { EventIndex } from "./event-index.ts";
-import type { EventStore } from "./event-store.ts";
 
 export interface Latencies {
   /** The middle event of each bucket. */
@@ -21,13 +21,7 @@ const SAMPLES_MAX = 256;
  * Latencies of events from `first` to `end` (excluded) in at most `buckets` buckets: round trips where they are known,
  * else the time in the server, of which those of no length are counted and left out.
  */
-export function latenciesOf(
-  index: EventIndex,
-  store: EventStore,
-  first: number,
-  end: number,
-  buckets: number,
-): Latencies {
+export function latenciesOf(index: EventIndex, source: Source, first: number, end: number, buckets: number): Latencies {
   const made: Latencies = { events: [], median: [], highest: [], atOnce: 0, answered: 0 };
   const perBucket = Math.max(1, Math.ceil((end - first) / buckets));
   const samples = new Float64Array(SAMPLES_MAX);
@@ -41,7 +35,7 @@ export function latenciesOf(
       if (Number.isNaN(answerNs)) continue;
       made.answered++;
       if (answerNs === 0) made.atOnce++;
-      const known = store.roundTripNs(event);
+      const known = source.roundTripNs(event);
       const ns = Number.isNaN(known) ? answerNs : known;
       if (ns <= 0) continue;
       highest = Math.max(highest, ns);

@@ -3,7 +3,11 @@
 
 import type { Abi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
-import type { Effect, EventStore, Input } from "./event-store.ts";
+import { readEvent, type TraceEffect, type TraceInput } from "../../common/trace/event.ts";
+import { KIND_TRAP } from "../../common/trace/format.ts";
+import type { Trace } from "../../common/trace/trace.ts";
+import { EventWords } from "../../common/trace/words.ts";
+import { isListed } from "./event-index.ts";
 
 /** Who speaks and who listens. */
 export const LANES = ["kernel", "core", "device"] as const;
@@ -23,67 +27,89 @@ export interface Line {
   about: string;
 }
 
-/** Effects that have a line of their own, with their place among all effects of the event. */
-export function listedEffects(abi: Abi, effects: readonly Effect[]): Effect[] {
-  return effects.filter(({ kind }) => kind < abi.EFFECT_KIND_STATE_CREATE && kind !== abi.EFFECT_KIND_WAKE);
+/** Effects that have a line of their own. */
+export function listedEffects(abi: Abi, effects: readonly TraceEffect[]): TraceEffect[] {
+  return effects.filter(({ kind }) => isListed(abi, kind));
 }
 
+type Spoken = Omit<Line, "event" | "place">;
+
+/** A core of another version may answer what the recorded one did not; a file that was cut lacks the end of its last event. */
+const MISSING: Spoken = {
+  from: "core",
+  to: "core",
+  name: "not recorded",
+  words: "the core of this page answers here, the trace does not",
+  isError: true,
+  about: "",
+};
+
 export class Lines {
+  private readonly words: EventWords;
+
   constructor(
     private readonly abi: Abi,
     private readonly console: Console,
-    private readonly store: EventStore,
-  ) {}
+    private readonly trace: Trace,
+  ) {
+    this.words = new EventWords(abi, console);
+  }
 
   /** Line `place` of an event. */
   line(event: number, place: number): Line {
-    if (place === 0) return this.inputLine(event, this.store.input(event));
-    const effect = listedEffects(this.abi, this.store.effects(event))[place - 1];
-    if (effect === undefined) throw new RangeError(`event ${event} has no line ${place}`);
-    return this.effectLine(event, place, effect);
+    const { input, effects } = readEvent(this.trace, event);
+    if (place === 0) return { event, place, ...this.inputLine(input) };
+    const effect = listedEffects(this.abi, effects)[place - 1];
+    if (effect === undefined) return { event, place, ...MISSING };
+    return { event, place, ...this.effectLine(effect) };
   }
 
-  private inputLine(event: number, input: Input): Line {
+  private inputLine(input: TraceInput): Spoken {
     const { abi } = this;
-    const plain = { event, place: 0, from: "device", to: "core", about: "", isError: false } as const;
     switch (input.kind) {
       case abi.INPUT_KIND_DATAGRAM:
-        return { event, place: 0, from: "kernel", to: "core", ...this.datagram(input.payload, true) };
+        return { from: "kernel", to: "core", ...this.datagram(input.payload, true) };
       case abi.INPUT_KIND_COMPLETION: {
-        const view = viewOf(input.payload);
-        const effect = view.getUint32(abi.COMPLETION_EFFECT, true);
-        const error = view.getInt32(abi.COMPLETION_ERROR, true);
-        const { name, done } = this.deviceWords(effect, input.payload);
-        const words = error === 0 ? done : this.console.explainErrno(error);
-        return { ...plain, name: `${name} done`, words, isError: error !== 0, about: handleOf(abi, view) };
+        const isError = viewOf(input.payload).getInt32(abi.COMPLETION_ERROR, true) !== 0;
+        return { from: "device", to: "core", ...this.named(this.words.input(input)), isError };
       }
-      case abi.INPUT_KIND_TICK:
-        return { ...plain, from: "core", name: "TICK", words: "the time for lazy work has come" };
-      case abi.INPUT_KIND_RESTORE: {
-        const words = `${viewOf(input.payload).getUint32(abi.HEAD_SIZE, true)} bytes of a state file from the server before`;
-        return { ...plain, name: "RESTORE", words };
+      case abi.INPUT_KIND_RESTORE:
+        return {
+          from: "device",
+          to: "core",
+          name: "restore",
+          words: this.words.input(input),
+          isError: false,
+          about: "",
+        };
+      default: {
+        const name = input.kind === abi.INPUT_KIND_TICK ? "tick" : "configure";
+        return { from: "core", to: "core", name, words: this.words.input(input), isError: false, about: "" };
       }
-      case abi.INPUT_KIND_CONFIGURE:
-        return { ...plain, from: "core", name: "CONFIGURE", words: "options from the host" };
-      default:
-        return { ...plain, from: "core", name: `input ${input.kind}`, words: "unknown" };
     }
   }
 
-  private effectLine(event: number, place: number, { kind, payload }: Effect): Line {
+  private effectLine(effect: TraceEffect): Spoken {
     const { abi } = this;
-    if (kind === abi.EFFECT_KIND_SEND) {
-      return { event, place, from: "core", to: "kernel", ...this.datagram(payload, false) };
-    }
+    const { kind, payload } = effect;
+    if (kind === abi.EFFECT_KIND_SEND) return { from: "core", to: "kernel", ...this.datagram(payload, false) };
     if (kind === abi.EFFECT_KIND_NOTICE) {
       const words = this.console.describeNotice(payload);
       const [, about = "", rest = words] = /^(log .*? \(luid \d+\)): (.*)$/.exec(words) ?? [];
       const isError = viewOf(payload).getInt32(4, true) !== 0;
-      return { event, place, from: "core", to: "core", name: "NOTICE", words: rest, isError, about };
+      return { from: "core", to: "core", name: "notice", words: rest, isError, about };
     }
-    const { name, asked } = this.deviceWords(kind, payload);
-    const about = handleOf(abi, viewOf(payload));
-    return { event, place, from: "core", to: "device", name, words: asked, isError: false, about };
+    const words = this.words.effect(effect);
+    if (kind === KIND_TRAP) return { from: "core", to: "core", name: "trap", words, isError: true, about: "" };
+    return { from: "core", to: "device", ...this.named(words), isError: false };
+  }
+
+  /** Words about an operation of the device, taken apart: what it is, on what, and the log's handle. */
+  private named(words: string): Pick<Line, "name" | "words" | "about"> {
+    const name = this.words.effectNames.find((known) => known !== undefined && words.startsWith(`${known} `)) ?? "";
+    const [, before = "", handle = "", rest = ""] =
+      /^(.*?) ?of log (\d+):? ?(.*)$/.exec(words.slice(name.length)) ?? [];
+    return { name, words: `${before} ${rest}`.trim(), about: handle === "" ? "" : `the log with handle ${handle}` };
   }
 
   private datagram(bytes: Uint8Array, fromKernel: boolean): Pick<Line, "name" | "words" | "isError" | "about"> {
@@ -95,37 +121,6 @@ export class Lines {
     const about = `log ${uuid}, luid ${BigInt(luid ?? 0).toString(16)}, seq ${seq}, version ${version}`;
     return { name: name + reply, words, isError, about };
   }
-
-  /** An operation of the log device or the legs: its name, what is asked for, and what is so when it is done. */
-  private deviceWords(kind: number, payload: Uint8Array): { name: string; asked: string; done: string } {
-    const { abi } = this;
-    const view = viewOf(payload);
-    const size = view.getUint32(abi.HEAD_SIZE, true).toLocaleString("en");
-    const offset = Number(view.getBigUint64(abi.HEAD_OFFSET, true)).toLocaleString("en");
-    const extent = `${size} bytes at ${offset}`;
-    switch (kind) {
-      case abi.EFFECT_KIND_OPEN:
-        return { name: "OPEN", asked: asciiOf(payload.subarray(abi.HEAD_BYTES)), done: "the log device is open" };
-      case abi.EFFECT_KIND_READ:
-        return { name: "READ", asked: extent, done: `${extent} are read` };
-      case abi.EFFECT_KIND_WRITE:
-        return { name: "WRITE", asked: extent, done: `${extent} are durable` };
-      case abi.EFFECT_KIND_CLOSE:
-        return { name: "CLOSE", asked: "the log device is let go", done: "closed" };
-      case abi.EFFECT_KIND_FLUSH_LEGS:
-        return {
-          name: "FLUSH LEGS",
-          asked: "the legs are to flush their caches",
-          done: "the legs' caches are flushed",
-        };
-      default:
-        return { name: `effect ${kind}`, asked: "", done: "" };
-    }
-  }
-}
-
-function handleOf(abi: Abi, view: DataView): string {
-  return `handle ${view.getUint32(abi.HEAD_HANDLE, true)}`;
 }
 
 export function viewOf(bytes: Uint8Array): DataView {

@@ -1,7 +1,7 @@
 // What the page opens on: a power cut in mid-write, and the mirror copying what its log had as not clean, half done.
 
-import type { Console } from "../../common/console.ts";
 import { MILLISECOND_NS } from "../../common/sim/clock.ts";
+import type { Core } from "../core.ts";
 import { Timeline } from "../model/timeline.ts";
 import { DEFAULTS, Simulation } from "./simulation.ts";
 
@@ -14,17 +14,18 @@ const EVENTS_MAX = 60_000;
 const AFTERMATH_EVENTS = 1500;
 
 /** A simulation that has lived so far, and the position to show. */
-export function openingScene(module: WebAssembly.Module, console: Console): { source: Simulation; position: number } {
-  const source = new Simulation(DEFAULTS, [], module, console);
+export function openingScene(core: Core): { source: Simulation; position: number } {
+  const source = new Simulation(DEFAULTS, [], core);
   const { life } = source;
   while (life.nowNs < WRITING_NS && life.step());
   while (life.differingCount < DIFFERING_WANTED && life.step());
   source.do("power-cut");
-  const cutAt = life.store.eventCount;
-  const timeline = new Timeline(module, life.store);
+  const cutAt = life.tape.eventCount;
+  const timeline = new Timeline(core.module, source);
   let most = 0;
   for (let seen = cutAt; seen < cutAt + EVENTS_MAX; seen++) {
     source.extend(seen + 1, Infinity);
+    source.update();
     timeline.pass(Infinity);
     if (timeline.index.code.at(seen) !== timeline.abi.REQUEST_GET_RESYNC_WORK) continue;
     // The kernel has just been told which region to copy next.

@@ -14,7 +14,9 @@ import { Random } from "../../common/sim/random.ts";
 import { spawn, type Task } from "../../common/sim/task.ts";
 import type { LogTable } from "../../common/sim/userspace-log.ts";
 import { type PATTERNS, Workload } from "../../common/sim/workload.ts";
-import { MemoryStore } from "../model/memory-store.ts";
+import { doubles } from "../model/columns.ts";
+import type { WorldNote } from "./source.ts";
+import { Tape } from "./tape.ts";
 
 export interface Settings {
   seed: number;
@@ -57,7 +59,8 @@ const QUIET_NS = 500 * MILLISECOND_NS;
 const SECOND_LEG = 1;
 
 export class SimulatedLife {
-  readonly store: MemoryStore;
+  readonly tape: Tape;
+  readonly notes: WorldNote[] = [];
   readonly done: Done[] = [];
   readonly clock = new Clock();
   private readonly random: Random;
@@ -69,15 +72,18 @@ export class SimulatedLife {
   private readonly table: LogTable;
   /** The event of each request that the kernel waits for, by its seq. */
   private readonly asked = new Map<number, number>();
+  /** By event; NaN for what is no request, or has no answer yet. */
+  private readonly roundTrips = doubles();
 
   constructor(
     readonly settings: Settings,
     private readonly module: WebAssembly.Module,
     private readonly console: Console,
+    coreSha256: string,
   ) {
     const { seed, regionCount, pattern, writers, log, integratedFlush } = settings;
     const { clock } = this;
-    this.store = new MemoryStore(readAbi(new WebAssembly.Instance(module, {}).exports));
+    this.tape = new Tape(readAbi(new WebAssembly.Instance(module, {}).exports), coreSha256);
     this.random = new Random(seed);
     const { random } = this;
     const timing = { blockNs: BLOCK_NS, regionNs: REGION_NS, flushNs: LEG_FLUSH_NS };
@@ -105,6 +111,11 @@ export class SimulatedLife {
     });
     // Two legs that are known to be alike: there would be nothing to see but a resync before the first write.
     this.begin(log === "core" ? ["nosync"] : []);
+  }
+
+  /** How long the kernel waited for the answer to an event's request, ns; NaN where it has none. */
+  roundTripNs(event: number): number {
+    return event < this.roundTrips.length ? this.roundTrips.at(event) : Number.NaN;
   }
 
   get nowNs(): number {
@@ -156,7 +167,7 @@ export class SimulatedLife {
   }
 
   private powerOn(): Machine {
-    const { clock, random, module, console, store } = this;
+    const { clock, random, module, console, tape } = this;
     const machine = new Machine({
       clock,
       random: random.fork(),
@@ -166,11 +177,11 @@ export class SimulatedLife {
       fault: undefined,
       logDevices: this.logDevice === null ? [] : [this.logDevice],
       engineOptions: { quietNs: QUIET_NS },
-      onEngine: (engine) => store.follow(engine, (seq, event) => this.asked.set(seq, event)),
+      onEngine: (engine) => tape.follow(engine, (seq, event) => this.asked.set(seq, event)),
     });
     machine.connector.onRoundTrip = (seq, durationNs) => {
       const event = this.asked.get(seq);
-      if (event !== undefined) store.setRoundTrip(event, durationNs);
+      if (event !== undefined) this.setRoundTrip(event, durationNs);
       this.asked.delete(seq);
     };
     return machine;
@@ -229,7 +240,13 @@ export class SimulatedLife {
   }
 
   private note(words: string, isTrouble: boolean): void {
-    this.store.note(this.clock.nowNs, `${(this.clock.nowNs / SECOND_NS).toFixed(3)} s: ${words}`, isTrouble);
+    const timed = `${(this.clock.nowNs / SECOND_NS).toFixed(3)} s: ${words}`;
+    this.notes.push({ event: this.tape.eventCount, words: timed, isTrouble });
+  }
+
+  private setRoundTrip(event: number, durationNs: number): void {
+    while (this.roundTrips.length <= event) this.roundTrips.push(Number.NaN);
+    this.roundTrips.values[event] = durationNs;
   }
 }
 

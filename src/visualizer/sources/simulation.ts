@@ -1,10 +1,11 @@
 // The simulated kernel in this tab as a source. A link holds its settings and deeds, so it lives the same life anywhere.
 
-import type { Console } from "../../common/console.ts";
 import { SECOND_NS } from "../../common/sim/clock.ts";
 import { PATTERNS } from "../../common/sim/workload.ts";
+import type { Trace } from "../../common/trace/trace.ts";
+import type { Core } from "../core.ts";
 import { DEEDS, type Deed, type Done, REGIONS_MAX, type Settings, SimulatedLife } from "./simulated-life.ts";
-import type { Source } from "./source.ts";
+import type { Source, WorldNote } from "./source.ts";
 
 export const DEFAULTS: Settings = {
   seed: 7,
@@ -15,27 +16,44 @@ export const DEFAULTS: Settings = {
   integratedFlush: true,
 };
 
-/** Every event is kept: so many take 400 MiB. */
-const EVENTS_MAX = 800_000;
+/** Every event is kept: so many take 250 MiB. */
+const EVENTS_MAX = 400_000;
 /** Events of the clock between two looks at the real time. */
 const SLICE = 64;
 /** Where nothing happens for so long, nothing will. */
 const SILENCE_NS = 120 * SECOND_NS;
 
 export class Simulation implements Source {
+  readonly progress = null;
   readonly life: SimulatedLife;
   /** Why no more events come, in words; null while they do. */
   ended: string | null = null;
   /** Deeds of a link that are still to come, in order. */
   private readonly planned: Done[];
 
-  constructor(settings: Settings, planned: readonly Done[], module: WebAssembly.Module, console: Console) {
-    this.life = new SimulatedLife(settings, module, console);
+  constructor(settings: Settings, planned: readonly Done[], core: Core) {
+    this.life = new SimulatedLife(settings, core.module, core.console, core.sha256);
     this.planned = [...planned];
   }
 
-  get store() {
-    return this.life.store;
+  get trace(): Trace {
+    return this.life.tape.trace;
+  }
+
+  get eventCount(): number {
+    return this.trace.eventCount;
+  }
+
+  update(): void {
+    this.life.tape.update();
+  }
+
+  get notes(): readonly WorldNote[] {
+    return this.life.notes;
+  }
+
+  roundTripNs(event: number): number {
+    return this.life.roundTripNs(event);
   }
 
   get title(): string {
@@ -55,17 +73,18 @@ export class Simulation implements Source {
 
   extend(eventCount: number, budgetMs: number): boolean {
     const endMs = performance.now() + budgetMs;
-    const { store, life } = this;
+    const { life } = this;
+    const { tape } = life;
     const wanted = Math.min(eventCount, EVENTS_MAX);
     let silentSinceNs = life.nowNs;
-    while (store.eventCount < wanted && this.ended === null) {
-      const before = store.eventCount;
-      for (let i = 0; i < SLICE && store.eventCount < wanted; i++) this.step();
-      if (store.eventCount !== before) silentSinceNs = life.nowNs;
+    while (tape.eventCount < wanted && this.ended === null) {
+      const before = tape.eventCount;
+      for (let i = 0; i < SLICE && tape.eventCount < wanted; i++) this.step();
+      if (tape.eventCount !== before) silentSinceNs = life.nowNs;
       else if (life.nowNs - silentSinceNs > SILENCE_NS) this.ended = "nothing happens any more";
       if (performance.now() >= endMs) break;
     }
-    if (store.eventCount >= EVENTS_MAX) this.ended = "the tab keeps no more events; begin anew";
+    if (tape.eventCount >= EVENTS_MAX) this.ended = "the tab keeps no more events; begin anew";
     return this.ended === null;
   }
 

@@ -38,8 +38,8 @@ export class BatchChart {
     const left = LABEL_PX * scale;
     const axisPx = 16 * scale;
     const lanePx = (height - axisPx) / LANES.length;
-    const fromNs = index.timeNs.at(first);
-    const toNs = Math.max(fromNs + 1, index.timeNs.at(end - 1));
+    const fromNs = index.timeNs(first);
+    const toNs = Math.max(fromNs + 1, index.timeNs(end - 1));
     const x = (ns: number) => left + ((Math.min(ns, toNs) - fromNs) / (toNs - fromNs)) * (width - left - 2 * scale);
     const top = (lane: number) => lane * lanePx;
     const batches = batchesOf(this.abi, index, log, first, end);
@@ -64,7 +64,7 @@ export class BatchChart {
     this.bars(batches.writes, x, toNs, top(3), lanePx, palette.categories[5]?.css ?? "");
     this.steps(timeline, log, index.lazyBlocks, first, end, x, top(4), lanePx, palette.states[DEVICE]?.css ?? "");
 
-    const nowNs = position === 0 ? fromNs : index.timeNs.at(position - 1);
+    const nowNs = position === 0 ? fromNs : index.timeNs(position - 1);
     context.fillStyle = palette.ink.css;
     context.fillRect(Math.round(x(nowNs)), 0, Math.max(1, scale), height - axisPx);
     context.fillStyle = palette.quiet.css;
@@ -80,11 +80,11 @@ export class BatchChart {
     const share = Math.max(0, Math.min(1, (clientX - box.left - LABEL_PX) / (box.width - LABEL_PX)));
     const first = Math.max(0, position - EVENTS_BEFORE);
     const end = Math.min(length, position + EVENTS_AFTER);
-    const fromNs = index.timeNs.at(first);
-    const atNs = fromNs + share * (index.timeNs.at(end - 1) - fromNs);
+    const fromNs = index.timeNs(first);
+    const atNs = fromNs + share * (index.timeNs(end - 1) - fromNs);
     let nearest = first;
     for (let event = first; event < end; event++) {
-      if (Math.abs(index.timeNs.at(event) - atNs) < Math.abs(index.timeNs.at(nearest) - atNs)) nearest = event;
+      if (Math.abs(index.timeNs(event) - atNs) < Math.abs(index.timeNs(nearest) - atNs)) nearest = event;
     }
     return nearest;
   }
@@ -133,11 +133,11 @@ export class BatchChart {
     const { context, scale } = this.surface;
     let most = 1;
     for (let event = first; event < end; event++) {
-      if (index.log.at(event) === log) most = Math.max(most, counts.at(event));
+      if (index.log(event) === log) most = Math.max(most, counts.at(event));
     }
     context.fillStyle = colour;
     let count = 0;
-    let sinceNs = index.timeNs.at(first);
+    let sinceNs = index.timeNs(first);
     const paint = (untilNs: number) => {
       if (count === 0) return;
       const tall = Math.max(2 * scale, (count / most) * (lanePx - 4 * scale));
@@ -145,12 +145,12 @@ export class BatchChart {
       context.fillRect(from, top + lanePx - tall - scale, Math.max(scale, x(untilNs) - from), tall);
     };
     for (let event = first; event < end; event++) {
-      if (index.log.at(event) !== log) continue;
-      const atNs = index.timeNs.at(event);
+      if (index.log(event) !== log) continue;
+      const atNs = index.timeNs(event);
       paint(atNs);
       count = counts.at(event);
       sinceNs = atNs;
     }
-    paint(index.timeNs.at(end - 1));
+    paint(index.timeNs(end - 1));
   }
 }

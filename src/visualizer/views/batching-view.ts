@@ -74,7 +74,7 @@ export class BatchingView {
     if (key === this.plottedFor || (nowMs - this.plottedMs < REDRAW_MS && !timeline.isComplete)) return;
     this.plottedFor = key;
     this.plottedMs = nowMs;
-    const latencies = latenciesOf(timeline.index, timeline.store, sight.first, sight.end, BUCKETS);
+    const latencies = latenciesOf(timeline.index, timeline.source, sight.first, sight.end, BUCKETS);
     this.plotTitle.replaceChildren(...titleOf(timeline, latencies, sight));
     this.plot.draw(latencies, palette);
   }
@@ -116,7 +116,7 @@ function titleOf(
 ): (Node | string)[] {
   let hasRoundTrips = false;
   for (let event = sight.first; event < Math.min(sight.end, sight.first + 64); event++) {
-    if (!Number.isNaN(timeline.store.roundTripNs(event))) hasRoundTrips = true;
+    if (!Number.isNaN(timeline.source.roundTripNs(event))) hasRoundTrips = true;
   }
   const share = answered === 0 ? "" : `${((100 * atOnce) / answered).toFixed(1)} % answered at once`;
   return [

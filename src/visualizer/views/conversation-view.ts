@@ -1,8 +1,9 @@
 // The conversation of kernel, core and log device as a list of lines, each with an arrow between those who speak.
 
 import type { Abi } from "../../common/abi.ts";
+import { NO_LOG } from "../../common/trace/event-table.ts";
 import { CATEGORIES, CATEGORY_WORDS, categoriesByCode } from "../model/codes.ts";
-import { FLAG_ERROR, FLAG_STATE, NO_LOG } from "../model/event-index.ts";
+import { FLAG_ERROR, FLAG_STATE } from "../model/event-index.ts";
 import { type Filter, LineList } from "../model/line-list.ts";
 import { LANES, type Line, type Lines } from "../model/lines.ts";
 import type { Timeline } from "../model/timeline.ts";
@@ -121,7 +122,7 @@ export class ConversationView {
     const flag = what === "errors" ? FLAG_ERROR : what === "state" ? FLAG_STATE : 0;
     return {
       passes: (index, event) => {
-        if (log !== null && index.log.at(event) !== log) return false;
+        if (log !== null && index.log(event) !== log) return false;
         if (flag !== 0) return (index.flags.at(event) & flag) !== 0;
         return category < 0 || table[index.code.at(event)] === category;
       },
@@ -175,7 +176,7 @@ export class ConversationView {
 
   private cellsOf(line: Line, timeline: Timeline): HTMLElement[] {
     const isInput = line.place === 0;
-    const timeNs = timeline.index.timeNs.at(line.event);
+    const timeNs = timeline.index.timeNs(line.event);
     const number = element("span", { class: "number" }, isInput ? grouped(line.event) : "");
     const time = element("span", { class: "when" }, isInput ? (timeNs / SECOND_NS).toFixed(6) : "");
     const words = element("span", { class: "words" });

@@ -2,6 +2,8 @@
 
 import type { Abi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
+import type { Engine } from "../../common/engine.ts";
+import { readEvent } from "../../common/trace/event.ts";
 import { datagramFields, effectFields, type Field, type FieldGroup, inputFields } from "../model/fields.ts";
 import { type Line, type Lines, listedEffects } from "../model/lines.ts";
 import { readLogs } from "../model/log-memory.ts";
@@ -62,14 +64,14 @@ export class DetailView {
   private heading(timeline: Timeline, line: Line): HTMLElement[] {
     const from = line.from === line.to ? `from the ${line.from}` : `from ${line.from} to ${line.to}`;
     const made = [element("p", { class: "message" }, element("b", { class: "name" }, line.name), ` ${line.words}`)];
-    const explanation = EXPLANATIONS[line.name.replace(/ (reply|done)$/, "")];
+    const explanation = EXPLANATIONS[line.name];
     if (explanation !== undefined && line.place === 0) made.push(element("p", { class: "explanation" }, explanation));
-    const facts = [from, line.about, `at ${(timeline.index.timeNs.at(line.event) / 1e9).toFixed(9)} s`];
+    const facts = [from, line.about, `at ${(timeline.index.timeNs(line.event) / 1e9).toFixed(9)} s`];
     const answerNs = timeline.index.answerNs.at(line.event);
     if (line.place === 0 && !Number.isNaN(answerNs)) {
       facts.push(answerNs === 0 ? "answered at once" : `answered after ${duration(answerNs)}`);
     }
-    const roundTripNs = timeline.store.roundTripNs(line.event);
+    const roundTripNs = timeline.source.roundTripNs(line.event);
     if (line.place === 0 && !Number.isNaN(roundTripNs)) facts.push(`round trip ${duration(roundTripNs)}`);
     made.push(element("p", { class: "quiet" }, facts.filter((fact) => fact !== "").join(" · ")));
     return made;
@@ -77,12 +79,13 @@ export class DetailView {
 
   /** What the event changed, seen by looking at the core before it and after it. */
   private changes(timeline: Timeline, event: number): HTMLElement[] {
-    const { position } = timeline;
-    timeline.seek(event);
-    const before = this.maps(timeline);
-    timeline.seek(event + 1);
-    const after = this.maps(timeline);
-    timeline.seek(position);
+    const before = this.maps(timeline.engineAt(event));
+    const after = this.maps(timeline.engineAt(event + 1));
+    timeline.seek(timeline.position);
+    const heading = element("h3", {}, "Changed in the map");
+    if (before === null || after === null) {
+      return [heading, element("p", { class: "quiet" }, "The trace does not tell what the core knew here.")];
+    }
     const items: HTMLElement[] = [];
     for (const [key, map] of after) {
       const old = before.get(key);
@@ -96,13 +99,13 @@ export class DetailView {
       if (count > listed) items.push(element("li", {}, `and ${plural(count - listed, "more region")}`));
     }
     for (const key of before.keys()) if (!after.has(key)) items.push(element("li", {}, "A log is gone."));
-    const heading = element("h3", {}, "Changed in the map");
     if (items.length === 0) return [heading, element("p", { class: "quiet" }, "Nothing.")];
     return [heading, element("ul", { class: "changes" }, ...items)];
   }
 
-  private maps(timeline: Timeline): Map<string, MapCopy> {
-    const memory = timeline.engine.bytes().buffer as ArrayBuffer;
+  private maps(engine: Engine | null): Map<string, MapCopy> | null {
+    if (engine === null) return null;
+    const memory = engine.bytes().buffer as ArrayBuffer;
     return new Map(readLogs(this.abi, memory).map((log) => [log.key, copyMap(memory, log)]));
   }
 
@@ -114,13 +117,13 @@ export class DetailView {
 
   private bytes(timeline: Timeline, { event, place }: Chosen): HTMLElement[] {
     const { abi } = this;
-    const input = timeline.store.input(event);
+    const { input, effects } = readEvent(timeline.trace, event);
     if (place === 0) {
       const isDatagram = input.kind === abi.INPUT_KIND_DATAGRAM;
       const groups = isDatagram ? datagramFields(abi, this.console, input.payload, true) : inputFields(abi, input);
       return bytesTable(groups, input.payload);
     }
-    const effect = listedEffects(abi, timeline.store.effects(event))[place - 1];
+    const effect = listedEffects(abi, effects)[place - 1];
     if (effect === undefined) return [];
     const isReply = effect.kind === abi.EFFECT_KIND_SEND;
     const groups = isReply ? datagramFields(abi, this.console, effect.payload, false) : effectFields(abi, effect);

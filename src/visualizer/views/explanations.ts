@@ -19,13 +19,13 @@ export const EXPLANATIONS: Readonly<Record<string, string>> = {
   STATUS_INFO: "Somebody asks for the mirror's status.",
   STATUS_TABLE: "Somebody asks for the mirror's table.",
   IS_REMOTE_RECOVERING: "The kernel asks whether another machine is copying a region, before it writes there.",
-  OPEN: "The core asks its host to open the log device.",
-  READ: "The core asks its host for bytes of the log device.",
-  WRITE: "The core asks its host to make bytes durable on the log device.",
-  CLOSE: "The log device is not needed any more.",
-  "FLUSH LEGS":
+  open: "The core asks its host to open the log device.",
+  read: "The core asks its host for bytes of the log device.",
+  write: "The core asks its host to make bytes durable on the log device.",
+  close: "The log device is not needed any more.",
+  "flush legs":
     "What the disks have in their caches must be durable before a region may be called clean on the log device.",
-  TICK: "The time has come that the core had asked to be woken at: clears that nobody took back go to the log device.",
-  RESTORE: "A server that starts again takes up what the one before had kept.",
-  CONFIGURE: "The host sets options of the core.",
+  tick: "The time has come that the core had asked to be woken at: clears that nobody took back go to the log device.",
+  restore: "A server that starts again takes up what the one before had kept.",
+  configure: "The host sets options of the core.",
 };

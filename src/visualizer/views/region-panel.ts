@@ -31,9 +31,8 @@ export class RegionPanel {
     if (key === this.shown) return;
     this.shown = key;
     if (isHidden) return;
-    const { position, length, store, index } = timeline;
-    const find = (from: number, to: number, most: number) =>
-      historyOf(this.abi, store, index.log, number, region, from, to, most);
+    const { position, length, trace } = timeline;
+    const find = (from: number, to: number, most: number) => historyOf(this.abi, trace, number, region, from, to, most);
     const before = find(position - 1, -1, SHOWN_BEFORE).reverse();
     const after = find(position, length, SHOWN_AFTER);
     const items = [...before, ...after].map((entry) => this.item(timeline, entry));
@@ -47,7 +46,7 @@ export class RegionPanel {
   }
 
   private item({ position, index }: Timeline, { event, touch }: RegionEvent): HTMLElement {
-    const words = `${(index.timeNs.at(event) / 1e9).toFixed(6)} s ${TOUCH_WORDS[touch]}`;
+    const words = `${(index.timeNs(event) / 1e9).toFixed(6)} s ${TOUCH_WORDS[touch]}`;
     const go = () => this.onSeek(event + 1);
     const button = element("button", { type: "button", class: "link", click: go }, `event ${grouped(event)}`);
     return element("li", { class: event >= position ? "ahead" : "" }, button, ` ${words}`);

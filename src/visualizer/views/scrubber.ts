@@ -4,7 +4,6 @@
 import type { Abi } from "../../common/abi.ts";
 import { CATEGORIES, categoriesByCode } from "../model/codes.ts";
 import { FLAG_ERROR } from "../model/event-index.ts";
-import { lastNotAbove } from "../model/line-list.ts";
 import { DIRTY, OUT } from "../model/region-cells.ts";
 import type { Timeline } from "../model/timeline.ts";
 import { byId, grouped, plural } from "./dom.ts";
@@ -119,7 +118,7 @@ export class Scrubber {
     for (let bar = 0; bar < bars; bar++) {
       const from = eventAt(bar);
       const to = Math.max(from + 1, eventAt(bar + 1));
-      const tookNs = index.timeNs.at(Math.min(to, timeline.length - 1)) - index.timeNs.at(from);
+      const tookNs = index.timeNs(Math.min(to, timeline.length - 1)) - index.timeNs(from);
       rates[bar] = Math.sqrt((to - from) / Math.max(1e-6, tookNs / 1e9));
       mostOut = Math.max(mostOut, index.outOfSync.at(from));
     }
@@ -181,14 +180,14 @@ export class Scrubber {
 
   private drawNotes(
     context: CanvasRenderingContext2D,
-    { store }: Timeline,
+    { source }: Timeline,
     first: number,
     span: number,
     palette: Palette,
   ): void {
     const { width, height, scale } = this.surface;
     // Troubles last: they must not be hidden by what follows them at once.
-    for (const { event, isTrouble } of [...store.notes].sort((one, other) => +one.isTrouble - +other.isTrouble)) {
+    for (const { event, isTrouble } of [...source.notes].sort((one, other) => +one.isTrouble - +other.isTrouble)) {
       const x = Math.round(((event - first) / span) * width);
       if (x < 0 || x > width) continue;
       context.fillStyle = isTrouble ? palette.error.css : palette.quiet.css;
@@ -219,7 +218,7 @@ export class Scrubber {
 
   private describe({ position, length, index }: Timeline): void {
     const { canvas } = this.surface;
-    const seconds = position === 0 ? 0 : index.timeNs.at(position - 1) / 1e9;
+    const seconds = position === 0 ? 0 : index.timeNs(position - 1) / 1e9;
     canvas.setAttribute("aria-valuemin", "0");
     canvas.setAttribute("aria-valuemax", String(length));
     canvas.setAttribute("aria-valuenow", String(position));
@@ -252,9 +251,4 @@ export class Scrubber {
       { passive: false },
     );
   }
-}
-
-/** The first event that is not before a time. */
-export function eventAtTime({ index, length }: Timeline, timeNs: number): number {
-  return lastNotAbove(index.timeNs.values, length, timeNs) + 1;
 }

@@ -1,9 +1,9 @@
 // Three sentences that say what one sees: what a dirty log is for, how the regions stand, what has just happened.
 
-import type { WorldNote } from "../model/event-store.ts";
 import type { LogMemory } from "../model/log-memory.ts";
 import { CLEAN, DEVICE, DIRTY, FAILED, OUT, type StateCounts } from "../model/region-cells.ts";
 import type { Timeline } from "../model/timeline.ts";
+import type { WorldNote } from "../sources/source.ts";
 import { stateMark } from "./detail-view.ts";
 import { byId, element, grouped, plural } from "./dom.ts";
 
@@ -52,8 +52,8 @@ function standing(log: LogMemory | null, counts: StateCounts): (Node | string)[]
 
 /** The last thing that happened to the machine, and what came of it. */
 function latest(timeline: Timeline, log: LogMemory | null): string[] {
-  const { store, position, index } = timeline;
-  const notes = store.notes.filter(({ event }) => event <= position);
+  const { source, position, index } = timeline;
+  const notes = source.notes.filter(({ event }) => event <= position);
   const note = notes.at(-1);
   if (note === undefined) {
     return log === null

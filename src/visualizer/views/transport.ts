@@ -75,7 +75,7 @@ export class Transport {
     const { player } = this;
     const { position, length, index } = player.timeline;
     setText(this.play, player.isPlaying ? "Pause" : "Play");
-    const seconds = position === 0 ? 0 : index.timeNs.at(position - 1) / 1e9;
+    const seconds = position === 0 ? 0 : index.timeNs(position - 1) / 1e9;
     setText(this.where, `of ${grouped(length)} · ${seconds.toFixed(6)} s`);
     if (document.activeElement !== this.go) this.go.value = position === 0 ? "–" : grouped(position - 1);
     if (document.activeElement !== this.speed) this.speed.value = String(player.eventsPerSecond);
