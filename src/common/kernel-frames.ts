@@ -6,7 +6,7 @@ import type { Abi, AbiName } from "./abi.ts";
 /** Request types by the header's names without DM_ULOG_. */
 export type RequestName =
   Extract<AbiName, `REQUEST_${string}`> extends `REQUEST_${infer Name}`
-    ? Exclude<Name, "TYPE_MAX" | "VERSION_MAX">
+    ? Exclude<Name, "TYPE_MASK" | "TYPE_MAX" | "VERSION_MAX">
     : never;
 
 export interface Request {

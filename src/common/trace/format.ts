@@ -70,7 +70,7 @@ export const COOKED_PORT_BYTES = 4;
 export const HOST_INPUT_BYTES = 8;
 /** Kind: a part of linear memory as it was before the section's first event. No kind of the core's is that high. */
 export const KIND_SNAPSHOT_PART = 0x100;
-/** offset u64, bytes of all of linear memory u64, digest of the part u64. */
+/** offset u64, bytes of all of linear memory u64, digest of this part and those before it u64. */
 export const SNAPSHOT_HEAD_BYTES = 24;
 export const SNAPSHOT_PART_BYTES = 65_536;
 export const PAGE_BYTES = 4096;

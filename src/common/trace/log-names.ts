@@ -2,6 +2,7 @@
 // effects; numbers for them are given in the order they appear.
 
 import type { Abi } from "../abi.ts";
+import { latin1 } from "./packet.ts";
 
 export interface LogName {
   readonly luid: bigint;
@@ -46,7 +47,7 @@ export class LogNames {
     const luid = BigInt.asUintN(32, BigInt(seen[0] as number)) | (BigInt.asUintN(32, BigInt(seen[1] as number)) << 32n);
     const bytes = new Uint8Array(seen.buffer, 8);
     const end = bytes.indexOf(0);
-    const uuid = String.fromCharCode(...bytes.subarray(0, end < 0 ? bytes.length : end));
+    const uuid = latin1(bytes.subarray(0, end < 0 ? bytes.length : end));
     const known = this.byName.get(`${luid} ${uuid}`);
     if (known !== undefined) return known;
     const log = this.names.push({ luid, uuid }) - 1;

@@ -103,3 +103,10 @@ export class PacketReader {
 export function u64(words: Int32Array, at: number): number {
   return ((words[at] as number) >>> 0) + ((words[at + 1] as number) >>> 0) * TWO_TO_32;
 }
+
+/** Bytes as characters, one for each. */
+export function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}

@@ -3,7 +3,8 @@
 import type { Engine, EngineTap } from "../engine.ts";
 import { EventWriter } from "./event-writer.ts";
 import { TWO_TO_32 } from "./format.ts";
-import { type SectionFacts, writeSectionEnd, writeSectionHeader, writeSnapshot } from "./section.ts";
+import { type SectionFacts, writeSectionEnd, writeSectionHeader } from "./section.ts";
+import { SnapshotWriter } from "./snapshot.ts";
 import { TraceBuffer } from "./trace-buffer.ts";
 
 /** What a recording says of itself. */
@@ -30,7 +31,7 @@ export class Recording implements EngineTap {
       start,
       firstEvent,
     });
-    if (start === "snapshot") writeSnapshot(this.buffer, engine.bytes(), firstEvent, this.timeNs());
+    if (start === "snapshot") new SnapshotWriter(engine.bytes(), firstEvent, this.timeNs()).write(this.buffer);
     engine.tap = this;
   }
 

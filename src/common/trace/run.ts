@@ -1,9 +1,8 @@
 // What can be replayed in one go: a section whose start is known, and those that go on where it ended.
 
 import { Engine } from "../engine.ts";
-import { HOST_INPUT_BYTES, SNAPSHOT_HEAD_BYTES, TraceError } from "./format.ts";
-import { PacketReader, u64 } from "./packet.ts";
-import { snapshotDigest } from "./section.ts";
+import { TraceError } from "./format.ts";
+import { readSnapshot, type SnapshotPart } from "./snapshot.ts";
 import type { Section, Trace } from "./trace.ts";
 
 /** Consecutive events of one engine. */
@@ -42,13 +41,6 @@ export function goesOn(before: Section, section: Section): boolean {
   );
 }
 
-/** The run that an event belongs to. */
-export function runOf(runs: readonly Run[], index: number): Run {
-  const run = runs.find(({ firstIndex, endIndex }) => index >= firstIndex && index < endIndex);
-  if (run === undefined) throw new TraceError(`The trace has no event at place ${index}.`);
-  return run;
-}
-
 /** An engine as the run's first event found it. Throws a TraceError where the trace does not tell, or this core cannot be it. */
 export function startRun(trace: Trace, { section }: Run, module: WebAssembly.Module): Engine {
   if (section.start === "unknown") {
@@ -69,37 +61,21 @@ export function startRun(trace: Trace, { section }: Run, module: WebAssembly.Mod
 
 function restore(trace: Trace, section: Section, engine: Engine): void {
   const { words, bytes } = trace.view;
-  const damaged = () => new TraceError(`The snapshot before event ${section.firstEvent} is damaged.`);
+  const parts = readSnapshot(words, section.snapshotParts);
+  if (parts === null) throw new TraceError(`The snapshot before event ${section.firstEvent} is damaged.`);
+  const [{ memoryBytes }] = parts as [SnapshotPart];
   // What the compiler put into linear memory is this core's own, which may be of another build.
   const own = engine.bytes().slice(engine.abi.AREAS_END);
-  const packet = new PacketReader();
-  let memoryBytes = 0;
-  for (const offset of section.snapshotParts) {
-    const at = offset >>> 2;
-    if (!packet.read(words, at, words[at + 1] as number)) throw damaged();
-    const payload = packet.data + HOST_INPUT_BYTES / 4;
-    const content = payload + SNAPSHOT_HEAD_BYTES / 4;
-    const size = packet.captured - HOST_INPUT_BYTES - SNAPSHOT_HEAD_BYTES;
-    const address = u64(words, payload);
-    const wholeBytes = u64(words, payload + 2);
-    if (size < 0 || size % 4 !== 0 || address + size > wholeBytes) throw damaged();
-    const digest = snapshotDigest(words, content, size >>> 2, address, wholeBytes);
-    if (digest.low !== words[payload + 4] || digest.high !== words[payload + 5]) throw damaged();
-    if (memoryBytes !== 0 && wholeBytes !== memoryBytes) throw damaged();
-    if (memoryBytes === 0) grow(engine, wholeBytes);
-    memoryBytes = wholeBytes;
-    engine.bytes().set(bytes.subarray(content * 4, content * 4 + size), address);
-  }
-  if (memoryBytes === 0) throw damaged();
-  engine.bytes().set(own, engine.abi.AREAS_END);
-}
-
-function grow(engine: Engine, memoryBytes: number): void {
   try {
     engine.growTo(memoryBytes);
-    // Pages of zeros are left out of a snapshot.
-    engine.bytes().fill(0, 0, engine.abi.AREAS_END);
   } catch {
     throw new TraceError(`A linear memory of ${memoryBytes} bytes cannot be made here for this core.`);
   }
+  const memory = engine.bytes();
+  // Pages of zeros are not among the parts.
+  memory.fill(0, 0, engine.abi.AREAS_END);
+  for (const { offset, contentOffset, size } of parts) {
+    memory.set(bytes.subarray(contentOffset, contentOffset + size), offset);
+  }
+  memory.set(own, engine.abi.AREAS_END);
 }

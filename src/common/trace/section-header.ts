@@ -1,7 +1,7 @@
 // Reads what a section begins with.
 
 import { BYTE_ORDER_MAGIC, OPTION_APPLICATION, OPTION_COMMENT, TraceError } from "./format.ts";
-import { eachOption, type FileView } from "./packet.ts";
+import { eachOption, type FileView, latin1 } from "./packet.ts";
 import type { SectionFacts, Start } from "./section.ts";
 
 /** Words before the options: type, length, byte order, version, length of the section. */
@@ -18,7 +18,7 @@ export function readSectionHeader({ words, bytes }: FileView, at: number, total:
   let application = "";
   const said = new Map<string, string>();
   eachOption(words, at + OPTIONS, at + (total >>> 2) - 1, (code, offset, length) => {
-    const text = () => String.fromCharCode(...bytes.subarray(offset, offset + length));
+    const text = () => latin1(bytes.subarray(offset, offset + length));
     if (code === OPTION_APPLICATION) application = text();
     if (code !== OPTION_COMMENT) return;
     const [, key = "", value = ""] = /^(\S+) (.*)$/s.exec(text()) ?? [];

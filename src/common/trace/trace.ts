@@ -30,6 +30,7 @@ import { readSectionHeader } from "./section-header.ts";
 export interface Section extends SectionFacts {
   /** Where its header begins in the file; that of the section before where a gap began this one. */
   readonly offset: number;
+  readonly isBegunByGap: boolean;
   /** Index of its first event in the trace. */
   readonly firstIndex: number;
   eventCount: number;
@@ -168,7 +169,7 @@ export class Trace {
     if (third !== undefined && third !== BYTE_ORDER_MAGIC) readSectionHeader(this.view, 0, 0);
     const total = blockBytes(words, 0, bytes.length);
     if (total === 0) throw new TraceError("The file ends within its first header, or is damaged there.");
-    this.beginSection(readSectionHeader(this.view, 0, total), 0);
+    this.beginSection(readSectionHeader(this.view, 0, total), 0, false);
     this.position = total;
   }
 
@@ -193,7 +194,7 @@ export class Trace {
   private readHeader(at: number, total: number): boolean {
     this.current.isEnded = true;
     try {
-      this.beginSection(readSectionHeader(this.view, at, total), at * 4);
+      this.beginSection(readSectionHeader(this.view, at, total), at * 4, false);
       return true;
     } catch (error) {
       if (!(error instanceof TraceError)) throw error;
@@ -218,10 +219,11 @@ export class Trace {
     return true;
   }
 
-  private beginSection(facts: SectionFacts, offset: number): void {
+  private beginSection(facts: SectionFacts, offset: number, isBegunByGap: boolean): void {
     this.current = {
       ...facts,
       offset,
+      isBegunByGap,
       firstIndex: this.eventCount,
       eventCount: 0,
       endOffset: offset,
@@ -265,7 +267,7 @@ export class Trace {
     if (number === this.lastNumber() + 1) return;
     const { links, offset } = this.current;
     this.current.isEnded = true;
-    this.beginSection({ ...this.current, start: "unknown", firstEvent: number }, offset);
+    this.beginSection({ ...this.current, start: "unknown", firstEvent: number }, offset, true);
     this.current.links.push(...links);
   }
 

@@ -1,0 +1,185 @@
+// The engine as it was after any event of a trace, forwards and backwards: from the nearest copy of its memory, and the
+// events from there on.
+
+import { Engine } from "../engine.ts";
+import { TraceError } from "./format.ts";
+import { InputFeeder } from "./input-feeder.ts";
+import { MemorySnapshots } from "./memory-snapshots.ts";
+import { type Run, runsOf, startRun } from "./run.ts";
+import type { Trace } from "./trace.ts";
+
+export interface TimeTravelOptions {
+  /** What copies of memory may take together, in bytes; 256 MiB where left out. Fewer copies make longer ways. */
+  memoryBytes?: number;
+  /** The way between two copies, in the work of so many ordinary events; 16,384 where left out. */
+  stepEvents?: number;
+}
+
+/** A run, and the copies made of its engine so far. */
+interface History {
+  readonly run: Run;
+  readonly snapshots: MemorySnapshots;
+  /** Goes through the run once; null before it begins and when it is done. */
+  scout: Engine | null;
+  /** Index of the event that the scout takes next. */
+  next: number;
+  workSinceCopy: number;
+}
+
+/** Goes where it is asked to. */
+interface Traveller {
+  run: Run;
+  engine: Engine;
+  /** The last event that the engine has taken; the one before the run's first where it has taken none. */
+  index: number;
+}
+
+const MEMORY_BYTES_DEFAULT = 256 * 1024 * 1024;
+const STEP_EVENTS_DEFAULT = 16_384;
+/** So many bytes of blocks, or of linear memory that is passed over, are the work of one ordinary event. */
+const BYTES_PER_EVENT = 8192;
+
+export class TimeTravel {
+  private readonly histories: readonly History[];
+  private readonly feeder: InputFeeder;
+  private readonly memoryBytes: number;
+  private stepWork: number;
+  private traveller: Traveller | null = null;
+
+  /** `module` is the core that the trace was recorded with, or one with the same records in memory. */
+  constructor(
+    private readonly trace: Trace,
+    private readonly module: WebAssembly.Module,
+    options: TimeTravelOptions = {},
+  ) {
+    this.histories = runsOf(trace).map((run) => ({
+      run,
+      snapshots: new MemorySnapshots(),
+      scout: null,
+      next: run.section.start === "unknown" ? run.endIndex : run.firstIndex,
+      workSinceCopy: 0,
+    }));
+    this.feeder = new InputFeeder(trace);
+    this.memoryBytes = options.memoryBytes ?? MEMORY_BYTES_DEFAULT;
+    this.stepWork = options.stepEvents ?? STEP_EVENTS_DEFAULT;
+  }
+
+  /** What the copies take, in bytes. */
+  get snapshotBytes(): number {
+    return this.histories.reduce((sum, { snapshots }) => sum + snapshots.bytes, 0);
+  }
+
+  /** Events that `prepare` has left, for a progress bar. */
+  get unpreparedEvents(): number {
+    return this.histories.reduce((sum, { run, next }) => sum + run.endIndex - next, 0);
+  }
+
+  /** Whether the engine's state is known at an event: not where a section does not say what it starts from. */
+  canSeek(index: number): boolean {
+    return this.historyOf(index).run.section.start !== "unknown";
+  }
+
+  /**
+   * Makes the copies that later make ways short, going through at most so many events. Returns whether all are made. Where
+   * it was not called, `seek` makes those up to where it goes. Throws a TraceError where the file is damaged.
+   */
+  prepare(eventsMax = Infinity): boolean {
+    let left = eventsMax;
+    for (const history of this.histories) {
+      const from = history.next;
+      this.scoutTo(history, Math.min(from + left, history.run.endIndex));
+      left -= history.next - from;
+    }
+    return this.unpreparedEvents === 0;
+  }
+
+  /**
+   * The engine after an event. It is the same object as before where that is possible: whoever wants to keep its state takes
+   * a snapshot. Throws a TraceError where the state is not known, or the file is damaged.
+   */
+  seek(index: number): Engine {
+    return this.travel(this.historyOf(index), index);
+  }
+
+  /** The engine before an event. */
+  seekBefore(index: number): Engine {
+    return this.travel(this.historyOf(index), index - 1);
+  }
+
+  private historyOf(index: number): History {
+    const history = this.histories.find(({ run }) => index >= run.firstIndex && index < run.endIndex);
+    if (history === undefined) throw new TraceError(`The trace has no event at place ${index}.`);
+    return history;
+  }
+
+  private travel(history: History, index: number): Engine {
+    this.scoutTo(history, index + 1);
+    const traveller = this.travellerBefore(history, index);
+    while (traveller.index < index) {
+      this.feeder.feed(traveller.engine, traveller.index + 1);
+      traveller.index++;
+    }
+    return traveller.engine;
+  }
+
+  /** A traveller of the run that has not passed the event, and is no further from it than the nearest copy. */
+  private travellerBefore({ run, snapshots }: History, index: number): Traveller {
+    const nearest = Math.max(snapshots.latest(index), run.firstIndex - 1);
+    const { traveller } = this;
+    if (traveller?.run === run && traveller.index <= index && traveller.index >= nearest) return traveller;
+    const engine =
+      nearest < run.firstIndex
+        ? startRun(this.trace, run, this.module)
+        : this.restored(snapshots, nearest, traveller?.engine ?? new Engine(this.module));
+    this.traveller = { run, engine, index: nearest };
+    return this.traveller;
+  }
+
+  /** An engine with the memory that it had after an event, the given one if that will do. */
+  private restored(snapshots: MemorySnapshots, index: number, given: Engine): Engine {
+    let engine = given;
+    if (!snapshots.restore(index, engine)) {
+      engine = new Engine(this.module);
+      snapshots.restore(index, engine);
+    }
+    engine.inputCount = this.trace.numberOf(index) + 1;
+    return engine;
+  }
+
+  private scoutTo(history: History, until: number): void {
+    const { run } = history;
+    while (history.next < until) {
+      history.scout ??= startRun(this.trace, run, this.module);
+      const { scout } = history;
+      this.feeder.feed(scout, history.next);
+      history.workSinceCopy += this.workOf(history.next, scout);
+      // To copy a large memory is work too.
+      const copyWork = scout.bytes().length / BYTES_PER_EVENT;
+      if (history.workSinceCopy >= Math.max(this.stepWork, copyWork)) this.copy(history, scout);
+      history.next++;
+    }
+    if (history.next === run.endIndex) history.scout = null;
+  }
+
+  /** Copies the engine after the event that it has just taken. */
+  private copy(history: History, engine: Engine): void {
+    history.workSinceCopy = 0;
+    history.snapshots.take(history.next, engine);
+    while (this.snapshotBytes > this.memoryBytes) {
+      // The steps that are still to come are as long as those that are left.
+      this.stepWork *= 2;
+      for (const { snapshots } of this.histories) snapshots.thin();
+    }
+  }
+
+  /** What it costs to replay an event, in ordinary events: some pass over a whole bitmap. */
+  private workOf(index: number, engine: Engine): number {
+    const { events, abi } = this.trace;
+    const type = events.types[index];
+    const passes =
+      events.kinds[index] === abi.INPUT_KIND_DATAGRAM &&
+      (type === abi.REQUEST_CTR || type === abi.REQUEST_RESUME || type === abi.REQUEST_POSTSUSPEND);
+    const bytes = this.trace.endOf(index) - (events.offsets[index] as number);
+    return 1 + (bytes + (passes ? engine.bytes().length : 0)) / BYTES_PER_EVENT;
+  }
+}

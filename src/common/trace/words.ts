@@ -1,0 +1,163 @@
+// Events for a person: what the host said, what the core asked for, and where a replay parts from its recording.
+
+import type { Abi, AbiName } from "../abi.ts";
+import type { Console, LogDescription } from "../console.ts";
+import { type Difference, effectBytes } from "./difference.ts";
+import { readEvent, type TraceEffect, type TraceInput } from "./event.ts";
+import { NO_LOG } from "./event-table.ts";
+import { KIND_TRAP } from "./format.ts";
+import { latin1 } from "./packet.ts";
+import type { Trace } from "./trace.ts";
+
+/** Bytes shown of each side of a difference. */
+const SHOWN_BYTES = 16;
+const NS_PER_SECOND = 1e9;
+const TEXT_BYTES_MAX = 4096;
+/** Exports that begin as request types do. */
+const NO_REQUESTS = new Set(["TYPE_MASK", "TYPE_MAX", "VERSION_MAX"]);
+
+export class EventWords {
+  /** Names of request types without DM_ULOG_, by number. */
+  readonly requestNames: readonly (string | undefined)[];
+  /** Names of effects by number, such as `state write`. */
+  readonly effectNames: readonly (string | undefined)[];
+
+  constructor(
+    private readonly abi: Abi,
+    private readonly console: Console,
+  ) {
+    this.requestNames = namesOf(abi, "REQUEST_", (name) => (NO_REQUESTS.has(name) ? "" : name));
+    this.effectNames = namesOf(abi, "EFFECT_KIND_", (name) => name.toLowerCase().replaceAll("_", " "));
+  }
+
+  /** An input in one line. */
+  input({ kind, payload, sizeBytes, senderPort }: TraceInput): string {
+    const { abi, console } = this;
+    if (kind === abi.INPUT_KIND_DATAGRAM) {
+      const from = senderPort === abi.KERNEL_PORT ? "" : `, from netlink port ${senderPort}`;
+      const cut = sizeBytes > payload.length ? `, the first of ${sizeBytes} bytes` : "";
+      return console.decodeDatagram(payload, true) + cut + from;
+    }
+    const view = viewOf(payload);
+    if (kind === abi.INPUT_KIND_COMPLETION && payload.length >= abi.COMPLETION_DATA) {
+      const error = view.getInt32(abi.COMPLETION_ERROR, true);
+      const result = error === 0 ? "done" : console.explainErrno(error);
+      const effect = view.getUint32(abi.COMPLETION_EFFECT, true);
+      return `${this.nameOf(effect)} ${this.head(effect, payload)}: ${result}`;
+    }
+    if (kind === abi.INPUT_KIND_RESTORE && payload.length >= abi.HEAD_BYTES) {
+      return `part of the state file ${this.head(abi.EFFECT_KIND_STATE_WRITE, payload)}`;
+    }
+    if (kind === abi.INPUT_KIND_TICK) return "the time of a wake-up has come";
+    if (kind === abi.INPUT_KIND_CONFIGURE) return "options";
+    return `an input of kind ${kind} with ${payload.length} bytes`;
+  }
+
+  /** An effect in one line. */
+  effect({ kind, payload }: TraceEffect): string {
+    const { abi, console } = this;
+    if (kind === abi.EFFECT_KIND_SEND) return console.decodeDatagram(payload, false);
+    if (kind === abi.EFFECT_KIND_NOTICE) return `notice: ${console.describeNotice(payload)}`;
+    if (kind === KIND_TRAP) return `the core trapped: ${text(payload)}`;
+    if (kind === abi.EFFECT_KIND_WAKE && payload.length >= 8) {
+      const atNs = viewOf(payload).getBigUint64(0, true);
+      return atNs === 0n ? "wake never" : `wake at ${seconds(Number(atNs))}`;
+    }
+    if (payload.length < abi.HEAD_BYTES) return this.nameOf(kind);
+    const path = kind === abi.EFFECT_KIND_OPEN ? ` ${text(payload.subarray(abi.HEAD_BYTES))}` : "";
+    return `${this.nameOf(kind)}${path} ${this.head(kind, payload)}`;
+  }
+
+  /**
+   * A difference in several lines: the event, what was expected beside what came, in words and in bytes, and the log as it is
+   * then.
+   */
+  difference(trace: Trace, difference: Difference): string {
+    const { index, number, effect, expected, got, expectedCount, gotCount, firstByte, problem, engine } = difference;
+    const side = (one: TraceEffect | null) => (one === null ? "nothing more" : this.effect(one));
+    const timeNs = trace.events.timesNs[index] as number;
+    const lines = [`Event ${number} at ${seconds(timeNs)}: ${this.input(readEvent(trace, index).input)}`];
+    if (problem !== null) lines.push(`The recorded event is damaged: ${problem}.`);
+    lines.push(
+      `Effect ${effect + 1} is not as it was recorded (${expectedCount} effects were recorded, ${gotCount} came).`,
+      `  expected: ${side(expected)}`,
+      `       got: ${side(got)}`,
+    );
+    if (expected !== null && got !== null && expected.kind === got.kind) {
+      lines.push(
+        `From byte ${firstByte} of it on:`,
+        `  expected: ${hexadecimal(effectBytes(expected), firstByte)}`,
+        `       got: ${hexadecimal(effectBytes(got), firstByte)}`,
+      );
+    }
+    const log = trace.events.logs[index] as number;
+    const name = log === NO_LOG ? undefined : trace.logs[log];
+    const found = this.console.logs(engine).find(({ uuid, luid }) => uuid === name?.uuid && luid === String(name.luid));
+    if (found !== undefined) lines.push(`The log then: ${logInWords(found)}`);
+    return lines.join("\n");
+  }
+
+  private nameOf(kind: number): string {
+    return this.effectNames[kind] ?? `effect ${kind}`;
+  }
+
+  /** What an effect on a log is about. */
+  private head(kind: number, payload: Uint8Array): string {
+    const { abi } = this;
+    const view = viewOf(payload);
+    const words = `of log ${view.getUint32(abi.HEAD_HANDLE, true)}`;
+    const size = view.getUint32(abi.HEAD_SIZE, true);
+    const offset = view.getBigUint64(abi.HEAD_OFFSET, true);
+    switch (kind) {
+      case abi.EFFECT_KIND_READ:
+      case abi.EFFECT_KIND_WRITE:
+      case abi.EFFECT_KIND_STATE_WRITE:
+        return `${words}: ${size} bytes at ${offset}`;
+      case abi.EFFECT_KIND_STATE_CREATE:
+        return `${words}: ${offset} bytes`;
+      case abi.EFFECT_KIND_STATE_FILL:
+        return `${words}: ${view.getBigUint64(abi.HEAD_TICKET, true)} bytes at ${offset} with ${size}`;
+      default:
+        return words;
+    }
+  }
+}
+
+function logInWords(log: LogDescription): string {
+  const { uuid, luid, type, state, regionCount, inSyncRegions, dirtyRegions, failedRegions, recoveringRegion } = log;
+  const recovering = recoveringRegion === null ? "" : `, region ${recoveringRegion} being resynced`;
+  const device =
+    log.device === null ? "" : `, its device ${log.device.error ?? (log.device.isReady ? "ready" : "not ready")}`;
+  return (
+    `${uuid} (luid ${luid}, ${type}) ${state}, ${inSyncRegions} of ${regionCount} regions in sync, ` +
+    `${dirtyRegions} dirty, ${failedRegions} failed${recovering}${device}`
+  );
+}
+
+/** Exported names that begin alike, without that beginning, by their number. */
+function namesOf(abi: Abi, start: string, word: (name: string) => string): (string | undefined)[] {
+  const names: (string | undefined)[] = [];
+  for (const key of Object.keys(abi) as AbiName[]) {
+    if (!key.startsWith(start)) continue;
+    const name = word(key.slice(start.length));
+    if (name !== "") names[abi[key]] = name;
+  }
+  return names;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function text(bytes: Uint8Array): string {
+  return latin1(bytes.subarray(0, TEXT_BYTES_MAX)).replace(/[^ -~]/g, "?");
+}
+
+function hexadecimal(bytes: Uint8Array, first: number): string {
+  const shown = Array.from(bytes.subarray(first, first + SHOWN_BYTES), (byte) => byte.toString(16).padStart(2, "0"));
+  return shown.length === 0 ? "no byte" : shown.join(" ");
+}
+
+function seconds(timeNs: number): string {
+  return `${(timeNs / NS_PER_SECOND).toFixed(9)} s`;
+}
