@@ -73,6 +73,8 @@ export class Connector {
   observer: RequestObserver | undefined;
   /** Hears that requests were not answered in time. */
   onTimeout: () => void = () => {};
+  /** Hears how long a request waited for its answer, ns. */
+  onRoundTrip: (seq: number, durationNs: number) => void = () => {};
   private seq = 0;
   /** By seq; in order of sending, which is the order of their deadlines. */
   private readonly outstanding = new Map<number, Outstanding>();
@@ -114,7 +116,8 @@ export class Connector {
     const waiting = this.outstanding.get(reply.seq);
     if (waiting === undefined) return;
     this.outstanding.delete(reply.seq);
-    const { room: into, resume } = waiting;
+    const { room: into, resume, sentNs } = waiting;
+    this.onRoundTrip(reply.seq, this.clock.nowNs - sentNs);
     if (reply.data.length > into.bytes) {
       into.bytes = 0;
       into.data = NOTHING;

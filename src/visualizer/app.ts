@@ -1,0 +1,338 @@
+// The page: a player, its views, and what connects them. Every frame draws from the state of the core at the position.
+
+import { type Abi, readAbi } from "../common/abi.ts";
+import { readEvent } from "../common/trace/event.ts";
+import { NO_LOG } from "../common/trace/event-table.ts";
+import { readAddress, writeHash } from "./address.ts";
+import type { Core } from "./core.ts";
+import { type Key, listenToKeys } from "./keys.ts";
+import { eachRegion } from "./model/event-regions.ts";
+import { Lines } from "./model/lines.ts";
+import { type LogMemory, readLogs } from "./model/log-memory.ts";
+import { Player } from "./player.ts";
+import { openingScene } from "./sources/opening.ts";
+import { readSimulation, Simulation } from "./sources/simulation.ts";
+import type { Source } from "./sources/source.ts";
+import { TraceFile } from "./sources/trace-file.ts";
+import { Theme } from "./theme.ts";
+import { BatchingView } from "./views/batching-view.ts";
+import { type Chosen, ConversationView } from "./views/conversation-view.ts";
+import { DetailView } from "./views/detail-view.ts";
+import { byId, setText } from "./views/dom.ts";
+import { Help } from "./views/help.ts";
+import { Knobs } from "./views/knobs.ts";
+import { Legend } from "./views/legend.ts";
+import { LogList } from "./views/log-list.ts";
+import { MapView } from "./views/map-view.ts";
+import { type Palette, readPalette } from "./views/palette.ts";
+import { RegionPanel } from "./views/region-panel.ts";
+import { Scrubber } from "./views/scrubber.ts";
+import { Story } from "./views/story.ts";
+import { listenForTraces } from "./views/trace-chooser.ts";
+import { JUMPS, Transport } from "./views/transport.ts";
+
+/** Events of one frame whose regions flash; more than these are a blur anyway. */
+const FLASHED_EVENTS_MAX = 256;
+/** While playing, what is costly or read aloud is drawn no more often. */
+const SLOW_MS = 250;
+/** The address is written when the position has rested for so long. */
+const ADDRESS_REST_MS = 400;
+const SAY_MS = 5000;
+
+export class App {
+  readonly player: Player;
+  readonly map = new MapView();
+  private readonly abi: Abi;
+  private readonly theme = new Theme(byId("theme"));
+  private readonly story = new Story();
+  private readonly knobs = new Knobs();
+  private readonly legend = new Legend();
+  private readonly logList = new LogList();
+  private readonly regionPanel: RegionPanel;
+  private readonly conversation: ConversationView;
+  private readonly detail: DetailView;
+  private readonly batching: BatchingView;
+  private readonly scrubber: Scrubber;
+  private readonly transport: Transport;
+  private readonly help: Help;
+  private readonly status = byId("status");
+  private lines: Lines | null = null;
+  private palette: Palette;
+  private isStale = true;
+  private hasGrown = false;
+  private drawnMs = -Infinity;
+  private positionDrawn = -1;
+  private slowDrawnMs = -Infinity;
+  private restingSinceMs = 0;
+  private writtenHash = "";
+  private saidMs = -Infinity;
+
+  constructor(private readonly core: Core) {
+    const { module, console } = core;
+    this.abi = readAbi(new WebAssembly.Instance(module, {}).exports);
+    this.palette = readPalette();
+    this.player = new Player(module);
+    const changed = () => this.changed();
+    this.regionPanel = new RegionPanel(this.abi);
+    this.conversation = new ConversationView(this.abi, ({ trace }) => new Lines(this.abi, console, trace));
+    this.detail = new DetailView(this.abi, console);
+    this.batching = new BatchingView(this.abi);
+    this.scrubber = new Scrubber(this.abi);
+    this.transport = new Transport(this.player, changed);
+    const keys = this.keys();
+    this.help = new Help(keys);
+    listenToKeys(keys);
+    this.connect(changed);
+    requestAnimationFrame((nowMs) => this.frame(nowMs));
+  }
+
+  /** Opens what the address says. */
+  open(): void {
+    const { kind, parts, at } = readAddress(window.location);
+    if (kind === "trace") {
+      const path = parts.get("trace") ?? "";
+      void this.openTrace(TraceFile.ofAddress(path, this.abi), at ?? 0);
+      return;
+    }
+    if (kind === "sim" && at === null && parts.size === 0) {
+      this.openScene();
+      return;
+    }
+    const { settings, planned } = readSimulation(parts);
+    this.load(new Simulation(settings, planned, this.core), at ?? 0);
+  }
+
+  /** Opens a trace file; a sentence says why where it cannot be opened. */
+  async openTrace(opened: Promise<Source>, position: number): Promise<void> {
+    try {
+      this.load(await opened, position);
+    } catch (error) {
+      this.say(error instanceof Error ? error.message : String(error));
+      if (!this.player.hasSource) this.openScene();
+    }
+  }
+
+  load(source: Source, position: number): void {
+    this.player.load(source, position);
+  }
+
+  seek(position: number): void {
+    this.player.seek(position);
+    this.changed();
+  }
+
+  /** The log that is shown now, or null where none is. */
+  get log(): LogMemory | null {
+    return this.logList.choose(this.logs());
+  }
+
+  private openScene(): void {
+    const { source, position } = openingScene(this.core);
+    this.load(source, position);
+  }
+
+  private changed(): void {
+    this.isStale = true;
+  }
+
+  private connect(changed: () => void): void {
+    const { player, map, conversation, scrubber, batching, knobs } = this;
+    player.onSource = () => this.sourceChanged();
+    player.onSay = (words) => this.say(words);
+    this.theme.onChange = () => {
+      this.palette = readPalette();
+      changed();
+    };
+    map.onChange = changed;
+    map.onSelect = changed;
+    scrubber.onChange = changed;
+    scrubber.onSeek = (position) => this.seek(position);
+    batching.onChange = changed;
+    batching.onSeek = (event) => this.seek(event + 1);
+    conversation.onChange = changed;
+    conversation.onChoose = ({ event }) => this.seek(event + 1);
+    this.detail.onRegion = (region) => map.select(region);
+    this.regionPanel.onSeek = (position) => this.seek(position);
+    this.logList.onChange = changed;
+    knobs.onBegin = (settings) => this.load(new Simulation(settings, [], this.core), 0);
+    knobs.onDeed = (deed) => {
+      const { source, timeline } = player;
+      if (!(source instanceof Simulation)) return;
+      // Deeds are done at the latest instant: what was cannot be changed.
+      player.seek(timeline.trace.eventCount);
+      source.do(deed);
+      player.isPlaying = true;
+      changed();
+    };
+    byId("show-simulation").addEventListener("click", () => this.openScene());
+    listenForTraces((file) => {
+      void this.openTrace(TraceFile.ofFile(file, this.abi), 0);
+    });
+    byId("copy-link").addEventListener("click", () => void this.copyLink());
+    window.addEventListener("hashchange", () => {
+      if (window.location.hash !== this.writtenHash) this.open();
+    });
+  }
+
+  private sourceChanged(): void {
+    const { source, timeline } = this.player;
+    this.lines = new Lines(this.abi, this.core.console, timeline.trace);
+    this.conversation.load(timeline);
+    this.scrubber.load(timeline);
+    this.detail.reset();
+    this.map.selected = null;
+    this.map.flashes.clear();
+    this.knobs.load(source instanceof Simulation ? source : null);
+    this.positionDrawn = -1;
+    this.changed();
+  }
+
+  private frame(nowMs: number): void {
+    requestAnimationFrame((next) => this.frame(next));
+    const { isMoved, isGrown } = this.player.tick(nowMs);
+    if (!this.player.hasSource) return;
+    const { progress, isPlaying } = this.player;
+    if (progress !== null) setText(this.status, `${Math.floor(100 * progress)} % of the events are read`);
+    else if (nowMs - this.saidMs > SAY_MS) setText(this.status, "");
+    if (isGrown) this.hasGrown = true;
+    const isDue = this.hasGrown && nowMs - this.drawnMs > SLOW_MS;
+    if (isMoved || isPlaying || isDue || this.isStale || !this.map.flashes.isEmpty) this.draw(nowMs);
+    this.writeAddress(nowMs);
+  }
+
+  /** Draws everything from the state at the position. */
+  draw(nowMs: number): void {
+    this.isStale = false;
+    this.hasGrown = false;
+    this.drawnMs = nowMs;
+    const { player, palette, map } = this;
+    const { timeline } = player;
+    this.flash(nowMs);
+    const logs = this.logs();
+    const log = this.logList.draw(logs);
+    const number = this.numberOf(log);
+    const memory = timeline.engine?.bytes().buffer as ArrayBuffer | undefined;
+    const subject = log === null || memory === undefined ? null : { abi: this.abi, memory, log };
+    map.draw(subject, palette, nowMs);
+    this.legend.draw(map.stateCounts, log?.recovering ?? null);
+    this.scrubber.draw(palette, nowMs);
+    this.transport.draw();
+    this.conversation.draw(number);
+    this.batching.draw(timeline, log, number, this.scrubber.sight, palette, nowMs);
+    if (player.isPlaying && nowMs - this.slowDrawnMs < SLOW_MS) return;
+    this.slowDrawnMs = nowMs;
+    this.story.draw(timeline, log, map.stateCounts);
+    this.regionPanel.draw(timeline, subject, number, map.selected);
+    if (this.lines !== null) this.detail.draw(timeline, this.lines, this.chosen());
+    this.knobs.draw();
+    setText(byId("source-title"), player.source.title);
+    // What was left out of a frame while playing is drawn in the next one.
+    if (player.isPlaying) this.isStale = true;
+  }
+
+  private chosen(): Chosen {
+    return this.conversation.chosen;
+  }
+
+  private logs(): LogMemory[] {
+    const engine = this.player.hasSource ? this.player.timeline.engine : null;
+    return engine === null ? [] : readLogs(this.abi, engine.bytes().buffer as ArrayBuffer);
+  }
+
+  /** The number that the trace gives to a log, or NO_LOG. */
+  private numberOf(log: LogMemory | null): number {
+    if (log === null) return NO_LOG;
+    const number = this.player.timeline.trace.logs.findIndex(
+      ({ luid, uuid }) => luid === log.luid && uuid === log.uuid,
+    );
+    return number < 0 ? NO_LOG : number;
+  }
+
+  /** Lights up what the events since the last frame speak of. */
+  private flash(nowMs: number): void {
+    const { timeline } = this.player;
+    const { position, trace, index } = timeline;
+    const from = this.positionDrawn;
+    this.positionDrawn = position;
+    const number = this.numberOf(this.log);
+    if (from < 0 || position <= from || position - from > 100_000) return;
+    for (let event = Math.max(from, position - FLASHED_EVENTS_MAX); event < position; event++) {
+      if (index.log(event) !== number) continue;
+      eachRegion(this.abi, readEvent(trace, event).input, (region, touch) => {
+        if (touch !== "ask") this.map.flashes.add(region, touch, nowMs);
+      });
+    }
+  }
+
+  private say(words: string): void {
+    this.saidMs = performance.now();
+    setText(this.status, words);
+  }
+
+  private writeAddress(nowMs: number): void {
+    const { source, position, isPlaying, progress } = this.player;
+    if (isPlaying || progress !== null || source.address === undefined) {
+      this.restingSinceMs = nowMs;
+      return;
+    }
+    const hash = writeHash(source.address, position);
+    if (hash === this.writtenHash) return;
+    if (nowMs - this.restingSinceMs < ADDRESS_REST_MS) return;
+    this.writtenHash = hash;
+    history.replaceState(null, "", hash);
+  }
+
+  private async copyLink(): Promise<void> {
+    const { source, position } = this.player;
+    if (source.address === undefined) {
+      this.say(
+        "A trace that was chosen or dropped has no address: put it beside the page and open it with ?trace=FILE.",
+      );
+      return;
+    }
+    const link = new URL(writeHash(source.address, position), window.location.href).href;
+    try {
+      await navigator.clipboard.writeText(link);
+      this.say("The link to this event is copied.");
+    } catch {
+      this.say(link);
+    }
+  }
+
+  private keys(): Key[] {
+    const { player, map, scrubber } = this;
+    const key = (keys: string[], shown: string, does: string, act: () => void): Key => ({
+      keys,
+      shown,
+      does,
+      act: () => {
+        act();
+        this.changed();
+      },
+    });
+    const jumps = JUMPS.flatMap(({ flag, name, words, key: letter }) => [
+      key([letter], letter, `next ${name}`, () => player.jump(flag, 1, words)),
+      key([letter.toUpperCase()], `shift ${letter}`, `previous ${name}`, () => player.jump(flag, -1, words)),
+    ]);
+    return [
+      key([" "], "space", "play, pause", () => player.toggle()),
+      key(["ArrowRight", "l"], "→", "one event on", () => player.step(1)),
+      key(["ArrowLeft", "h"], "←", "one event back", () => player.step(-1)),
+      key(["PageDown"], "page-down", "100 events on", () => player.step(100)),
+      key(["PageUp"], "page-up", "100 events back", () => player.step(-100)),
+      key(["Home"], "home", "to the beginning", () => player.seek(0)),
+      key(["End"], "end", "to the end", () => player.seek(player.timeline.length)),
+      ...jumps,
+      key([".", ">"], ".", "faster", () => player.changeSpeed(1)),
+      key([",", "<"], ",", "slower", () => player.changeSpeed(-1)),
+      key(["+", "="], "+", "zoom into the map", () => map.zoomBy(1)),
+      key(["-"], "-", "zoom out of the map", () => map.zoomBy(-1)),
+      key(["0"], "0", "the whole map", () => map.zoomOut()),
+      key(["]"], "]", "zoom into the time strip", () => scrubber.zoomBy(1)),
+      key(["["], "[", "zoom out of the time strip", () => scrubber.zoomBy(-1)),
+      key(["c"], "c", "copy a link to this event", () => void this.copyLink()),
+      key(["d"], "d", "light or dark", () => this.theme.toggle()),
+      key(["?"], "?", "this list", () => this.help.toggle()),
+    ];
+  }
+}

@@ -1,0 +1,207 @@
+// What the page must know of every event beyond the trace's own table: what came of it, and how its log stood after it.
+// Filled by one pass over the events, each seen in the memory of the engine that has just taken it.
+
+import type { Abi } from "../../common/abi.ts";
+import { EVENT_ERROR, EVENT_NOTICED, NO_LOG } from "../../common/trace/event-table.ts";
+import type { Trace } from "../../common/trace/trace.ts";
+import { codeOf } from "./codes.ts";
+import { bytes, doubles, floats, words } from "./columns.ts";
+import { logKey, readLogs } from "./log-memory.ts";
+
+/** Something was refused or failed. */
+export const FLAG_ERROR = 1;
+/** A flush was answered with success. */
+export const FLAG_FLUSHED = 2;
+/** The core had something to tell a person, or a log became in sync or ceased to be. */
+export const FLAG_STATE = 4;
+/** A write to a log device began. */
+export const FLAG_WRITE = 8;
+
+/** How a log stands: counts of regions and of blocks. */
+interface Standing {
+  outOfSync: number;
+  dirty: number;
+  urgentBlocks: number;
+  lazyBlocks: number;
+  imageBytes: number;
+}
+
+const NOTHING: Standing = { outOfSync: 0, dirty: 0, urgentBlocks: 0, lazyBlocks: 0, imageBytes: 0 };
+
+export class EventIndex {
+  readonly flags = bytes();
+  readonly code = bytes();
+  /** Lines of the conversation before this event's. */
+  readonly firstLine = words();
+  lineCount = 0;
+  /** The event's log after it; zeros where it is of none, or its state is not known. */
+  readonly outOfSync = words();
+  readonly dirty = words();
+  readonly urgentBlocks = words();
+  readonly lazyBlocks = words();
+  /** From taking a request to sending its answer, ns; NaN for what has no answer, or none yet. */
+  readonly answerNs = floats();
+  /** Sums up to this event and with it. */
+  readonly marks = words();
+  readonly flushes = words();
+  readonly flushesWithoutWrite = words();
+  readonly writes = words();
+  readonly writtenBytes = doubles();
+  /** What writing the whole bitmap for each flush of a disk log would have come to. */
+  readonly wholeBytes = doubles();
+  errorCount = 0;
+
+  private view32 = new Uint32Array(0);
+  /** Requests that wait for an answer: event by seq. */
+  private readonly waiting = new Map<number, number>();
+  /** Addresses of logs in memory by their number in the trace, as of a generation of the core's list and a number of names. */
+  private addresses: (number | undefined)[] = [];
+  private addressesOf = "";
+  /** By log: whether it was all in sync when it was last seen. */
+  private readonly wasInSync: (boolean | undefined)[] = [];
+
+  constructor(
+    private readonly abi: Abi,
+    private readonly trace: Trace,
+  ) {}
+
+  get length(): number {
+    return this.flags.length;
+  }
+
+  /** The time of an event, ns; 0 before the first. */
+  timeNs(event: number): number {
+    return event < 0 ? 0 : (this.trace.events.timesNs[event] as number);
+  }
+
+  /** The log that an event is of, or NO_LOG. */
+  log(event: number): number {
+    return this.trace.events.logs[event] ?? NO_LOG;
+  }
+
+  /** Another engine's events follow: nothing that waited is answered any more. */
+  beginLife(): void {
+    this.waiting.clear();
+    this.addressesOf = "";
+  }
+
+  /**
+   * Takes the next event. `memory` holds its input in the input area and `effectsBytes` of effects in the effects area; where
+   * `isState` is false it holds nothing else.
+   */
+  observe(memory: ArrayBuffer, effectsBytes: number, isState: boolean): void {
+    const { abi, trace } = this;
+    if (this.view32.buffer !== memory) this.view32 = new Uint32Array(memory);
+    const event = this.length;
+    const code = codeOf(abi, trace.events, event);
+    const log = this.log(event);
+    const recorded = trace.events.flags[event] as number;
+    let flags = (recorded & EVENT_ERROR) !== 0 ? FLAG_ERROR : 0;
+    if (recorded & EVENT_NOTICED) flags |= FLAG_STATE;
+    if (flags & FLAG_ERROR) this.errorCount++;
+    this.code.push(code);
+    this.firstLine.push(this.lineCount++);
+    this.answerNs.push(Number.NaN);
+    if (code > 0 && code <= abi.REQUEST_TYPE_MAX) {
+      this.waiting.set(this.word(abi.INPUT_PAYLOAD + abi.ULOG_SEQ), event);
+    }
+    const standing = isState && log !== NO_LOG ? this.standing(memory, log) : NOTHING;
+    flags |= this.observeEffects(effectsBytes, event, code, standing.imageBytes);
+    if (standing !== NOTHING) {
+      const isInSync = standing.outOfSync === 0;
+      if (this.wasInSync[log] !== undefined && this.wasInSync[log] !== isInSync) flags |= FLAG_STATE;
+      this.wasInSync[log] = isInSync;
+    }
+    this.flags.push(flags);
+    this.outOfSync.push(standing.outOfSync);
+    this.dirty.push(standing.dirty);
+    this.urgentBlocks.push(standing.urgentBlocks);
+    this.lazyBlocks.push(standing.lazyBlocks);
+  }
+
+  private observeEffects(effectsBytes: number, event: number, code: number, imageBytes: number): number {
+    const { abi } = this;
+    const isMarking = code === abi.REQUEST_MARK_REGION || code === abi.REQUEST_FLUSH;
+    let marks = isMarking ? (this.trace.events.regionCounts[event] as number) : 0;
+    let flags = 0;
+    let flushes = 0;
+    let withoutWrite = 0;
+    let writes = 0;
+    let writtenBytes = 0;
+    const end = abi.EFFECTS + effectsBytes;
+    for (let at = abi.EFFECTS; at < end; ) {
+      const kind = this.word(at + abi.EFFECT_KIND);
+      const payload = at + abi.EFFECT_PAYLOAD;
+      if (isListed(abi, kind)) this.lineCount++;
+      if (kind === abi.EFFECT_KIND_SEND) {
+        const isRefused = this.word(payload + abi.ULOG_ERROR) !== 0;
+        const asked = this.answered(payload, event);
+        if (isRefused && asked === event) marks = 0;
+        if (!isRefused && (this.word(payload + abi.ULOG_TYPE) & abi.REQUEST_TYPE_MASK) === abi.REQUEST_FLUSH) {
+          flags |= FLAG_FLUSHED;
+          flushes++;
+          if (asked === event) withoutWrite++;
+        }
+      } else if (kind === abi.EFFECT_KIND_WRITE) {
+        flags |= FLAG_WRITE;
+        writes++;
+        writtenBytes += this.word(payload + abi.HEAD_SIZE);
+      }
+      at = payload + ((this.word(at + abi.EFFECT_PAYLOAD_SIZE) + 7) & ~7);
+    }
+    const before = event - 1;
+    this.marks.push(this.marks.at(before) + marks);
+    this.flushes.push(this.flushes.at(before) + flushes);
+    this.flushesWithoutWrite.push(this.flushesWithoutWrite.at(before) + withoutWrite);
+    this.writes.push(this.writes.at(before) + writes);
+    this.writtenBytes.push(this.writtenBytes.at(before) + writtenBytes);
+    this.wholeBytes.push(this.wholeBytes.at(before) + flushes * imageBytes);
+    return flags;
+  }
+
+  /** The event of the request that a datagram answers, if it is known. */
+  private answered(payload: number, event: number): number | undefined {
+    const seq = this.word(payload + this.abi.ULOG_SEQ);
+    const asked = this.waiting.get(seq);
+    if (asked === undefined) return undefined;
+    this.waiting.delete(seq);
+    this.answerNs.values[asked] = this.timeNs(event) - this.timeNs(asked);
+    return asked;
+  }
+
+  private standing(memory: ArrayBuffer, log: number): Standing {
+    const address = this.addressOf(memory, log);
+    if (address === undefined) return NOTHING;
+    const { abi } = this;
+    const population = (set: number) => this.word(this.word(set) + abi.REGION_SET_POPULATION);
+    const disk = this.word(address + abi.LOG_DISK);
+    return {
+      outOfSync: population(address + abi.LOG_PENDING) + population(address + abi.LOG_FAILED),
+      dirty: this.word(address + abi.LOG_DIRTY_COUNT),
+      urgentBlocks: disk === 0 ? 0 : population(disk + abi.DISK_URGENT),
+      lazyBlocks: disk === 0 ? 0 : population(disk + abi.DISK_LAZY),
+      imageBytes: disk === 0 ? 0 : this.word(disk + abi.DISK_IMAGE_BYTES),
+    };
+  }
+
+  private addressOf(memory: ArrayBuffer, log: number): number | undefined {
+    const { abi, trace } = this;
+    const generation = this.word(abi.CORE + abi.CORE_GENERATION);
+    const stamp = `${generation} ${trace.logs.length}`;
+    if (stamp !== this.addressesOf) {
+      this.addressesOf = stamp;
+      const byKey = new Map(readLogs(abi, memory).map(({ key, address }) => [key, address]));
+      this.addresses = trace.logs.map(({ luid, uuid }) => byKey.get(logKey(luid, uuid)));
+    }
+    return this.addresses[log];
+  }
+
+  private word(address: number): number {
+    return this.view32[address >>> 2] as number;
+  }
+}
+
+/** Whether an effect has a line of its own in the conversation: state files and wake-ups would drown the rest. */
+export function isListed(abi: Abi, kind: number): boolean {
+  return kind !== abi.EFFECT_KIND_WAKE && (kind < abi.EFFECT_KIND_STATE_CREATE || kind > abi.EFFECT_KIND_STATE_DELETE);
+}

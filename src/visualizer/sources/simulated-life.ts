@@ -1,0 +1,255 @@
+// The simulated kernel's machine with one mirror, and what a person can do to it. Everything follows from the settings
+// and from the deeds with the instants they were done at: the same ones live the same life again, event for event.
+
+import { readAbi } from "../../common/abi.ts";
+import type { Console } from "../../common/console.ts";
+import { writeCleanLog } from "../../common/sim/clean-bits.ts";
+import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "../../common/sim/clock.ts";
+import { Digest } from "../../common/sim/digest.ts";
+import type { MirrorDevice } from "../../common/sim/kernel.ts";
+import { Legs } from "../../common/sim/legs.ts";
+import { LogDevice } from "../../common/sim/log-device.ts";
+import { Machine } from "../../common/sim/machine.ts";
+import { Random } from "../../common/sim/random.ts";
+import { spawn, type Task } from "../../common/sim/task.ts";
+import type { LogTable } from "../../common/sim/userspace-log.ts";
+import { type PATTERNS, Workload } from "../../common/sim/workload.ts";
+import { doubles } from "../model/columns.ts";
+import type { WorldNote } from "./source.ts";
+import { Tape } from "./tape.ts";
+
+export interface Settings {
+  seed: number;
+  /** 2 to REGIONS_MAX. */
+  regionCount: number;
+  pattern: (typeof PATTERNS)[number];
+  /** Blocks in use at the same time. */
+  writers: number;
+  log: "disk" | "core";
+  /** Whether a flush carries the marks, as `integrated_flush` in a table says. */
+  integratedFlush: boolean;
+}
+
+/** The legs of this many regions take 100 MiB of memory. */
+export const REGIONS_MAX = 1_048_576;
+
+export const DEEDS = ["power-cut", "server-death", "leg-failure", "leg-return", "suspend", "resync"] as const;
+export type Deed = (typeof DEEDS)[number];
+
+/** A deed, and after how many of the clock's events it was done. */
+export interface Done {
+  deed: Deed;
+  at: number;
+}
+
+const REGION_SIZE_SECTORS = 1024;
+const UUID = "LVM-example";
+const BLOCK_NS = [60 * MICROSECOND_NS, 600 * MICROSECOND_NS] as const;
+const REGION_NS = [1 * MILLISECOND_NS, 3 * MILLISECOND_NS] as const;
+const LEG_FLUSH_NS = [MILLISECOND_NS, 4 * MILLISECOND_NS] as const;
+const DEVICE_TIMING = {
+  writeNs: [80 * MICROSECOND_NS, 400 * MICROSECOND_NS],
+  readNs: [60 * MICROSECOND_NS, 200 * MICROSECOND_NS],
+} as const;
+const THINK_NS = 2 * MILLISECOND_NS;
+/** How long a server is away. */
+const SERVER_AWAY_NS = 400 * MILLISECOND_NS;
+/** A quiet time after which clears reach the log device; shorter than the server's, so that one need not wait to see it. */
+const QUIET_NS = 500 * MILLISECOND_NS;
+const SECOND_LEG = 1;
+
+export class SimulatedLife {
+  readonly tape: Tape;
+  readonly notes: WorldNote[] = [];
+  readonly done: Done[] = [];
+  readonly clock = new Clock();
+  private readonly random: Random;
+  private readonly legs: Legs;
+  private readonly logDevice: LogDevice | null;
+  private machine: Machine;
+  private device: MirrorDevice;
+  private readonly workload: Workload;
+  private readonly table: LogTable;
+  /** The event of each request that the kernel waits for, by its seq. */
+  private readonly asked = new Map<number, number>();
+  /** By event; NaN for what is no request, or has no answer yet. */
+  private readonly roundTrips = doubles();
+
+  constructor(
+    readonly settings: Settings,
+    private readonly module: WebAssembly.Module,
+    private readonly console: Console,
+    coreSha256: string,
+  ) {
+    const { seed, regionCount, pattern, writers, log, integratedFlush } = settings;
+    const { clock } = this;
+    this.tape = new Tape(readAbi(new WebAssembly.Instance(module, {}).exports), coreSha256);
+    this.random = new Random(seed);
+    const { random } = this;
+    const timing = { blockNs: BLOCK_NS, regionNs: REGION_NS, flushNs: LEG_FLUSH_NS };
+    this.legs = new Legs(clock, random.fork(), timing, 2, regionCount, true);
+    const name = { path: "/dev/mapper/example-log", major: 253, minor: 2 };
+    this.logDevice = log === "core" ? null : new LogDevice(clock, random.fork(), DEVICE_TIMING, name, regionCount);
+    if (this.logDevice !== null) writeCleanLog(this.logDevice.medium, regionCount);
+    this.table = {
+      uuid: UUID,
+      lengthSectors: regionCount * REGION_SIZE_SECTORS,
+      regionSizeSectors: REGION_SIZE_SECTORS,
+      type: log === "core" ? "clustered-core" : "clustered-disk",
+      options: [],
+      integratedFlush,
+      ...(this.logDevice && { device: { name: name.path, number: this.logDevice.number } }),
+    };
+    this.machine = this.powerOn();
+    this.device = this.machine.device(this.legs);
+    this.workload = new Workload(clock, random.fork(), this.device, {
+      pattern,
+      writerCount: writers,
+      readOneIn: 5,
+      flushOneIn: 40,
+      thinkNs: THINK_NS,
+    });
+    // Two legs that are known to be alike: there would be nothing to see but a resync before the first write.
+    this.begin(log === "core" ? ["nosync"] : []);
+  }
+
+  /** How long the kernel waited for the answer to an event's request, ns; NaN where it has none. */
+  roundTripNs(event: number): number {
+    return event < this.roundTrips.length ? this.roundTrips.at(event) : Number.NaN;
+  }
+
+  get nowNs(): number {
+    return this.clock.nowNs;
+  }
+
+  get hasFailedLeg(): boolean {
+    return this.legs.hasFailed(SECOND_LEG);
+  }
+
+  /** Regions whose legs hold different data now. */
+  get differingCount(): number {
+    return this.legs.differing.size;
+  }
+
+  /** Lets the next thing happen. Returns false where nothing ever will. */
+  step(): boolean {
+    return this.clock.step();
+  }
+
+  /** Does something to the machine now. */
+  do(deed: Deed): void {
+    this.done.push({ deed, at: this.clock.eventCount });
+    switch (deed) {
+      case "power-cut":
+        this.cutPower();
+        break;
+      case "server-death":
+        this.killServer();
+        break;
+      case "leg-failure":
+        this.note("the second leg fails: it refuses every write", true);
+        this.legs.setFailed(SECOND_LEG, true);
+        break;
+      case "leg-return":
+        this.note("the second leg is back; the mirror is suspended and resumed, so that it is resynced", false);
+        this.legs.setFailed(SECOND_LEG, false);
+        spawn(this.suspendAndResume());
+        break;
+      case "suspend":
+        this.note("the mirror is suspended and resumed", false);
+        spawn(this.suspendAndResume());
+        break;
+      case "resync":
+        this.note("a new table that says `sync` is loaded: every region is copied again", false);
+        spawn(this.reload(["sync"]));
+        break;
+    }
+  }
+
+  private powerOn(): Machine {
+    const { clock, random, module, console, tape } = this;
+    const machine = new Machine({
+      clock,
+      random: random.fork(),
+      module,
+      console,
+      digest: new Digest(),
+      fault: undefined,
+      logDevices: this.logDevice === null ? [] : [this.logDevice],
+      engineOptions: { quietNs: QUIET_NS },
+      onEngine: (engine) => tape.follow(engine, (seq, event) => this.asked.set(seq, event)),
+    });
+    machine.connector.onRoundTrip = (seq, durationNs) => {
+      const event = this.asked.get(seq);
+      if (event !== undefined) this.setRoundTrip(event, durationNs);
+      this.asked.delete(seq);
+    };
+    return machine;
+  }
+
+  private begin(options: string[]): void {
+    const { device, workload, table } = this;
+    const task = function* (): Task {
+      const error = yield* device.create({ ...table, options });
+      if (error !== 0) throw new Error(`The simulated mirror could not be made: errno ${-error}.`);
+      workload.start();
+    };
+    spawn(task());
+  }
+
+  private cutPower(): void {
+    const { legs, machine } = this;
+    const caught = machine.cutPower();
+    legs.setFailed(SECOND_LEG, false);
+    this.note(
+      `the power fails: ${count(caught, "write")} to the disks were under way, and the disks differ in ` +
+        `${count(legs.differing.size, "region")} afterwards`,
+      true,
+    );
+    this.asked.clear();
+    this.machine = this.powerOn();
+    this.device = this.machine.device(legs);
+    this.workload.continueAfterPowerCut(this.device);
+    this.note("the power is back: the mirror is made again", false);
+    this.begin([]);
+  }
+
+  private killServer(): void {
+    const { machine, clock } = this;
+    // A kernel that is just constructing its log anew at a server would give up; so would this one.
+    if (machine.server.isSpared()) {
+      clock.after(MILLISECOND_NS, () => this.machine === machine && this.killServer());
+      return;
+    }
+    this.note("the server is killed; the kernel's requests wait", true);
+    machine.server.stop();
+    clock.after(SERVER_AWAY_NS, () => {
+      if (this.machine !== machine || machine.server.engine !== null) return;
+      this.note("another server starts, and takes up what the last one kept", false);
+      machine.server.start();
+    });
+  }
+
+  private *suspendAndResume(): Task {
+    yield* this.device.suspend();
+    yield* this.device.resume();
+  }
+
+  private *reload(options: string[]): Task {
+    yield* this.device.reload({ ...this.table, options });
+  }
+
+  private note(words: string, isTrouble: boolean): void {
+    const timed = `${(this.clock.nowNs / SECOND_NS).toFixed(3)} s: ${words}`;
+    this.notes.push({ event: this.tape.eventCount, words: timed, isTrouble });
+  }
+
+  private setRoundTrip(event: number, durationNs: number): void {
+    while (this.roundTrips.length <= event) this.roundTrips.push(Number.NaN);
+    this.roundTrips.values[event] = durationNs;
+  }
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}

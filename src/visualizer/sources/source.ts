@@ -1,0 +1,36 @@
+// Where events come from. A source has a trace, which may grow; every view is made from that.
+
+import type { Trace } from "../../common/trace/trace.ts";
+
+/** Something in the world around the core that a source knows and the core does not, such as a power cut. */
+export interface WorldNote {
+  /** The event that came next. */
+  event: number;
+  words: string;
+  isTrouble: boolean;
+}
+
+export interface Source {
+  /** The events so far. It grows in `update` alone. */
+  readonly trace: Trace;
+  /** Events of the trace that are whole: what is still being read may end within one. */
+  readonly eventCount: number;
+  readonly notes: readonly WorldNote[];
+  /** Where the events come from, in a few words. */
+  readonly title: string;
+  /** What a link needs to find this source again; undefined where no link can. */
+  readonly address: string | undefined;
+  /** Share of the trace that is read; null where all of it is, as far as there is a whole. */
+  readonly progress: number | null;
+  /** Takes in what has come since the last call, for about `budgetMs`. */
+  update(budgetMs: number): void;
+  /** How long the kernel waited for the answer to an event's request, ns; NaN where nobody knows. */
+  roundTripNs(event: number): number;
+  /**
+   * Makes events until there are `eventCount` or about `budgetMs` are over; `update` takes them in. Returns whether more can
+   * be made. Left out where events come by themselves.
+   */
+  extend?(eventCount: number, budgetMs: number): boolean;
+  /** Lets go of what it holds; nothing is asked of it afterwards. */
+  close?(): void;
+}

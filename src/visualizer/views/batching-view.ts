@@ -1,0 +1,128 @@
+// What gathering marks into few writes saves, in numbers and pictures.
+
+import type { Abi } from "../../common/abi.ts";
+import { type Latencies, latenciesOf } from "../model/latencies.ts";
+import type { LogMemory } from "../model/log-memory.ts";
+import type { Timeline } from "../model/timeline.ts";
+import { BatchChart } from "./batch-chart.ts";
+import { byId, byteSize, element, grouped, setText } from "./dom.ts";
+import { LatencyPlot } from "./latency-plot.ts";
+import type { Palette } from "./palette.ts";
+
+const BUCKETS = 240;
+/** A plot of a trace that grows is drawn anew no more often. */
+const REDRAW_MS = 400;
+const COUNTERS = [
+  "marks",
+  "flushes answered",
+  "without a write",
+  "device writes",
+  "written",
+  "whole bitmaps instead",
+] as const;
+
+export class BatchingView {
+  onSeek: (event: number) => void = () => {};
+  onChange: () => void = () => {};
+  private readonly values: HTMLElement[] = [];
+  private readonly verdict = element("p", { class: "verdict" });
+  private readonly chart: BatchChart;
+  private readonly plot: LatencyPlot;
+  private readonly plotTitle = element("h3");
+  private plottedFor = "";
+  private plottedMs = -Infinity;
+  private timeline: Timeline | null = null;
+
+  constructor(abi: Abi) {
+    const canvas = element("canvas", {
+      class: "batch-chart",
+      role: "img",
+      "aria-label": "Marks, urgent blocks, flushes that wait, writes and lazy blocks around the position",
+    });
+    const plotFrame = element("div", { class: "latency-plot", role: "img", "aria-label": "Latency of requests" });
+    const counters = element("dl", { class: "counters" });
+    for (const name of COUNTERS) {
+      const value = element("dd", {});
+      this.values.push(value);
+      counters.append(element("div", {}, element("dt", {}, name), value));
+    }
+    const chart = element("div", { class: "chart" }, element("h3", {}, "Around this event"), canvas);
+    const plot = element("div", { class: "chart" }, this.plotTitle, plotFrame);
+    byId("batching-body").append(counters, element("div", { class: "charts" }, chart, plot));
+    byId("batching-title").after(this.verdict);
+    this.chart = new BatchChart(abi, canvas, () => this.onChange());
+    this.plot = new LatencyPlot(plotFrame);
+    this.plot.onSeek = (event) => this.onSeek(event);
+    canvas.addEventListener("click", (event) => {
+      if (this.timeline !== null) this.onSeek(this.chart.eventAt(this.timeline, event.clientX));
+    });
+  }
+
+  /** Draws for the log of a number; `sight` are the events that the scrubber shows. */
+  draw(
+    timeline: Timeline,
+    log: LogMemory | null,
+    number: number,
+    sight: { first: number; end: number },
+    palette: Palette,
+    nowMs: number,
+  ): void {
+    this.timeline = timeline;
+    this.count(timeline, log);
+    this.chart.draw(timeline, number, palette);
+    const key = `${sight.first} ${sight.end} ${palette.ink.css}`;
+    if (key === this.plottedFor || (nowMs - this.plottedMs < REDRAW_MS && !timeline.isComplete)) return;
+    this.plottedFor = key;
+    this.plottedMs = nowMs;
+    const latencies = latenciesOf(timeline.index, timeline.source, sight.first, sight.end, BUCKETS);
+    this.plotTitle.replaceChildren(...titleOf(timeline, latencies, sight));
+    this.plot.draw(latencies, palette);
+  }
+
+  private count({ index, position }: Timeline, log: LogMemory | null): void {
+    const last = position - 1;
+    const marks = index.marks.at(last);
+    const flushes = index.flushes.at(last);
+    const withoutWrite = index.flushesWithoutWrite.at(last);
+    const writes = index.writes.at(last);
+    const written = index.writtenBytes.at(last);
+    const whole = index.wholeBytes.at(last);
+    const texts = [
+      grouped(marks),
+      grouped(flushes),
+      grouped(withoutWrite),
+      grouped(writes),
+      byteSize(written),
+      whole === 0 ? "–" : byteSize(whole),
+    ];
+    for (const [i, text] of texts.entries()) setText(this.values[i] as HTMLElement, text);
+    setText(this.verdict, verdictOf(written, whole, log));
+  }
+}
+
+function verdictOf(written: number, whole: number, log: LogMemory | null): string {
+  if (whole === 0) {
+    return log !== null && log.disk === null ? "A core log lives in memory: a flush of it has nothing to write." : "";
+  }
+  if (written === 0) return "No flush has cost a write yet.";
+  const share = grouped(Math.max(1, Math.round(whole / written)));
+  return `The device was written 1/${share} of what the whole bitmap at every flush would be.`;
+}
+
+function titleOf(
+  timeline: Timeline,
+  { atOnce, answered }: Latencies,
+  sight: { first: number; end: number },
+): (Node | string)[] {
+  let hasRoundTrips = false;
+  for (let event = sight.first; event < Math.min(sight.end, sight.first + 64); event++) {
+    if (!Number.isNaN(timeline.source.roundTripNs(event))) hasRoundTrips = true;
+  }
+  const share = answered === 0 ? "" : `${((100 * atOnce) / answered).toFixed(1)} % answered at once`;
+  return [
+    hasRoundTrips ? "Round trips" : "Time in the server",
+    element("span", { class: "key median" }, "median"),
+    element("span", { class: "key longest" }, "longest"),
+    element("span", { class: "quiet" }, share),
+  ];
+}

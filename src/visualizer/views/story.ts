@@ -1,0 +1,91 @@
+// Three sentences that say what one sees: what a dirty log is for, how the regions stand, what has just happened.
+
+import type { LogMemory } from "../model/log-memory.ts";
+import { CLEAN, DEVICE, DIRTY, FAILED, OUT, type StateCounts } from "../model/region-cells.ts";
+import type { Timeline } from "../model/timeline.ts";
+import type { WorldNote } from "../sources/source.ts";
+import { stateMark } from "./detail-view.ts";
+import { byId, element, grouped, plural } from "./dom.ts";
+
+export class Story {
+  private readonly section = byId("story");
+  private shown = "";
+
+  /** Says what is seen at the position; `counts` are those of `log`. */
+  draw(timeline: Timeline, log: LogMemory | null, counts: StateCounts): void {
+    const key = `${timeline.position} ${log?.key} ${counts}`;
+    if (key === this.shown) return;
+    this.shown = key;
+    this.section.replaceChildren(
+      element("p", {}, ...purpose(log)),
+      element("p", {}, ...standing(log, counts)),
+      element("p", {}, ...latest(timeline, log)),
+    );
+  }
+}
+
+function purpose(log: LogMemory | null): (Node | string)[] {
+  const regions = log === null ? "regions" : plural(log.regionCount, "region");
+  return [
+    `A mirror keeps the same data on two disks, and its dirty log knows which of its ${regions} may differ between them, ` +
+      "so that after a crash only those are copied.",
+  ];
+}
+
+function standing(log: LogMemory | null, counts: StateCounts): (Node | string)[] {
+  if (log === null) return ["At this event there is no log."];
+  const parts: (Node | string)[] = [];
+  const say = (state: Parameters<typeof stateMark>[0], count: number, more: string) => {
+    if (count === 0) return;
+    if (parts.length > 0) parts.push(", ");
+    parts.push(`${grouped(count)} `, stateMark(state), more);
+  };
+  say("failed", counts[FAILED], "");
+  say("out", counts[OUT], "");
+  say("dirty", counts[DIRTY], ", being written");
+  say("device", counts[DEVICE], "");
+  say("clean", counts[CLEAN], "");
+  const copying =
+    log.recovering === null ? "." : [`; region ${grouped(log.recovering)} is `, stateMark("recovering"), "."];
+  return ["Now: ", ...parts, ...copying];
+}
+
+/** The last thing that happened to the machine, and what came of it. */
+function latest(timeline: Timeline, log: LogMemory | null): string[] {
+  const { source, position, index } = timeline;
+  const notes = source.notes.filter(({ event }) => event <= position);
+  const note = notes.at(-1);
+  if (note === undefined) {
+    return log === null
+      ? ["Press play, or step from event to event with the arrow keys."]
+      : ["Programs write: each region is marked before its first write, and cleared some time after its last one."];
+  }
+  const resynced = resyncSince(timeline, note);
+  const isOn = log !== null && log.outOfSync > 0 && index.outOfSync.at(position - 1) > 0;
+  if (resynced > 0) {
+    const share = log === null ? "" : `, ${percent(resynced / log.regionCount)} of the mirror`;
+    const rest = isOn ? `${grouped(resynced - (log?.outOfSync ?? 0))} of them are done.` : "all of them are done.";
+    const trouble = notes.findLast(({ isTrouble }) => isTrouble) ?? note;
+    return [
+      `${sentence(trouble.words)} The log had ${plural(resynced, "region")} as not clean${share}: these are copied, and no others; ${rest}`,
+    ];
+  }
+  return [sentence(note.words)];
+}
+
+/** Regions that were out of sync when the kernel first asked for resync work after a note. */
+function resyncSince({ index, position, abi }: Timeline, note: WorldNote): number {
+  for (let event = note.event; event < position; event++) {
+    if (index.code.at(event) === abi.REQUEST_GET_RESYNC_WORK) return index.outOfSync.at(event);
+  }
+  return 0;
+}
+
+function sentence(words: string): string {
+  const [time = "", rest = words] = words.split(/ s: (.*)/);
+  return `At ${time} s ${rest}.`;
+}
+
+function percent(share: number): string {
+  return `${share < 0.1 ? (100 * share).toPrecision(2) : Math.round(100 * share)} %`;
+}
