@@ -135,7 +135,5 @@ export const EFFECT_KIND_WAKE: u32 = 8;
 export const EFFECT_KIND_STATE_CREATE: u32 = 9;
 /** EFFECT_KIND: write `size` bytes of linear memory to `offset` of the state file. Head, then +24 address u32   +28 zero. */
 export const EFFECT_KIND_STATE_WRITE: u32 = 10;
-/** EFFECT_KIND: fill from `offset` on as many bytes of the state file as `ticket` says with the byte `size`. Head. */
-export const EFFECT_KIND_STATE_FILL: u32 = 11;
 /** EFFECT_KIND: remove the log's state file. Head. */
-export const EFFECT_KIND_STATE_DELETE: u32 = 12;
+export const EFFECT_KIND_STATE_DELETE: u32 = 11;

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { Console } from "../src/common/console.ts";
 import { Engine, type EngineTap } from "../src/common/engine.ts";
 import { asciiBytes, encodeRequest, type Request } from "../src/common/kernel-frames.ts";
+import { Actions } from "../src/common/sim/choices.ts";
 import { Clock, MICROSECOND_NS } from "../src/common/sim/clock.ts";
 import { Digest } from "../src/common/sim/digest.ts";
 import { Legs } from "../src/common/sim/legs.ts";
@@ -309,7 +310,7 @@ function simulate(module: WebAssembly.Module, console: Console, eventCount: numb
     if (type === "clustered-disk") table.device = { name: name.path, number: "253:1" };
     const legs = new Legs(clock, random.fork(), timing, 2, REGION_COUNT, true);
     const device = machine.kernel.device(legs);
-    const workload = new Workload(clock, random.fork(), device, {
+    const workload = new Workload(clock, new Actions(random.fork()), device, {
       pattern: "uniform",
       writerCount: 48,
       readOneIn: 6,

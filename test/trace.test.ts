@@ -59,7 +59,7 @@ test("the core never writes to the input area", () => {
 test("every event is read as it was, whatever the life", () => {
   const inputs = new Set<number>();
   const effects = new Set<number>();
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < 20; i++) {
     for (const life of recordLives(seed + i, EVENTS)) {
       const trace = open(life.trace);
       assert.is(trace.problem, null);

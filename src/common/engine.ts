@@ -40,11 +40,10 @@ export interface EffectHandler {
   wake?(atNs: number): void;
   /**
    * Make a state file of `offsetBytes` zeros. State files must outlive this process, and need not outlive the kernel. A
-   * host that keeps none leaves these four out: its logs are lost with it.
+   * host that keeps none leaves these three out: its logs are lost with it.
    */
   stateCreate?(head: Head): void;
   stateWrite?(head: Head, address: number): void;
-  stateFill?(head: Head, value: number): void;
   stateDelete?(head: Head): void;
 }
 
@@ -342,9 +341,6 @@ export class Engine {
         return true;
       case abi.EFFECT_KIND_STATE_WRITE:
         handler.stateWrite?.(head, this.word(rest));
-        return true;
-      case abi.EFFECT_KIND_STATE_FILL:
-        handler.stateFill?.(head, head.sizeBytes);
         return true;
       case abi.EFFECT_KIND_STATE_DELETE:
         handler.stateDelete?.(head);

@@ -120,7 +120,6 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     },
     stateWrite: ({ handle, offsetBytes, sizeBytes }, address) =>
       states?.write(handle, offsetBytes, engine.bytes(), address, sizeBytes),
-    stateFill: ({ handle, offsetBytes, ticket }, value) => states?.fill(handle, offsetBytes, ticket, value),
     stateDelete({ handle }) {
       states?.delete(handle);
       // A log ends with its state file.

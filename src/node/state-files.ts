@@ -108,11 +108,6 @@ export class StateFiles {
     } else file.bytes.set(memory.subarray(address, address + sizeBytes), offsetBytes);
   }
 
-  /** Fills a range with one byte. */
-  fill(handle: number, offsetBytes: number, sizeBytes: number, value: number): void {
-    this.files.get(handle)?.bytes.fill(value, offsetBytes, offsetBytes + sizeBytes);
-  }
-
   /** Removes the file, if there is one. */
   delete(handle: number): void {
     this.unmap(handle);

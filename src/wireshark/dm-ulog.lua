@@ -25,7 +25,7 @@ local ERRORS = {
 local INPUTS = { [1] = "DATAGRAM", [2] = "COMPLETION", [3] = "TICK", [4] = "RESTORE", [5] = "CONFIGURE", [0x100] = "SNAPSHOT PART" }
 local EFFECTS = {
   [1] = "SEND", [2] = "NOTICE", [3] = "OPEN", [4] = "READ", [5] = "WRITE", [6] = "CLOSE", [7] = "FLUSH_LEGS", [8] = "WAKE",
-  [9] = "STATE_CREATE", [10] = "STATE_WRITE", [11] = "STATE_FILL", [12] = "STATE_DELETE", [0x100] = "TRAP",
+  [9] = "STATE_CREATE", [10] = "STATE_WRITE", [11] = "STATE_DELETE", [0x100] = "TRAP",
 }
 
 local NLMSG_BYTES, CN_BYTES, ULOG_BYTES = 16, 20, 160

@@ -154,10 +154,6 @@ export class LogHost implements DeviceEffects {
     this.storeState(head, this.engine.read(address, words * WORD_BYTES));
   }
 
-  stateFill(head: Head, value: number): void {
-    this.surroundings.stateFiles.fill(head.handle, head.offsetBytes, head.ticket, value);
-  }
-
   stateDelete(head: Head): void {
     this.surroundings.stateFiles.delete(head.handle);
   }

@@ -175,7 +175,6 @@ export class SimulatedServer implements Transport {
     wake: (atNs) => this.goesOn() && this.process?.host.wake(atNs),
     stateCreate: (head) => this.goesOn() && this.process?.host.stateCreate(head),
     stateWrite: (head, address) => this.stateWrite(head, address),
-    stateFill: (head, value) => this.goesOn() && this.process?.host.stateFill(head, value),
     stateDelete: (head) => this.goesOn() && this.process?.host.stateDelete(head),
   };
 

@@ -14,10 +14,6 @@ export class StateFiles {
     this.files.get(handle)?.set(bytes, offsetBytes);
   }
 
-  fill(handle: number, offsetBytes: number, sizeBytes: number, value: number): void {
-    this.files.get(handle)?.fill(value, offsetBytes, offsetBytes + sizeBytes);
-  }
-
   delete(handle: number): void {
     this.files.delete(handle);
   }

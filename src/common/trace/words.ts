@@ -115,8 +115,6 @@ export class EventWords {
         return `${words}: ${size} bytes at ${offset}`;
       case abi.EFFECT_KIND_STATE_CREATE:
         return `${words}: ${offset} bytes`;
-      case abi.EFFECT_KIND_STATE_FILL:
-        return `${words}: ${view.getBigUint64(abi.HEAD_TICKET, true)} bytes at ${offset} with ${size}`;
       default:
         return words;
     }
