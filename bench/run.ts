@@ -9,12 +9,14 @@ import { benchmarkDiskLogs } from "./disk-logs.ts";
 import { benchmarkLives } from "./lives.ts";
 import { benchmarkRequests } from "./requests.ts";
 import { benchmarkRoundTrip } from "./round-trip.ts";
+import { benchmarkTrace } from "./trace.ts";
 
 const benchmarks: Record<string, (options: BenchmarkOptions) => BenchmarkResult | Promise<BenchmarkResult>> = {
   requests: benchmarkRequests,
   lives: benchmarkLives,
   "disk-logs": benchmarkDiskLogs,
   "round-trip": benchmarkRoundTrip,
+  trace: benchmarkTrace,
 };
 
 const { values, positionals } = parseArgs({

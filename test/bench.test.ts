@@ -7,10 +7,18 @@ import * as assert from "uvu/assert";
 
 test("a quick run of the benchmarks prints a figure for every request type", () => {
   const script = fileURLToPath(new URL("../bench/run.ts", import.meta.url));
-  const words = ["--import", "tsx", script, "requests", "lives", "disk-logs", "--quick"];
+  const words = ["--import", "tsx", script, "requests", "lives", "disk-logs", "trace", "--quick"];
   const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8" });
   assert.is(status, 0, stderr);
-  for (const name of ["CTR", "FLUSH, 32 marks", "GET_RESYNC_WORK", "IS_REMOTE_RECOVERING", "whole life", "hot set"]) {
+  for (const name of [
+    "CTR",
+    "FLUSH, 32 marks",
+    "GET_RESYNC_WORK",
+    "IS_REMOTE_RECOVERING",
+    "whole life",
+    "hot set",
+    "replay, events/s",
+  ]) {
     assert.match(stdout, name);
   }
 });

@@ -163,7 +163,7 @@ function mutated(original: Uint8Array, other: Uint8Array, random: Random): Uint8
         break;
       case 1:
         new DataView(bytes.buffer).setUint32(
-          at & ~3,
+          Math.min(at & ~3, bytes.length - 4),
           random.pick([0, 1, 12, 0x7fff_ffff, 0xffff_ffff, random.uint32()]),
           true,
         );

@@ -22,7 +22,7 @@ import { TraceBuffer } from "../src/common/trace/trace-buffer.ts";
 import { EventWords } from "../src/common/trace/words.ts";
 import { DeviceHost } from "./device-host.ts";
 import { debugWasm, Peer, seedFor, words } from "./harness.ts";
-import { facts, joined, recordLives, releaseModule } from "./recorded-lives.ts";
+import { facts, joined, type RecordedLife, recordLives, releaseModule } from "./recorded-lives.ts";
 
 const debugModule = new WebAssembly.Module(debugWasm);
 const { abi } = new Engine(releaseModule);
@@ -96,6 +96,36 @@ test("a life replays to the same bytes, and so does the debug build", () => {
       datagrams,
     );
   }
+});
+
+test("the digest is what README.md says", () => {
+  const [life] = recordLives(seed + 11, EVENTS) as [RecordedLife];
+  let low = 0x811c9dc5;
+  let high = 0x050c5d1f;
+  const add = (bytes: Buffer) => {
+    const padded = Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
+    const words = [bytes.length, ...Array.from({ length: padded.length / 4 }, (_, i) => padded.readUInt32LE(i * 4))];
+    for (const word of words) {
+      low = Math.imul(low ^ word, 0x01000193);
+      low ^= low >>> 15;
+      high = Math.imul(high ^ word, 0x01000193) ^ (low >>> 7);
+    }
+  };
+  const pad = (bytes: Uint8Array) => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 7)]);
+  for (const { effects } of life.events) {
+    const sends = effects.filter(({ kind }) => kind === abi.EFFECT_KIND_SEND);
+    for (const { payload } of sends) add(Buffer.from(payload));
+    if (effects.length === 0 || (effects.length === 1 && sends.length === 1)) continue;
+    const records = effects.flatMap(({ kind, payload, written }) => {
+      const head = Buffer.alloc(8);
+      head.writeUInt32LE(kind, 0);
+      head.writeUInt32LE(payload.length, 4);
+      return kind === abi.EFFECT_KIND_SEND ? [head] : [head, pad(payload), pad(written ?? new Uint8Array(0))];
+    });
+    add(Buffer.concat(records));
+  }
+  const digest = [high, low].map((lane) => (lane >>> 0).toString(16).padStart(8, "0")).join("");
+  assert.is(replay(open(life.trace), releaseModule).digest, digest);
 });
 
 test("what the debug build records, the release build replays", () => {

@@ -37,7 +37,7 @@ const PACKET_ID_HEAD = OPTION_PACKET_ID | (8 << 16);
 /** A block's length for a datagram that was longer than a block can tell. */
 const ORIGINAL_BYTES_MAX = 0xffff_ffff;
 /** From here on a copy by the machine's own means is faster than one by words, though it allocates a view. */
-const BULK_BYTES = 8192;
+const BULK_BYTES = 1024;
 const TRAP_TEXT_BYTES_MAX = 1024;
 
 export class EventWriter {
@@ -52,6 +52,7 @@ export class EventWriter {
   private sendCount = 0;
   private sendBytes = 0;
   private number = 0;
+  private numberHigh = 0;
   /** Bytes of the stream that the packet in hand still takes, and those of later packets. */
   private room = 0;
   private streamLeft = 0;
@@ -104,6 +105,7 @@ export class EventWriter {
       this.sourceWords = new Int32Array(bytes.buffer);
     }
     this.number = this.engine.inputCount - 1;
+    this.numberHigh = Math.floor(this.number / TWO_TO_32);
   }
 
   private measure(effectsBytes: number): void {
@@ -181,12 +183,15 @@ export class EventWriter {
       const payload = record + abi.EFFECT_PAYLOAD;
       if (kind === abi.EFFECT_KIND_SEND) {
         this.streamCopy(record, abi.EFFECT_PAYLOAD);
-      } else if (this.isWrite(kind)) {
-        this.streamCopy(record, abi.EFFECT_PAYLOAD + abi.HEAD_BYTES);
-        this.streamZeros();
-        this.streamCopy(this.word(payload + abi.HEAD_BYTES), this.word(payload + abi.HEAD_SIZE));
       } else {
         this.streamCopy(record, abi.EFFECT_PAYLOAD + size);
+        if (this.isWrite(kind)) {
+          // An address means nothing outside the engine that gave it; the bytes there do.
+          const { words } = this.target;
+          words[this.at - 2] = 0;
+          words[this.at - 1] = 0;
+          this.streamCopy(this.word(payload + abi.HEAD_BYTES), this.word(payload + abi.HEAD_SIZE));
+        }
       }
       record = payload + pad8(size);
     }
@@ -196,14 +201,6 @@ export class EventWriter {
   /** Whether the record ends with an address in linear memory, of bytes that are part of what it says. */
   private isWrite(kind: number): boolean {
     return kind === this.abi.EFFECT_KIND_STATE_WRITE || kind === this.abi.EFFECT_KIND_WRITE;
-  }
-
-  /** In the place of an address, which means nothing outside the engine that gave it. */
-  private streamZeros(): void {
-    this.makeRoom();
-    this.target.words[this.at++] = 0;
-    this.target.words[this.at++] = 0;
-    this.room -= 8;
   }
 
   /** Copies bytes into the stream and pads them with zeros to a multiple of 8. */
@@ -248,12 +245,12 @@ export class EventWriter {
 
   private closePacket(direction: number): void {
     const { words } = this.target;
-    const { at, number } = this;
+    const { at, number, numberHigh } = this;
     words[at] = FLAGS_HEAD;
     words[at + 1] = direction;
     words[at + 2] = PACKET_ID_HEAD;
     words[at + 3] = number;
-    words[at + 4] = number / TWO_TO_32;
+    words[at + 4] = numberHigh;
     words[at + 5] = OPTION_END;
     words[at + 6] = this.packetBytes;
     this.at = at + 7;

@@ -16,7 +16,7 @@ import type { Trace } from "./trace.ts";
 /** In place of a number of bytes: the core trapped. */
 export const TRAPPED = -1;
 
-const BULK_BYTES = 8192;
+const BULK_BYTES = 1024;
 
 export class InputFeeder {
   /** Why the core trapped, where it did. */
