@@ -65,14 +65,14 @@ export class EventWriter {
 
   /**
    * Appends the event whose input and effects stand in the engine's memory: to be called by a tap. Returns false where the
-   * buffer has no room; nothing is written then.
+   * buffer has no room; nothing is written then. Without its input where that is what the caller knows already.
    */
-  write(buffer: TraceBuffer, effectsBytes: number): boolean {
+  write(buffer: TraceBuffer, effectsBytes: number, withInput = true): boolean {
     this.look();
     this.measure(effectsBytes);
     const streamPackets = Math.ceil(this.streamBytes / STREAM_PACKET_BYTES);
     const outputBytes = this.sendBytes + this.streamBytes + streamPackets * PACKET_OVERHEAD_BYTES;
-    if (!this.begin(buffer, outputBytes)) return false;
+    if (!this.begin(buffer, outputBytes, withInput)) return false;
     if (this.sendCount > 0) this.writeSends(effectsBytes);
     if (this.streamBytes > 0) this.writeStream(effectsBytes);
     buffer.size = this.at * 4;
@@ -80,11 +80,11 @@ export class EventWriter {
   }
 
   /** Appends the event whose input made the core trap, with the reason in words. */
-  writeTrap(buffer: TraceBuffer, error: unknown): boolean {
+  writeTrap(buffer: TraceBuffer, error: unknown, withInput = true): boolean {
     this.look();
     const text = (error instanceof Error ? error.message : String(error)).slice(0, TRAP_TEXT_BYTES_MAX);
     const recordBytes = HOST_INPUT_BYTES + pad8(text.length);
-    if (!this.begin(buffer, PACKET_OVERHEAD_BYTES + recordBytes)) return false;
+    if (!this.begin(buffer, PACKET_OVERHEAD_BYTES + recordBytes, withInput)) return false;
     this.openPacket(INTERFACE_HOST, recordBytes, recordBytes);
     const { words } = buffer;
     words[this.at++] = KIND_TRAP;
@@ -132,29 +132,32 @@ export class EventWriter {
     if (records === 1 && this.sendCount === 1) this.streamBytes = 0;
   }
 
-  /** Appends the input. */
-  private begin(buffer: TraceBuffer, outputBytes: number): boolean {
+  private begin(buffer: TraceBuffer, outputBytes: number, withInput: boolean): boolean {
     const { abi } = this;
-    const kind = this.word(abi.INPUT_KIND);
     const size = this.word(abi.INPUT_PAYLOAD_SIZE);
     const held = Math.min(size, abi.INPUT_PAYLOAD_BYTES_MAX);
-    const isDatagram = kind === abi.INPUT_KIND_DATAGRAM;
-    const headBytes = isDatagram ? COOKED_BYTES : HOST_INPUT_BYTES;
-    if (!buffer.reserve(PACKET_OVERHEAD_BYTES + headBytes + pad4(held) + outputBytes)) return false;
+    const inputBytes = withInput ? PACKET_OVERHEAD_BYTES + COOKED_BYTES + pad4(held) : 0;
+    if (!buffer.reserve(inputBytes + outputBytes)) return false;
     this.target = buffer;
     this.at = buffer.size >>> 2;
-    if (isDatagram) {
+    if (withInput) this.writeInput(size, held);
+    return true;
+  }
+
+  private writeInput(size: number, held: number): void {
+    const { abi } = this;
+    const kind = this.word(abi.INPUT_KIND);
+    if (kind === abi.INPUT_KIND_DATAGRAM) {
       const original = Math.min(COOKED_BYTES + size, ORIGINAL_BYTES_MAX);
       this.openPacket(INTERFACE_NETLINK, COOKED_BYTES + held, original);
       this.cookedHeader(COOKED_TO_US, this.word(abi.INPUT_PORT));
     } else {
       this.openPacket(INTERFACE_HOST, HOST_INPUT_BYTES + held, HOST_INPUT_BYTES + held);
-      buffer.words[this.at++] = kind;
-      buffer.words[this.at++] = size;
+      this.target.words[this.at++] = kind;
+      this.target.words[this.at++] = size;
     }
     this.copy(abi.INPUT_PAYLOAD, held);
     this.closePacket(TO_CORE);
-    return true;
   }
 
   private writeSends(effectsBytes: number): void {
