@@ -28,13 +28,14 @@ export interface Difference {
 }
 
 /**
- * Looks closer at an event whose blocks are not byte for byte what the replay wrote to `written`. Returns null where they
+ * Looks closer at an event whose outputs are not byte for byte the blocks that the replay wrote to `written`. Returns null where they
  * say the same: another tool may have written them, and the last event of a file that was cut may lack outputs.
  */
 export function findDifference(trace: Trace, index: number, written: Uint8Array, engine: Engine): Difference | null {
   const { abi } = trace;
   const recorded = readEventPackets(trace, index);
-  const came = readPackets(fileView(written), 0, written.length, abi);
+  const number = trace.numberOf(index);
+  const came = readPackets(fileView(written), 0, written.length, number, abi);
   if (recorded.problem === null && (trace.isWhole(index) ? isSame(recorded, came) : isBegun(recorded, came)))
     return null;
   const { effects: expected, problem } = decodePackets(recorded, abi);
@@ -43,7 +44,7 @@ export function findDifference(trace: Trace, index: number, written: Uint8Array,
   while (effect < Math.min(expected.length, got.length) && isSameEffect(expected[effect], got[effect])) effect++;
   return {
     index,
-    number: trace.numberOf(index),
+    number,
     effect,
     expected: expected[effect] ?? null,
     got: got[effect] ?? null,

@@ -80,14 +80,16 @@ export function readEvent(trace: Trace, index: number): TraceEvent {
 
 export function readEventPackets(trace: Trace, index: number): EventPackets {
   const { links } = trace.sectionOf(index);
-  return readPackets(trace.view, trace.events.offsets[index] as number, trace.endOf(index), trace.abi, links);
+  const from = trace.events.offsets[index] as number;
+  return readPackets(trace.view, from, trace.endOf(index), trace.numberOf(index), trace.abi, links);
 }
 
-/** Reads the packets between two offsets, all of one event. Blocks of other tools are passed over. */
+/** Reads the packets of one event between two offsets. Blocks of other tools are passed over. */
 export function readPackets(
   view: FileView,
   from: number,
   to: number,
+  number: number,
   abi: Abi,
   links: readonly number[] = DEFAULT_LINKS,
 ): EventPackets {
@@ -95,20 +97,18 @@ export function readPackets(
   const { words } = view;
   const reader = new PacketReader();
   const parts: Uint8Array[] = [];
-  let number = -1;
   for (let offset = from; offset < to; ) {
     const at = offset >>> 2;
     const total = blockBytes(words, at, to);
     if (total === 0) break;
     offset += total;
-    if (words[at] !== BLOCK_PACKET || !reader.read(words, at, total)) continue;
+    if (words[at] !== BLOCK_PACKET || !reader.read(words, at, total) || reader.number !== number) continue;
     const isNetlink = links[reader.interfaceId] === LINKTYPE_NETLINK;
     if (!isNetlink && links[reader.interfaceId] !== LINKTYPE_USER0) continue;
     const data = view.bytes.subarray(reader.data * 4, reader.data * 4 + reader.captured);
     if (reader.direction === TO_CORE) {
       packets.input = readInput(words, at, data, reader, isNetlink, abi);
-      number = reader.number;
-    } else if (reader.number === number) {
+    } else {
       packets.problem ??= outputProblem(words, at, reader, isNetlink, packets.input);
       if (isNetlink) packets.sends.push(data.subarray(Math.min(COOKED_BYTES, data.length)));
       else parts.push(data);

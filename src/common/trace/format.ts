@@ -26,6 +26,9 @@ export const OPTION_IF_TSRESOL = 9;
 export const OPTION_IF_TSOFFSET = 14;
 export const OPTION_FLAGS = 2;
 export const OPTION_PACKET_ID = 5;
+/** Code and length of an option, as the word it begins with. */
+export const OPTION_FLAGS_HEAD = OPTION_FLAGS | (4 << 16);
+export const OPTION_PACKET_ID_HEAD = OPTION_PACKET_ID | (8 << 16);
 
 /** Words of a packet block, counted from its first. */
 export const PACKET_INTERFACE = 2;

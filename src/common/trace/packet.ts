@@ -5,7 +5,9 @@ import {
   DIRECTION_MASK,
   OPTION_END,
   OPTION_FLAGS,
+  OPTION_FLAGS_HEAD,
   OPTION_PACKET_ID,
+  OPTION_PACKET_ID_HEAD,
   PACKET_CAPTURED,
   PACKET_DATA,
   PACKET_INTERFACE,
@@ -34,9 +36,6 @@ export function blockBytes(words: Int32Array, at: number, endBytes: number): num
   if (total < BLOCK_BYTES_MIN || (total & 3) !== 0 || offset + total > endBytes) return 0;
   return words[at + (total >>> 2) - 1] === total ? total : 0;
 }
-
-const FLAGS_HEAD = OPTION_FLAGS | (4 << 16);
-const PACKET_ID_HEAD = OPTION_PACKET_ID | (8 << 16);
 
 /** Calls `visit` with each option that stands between two words: its code, the offset of its value in bytes, the value's length. */
 export function eachOption(
@@ -75,7 +74,7 @@ export class PacketReader {
     this.interfaceId = words[at + PACKET_INTERFACE] as number;
     this.data = at + PACKET_DATA;
     this.captured = captured;
-    if (words[options] === FLAGS_HEAD && words[options + 2] === PACKET_ID_HEAD) {
+    if (words[options] === OPTION_FLAGS_HEAD && words[options + 2] === OPTION_PACKET_ID_HEAD) {
       this.direction = (words[options + 1] as number) & DIRECTION_MASK;
       this.number = u64(words, options + 3);
       return true;

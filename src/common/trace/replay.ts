@@ -1,7 +1,7 @@
 // Replay: every recorded input goes into an engine, and what comes out is held against what was recorded, byte for byte.
 //
-// The engine's event is written as a recorder would write it, and its blocks are compared with the file's: equal blocks are
-// equal events. Only where they are not is anything decoded.
+// The outputs are written as a recorder would write them, and these blocks are compared with the file's: equal blocks are
+// equal outputs. Only where they are not is anything decoded.
 
 import type { Engine } from "../engine.ts";
 import { Digest } from "../sim/digest.ts";
@@ -118,8 +118,8 @@ export class Replayer {
     const writer = this.writer as EventWriter;
     const effectsBytes = feeder.feed(engine, index);
     scratch.clear();
-    if (effectsBytes === TRAPPED) writer.writeTrap(scratch, feeder.trap);
-    else writer.write(scratch, effectsBytes);
+    if (effectsBytes === TRAPPED) writer.writeTrap(scratch, feeder.trap, false);
+    else writer.write(scratch, effectsBytes, false);
     this.done++;
     if (!this.isAsRecorded(index)) {
       this.difference = findDifference(trace, index, scratch.content(), engine);
@@ -133,14 +133,14 @@ export class Replayer {
     if (effectsBytes !== TRAPPED) this.digestOutputs(writer.streamBytes);
   }
 
-  /** Whether the file has the very blocks that the replay has written. */
+  /** Whether the file has the very blocks that the replay has written, behind that of the input. */
   private isAsRecorded(index: number): boolean {
     const { trace, scratch } = this;
-    const from = trace.events.offsets[index] as number;
-    if (trace.endOf(index) - from !== scratch.size) return false;
     const recorded = trace.view.words;
+    const input = (trace.events.offsets[index] as number) >>> 2;
+    const first = input + ((recorded[input + 1] as number) >>> 2);
+    if (trace.endOf(index) - first * 4 !== scratch.size) return false;
     const { words } = scratch;
-    const first = from >>> 2;
     const count = scratch.size >>> 2;
     for (let i = 0; i < count; i++) if (recorded[first + i] !== words[i]) return false;
     return true;
@@ -162,8 +162,7 @@ export class Replayer {
     const { words, size } = this.scratch;
     const end = size >>> 2;
     let hasStream = false;
-    // The first block is the input.
-    for (let at = (words[1] as number) >>> 2; at < end; ) {
+    for (let at = 0; at < end; ) {
       const total = words[at + 1] as number;
       packet.read(words, at, total);
       let first = packet.data;

@@ -5,14 +5,9 @@
 
 import { Digest } from "../sim/digest.ts";
 import {
-  BLOCK_PACKET,
   HOST_INPUT_BYTES,
   INTERFACE_HOST,
   KIND_SNAPSHOT_PART,
-  OPTION_END,
-  OPTION_FLAGS,
-  OPTION_PACKET_ID,
-  PACKET_DATA,
   PACKET_OVERHEAD_BYTES,
   PAGE_BYTES,
   SNAPSHOT_HEAD_BYTES,
@@ -21,17 +16,16 @@ import {
   TWO_TO_32,
 } from "./format.ts";
 import { PacketReader, u64 } from "./packet.ts";
+import { PacketWriter } from "./packet-writer.ts";
 import type { TraceBuffer } from "./trace-buffer.ts";
 
 /** What a buffer that does not grow must have room for, to take a part. */
 export const SNAPSHOT_PACKET_BYTES_MAX =
   PACKET_OVERHEAD_BYTES + HOST_INPUT_BYTES + SNAPSHOT_HEAD_BYTES + SNAPSHOT_PART_BYTES;
 
-const FLAGS_HEAD = OPTION_FLAGS | (4 << 16);
-const PACKET_ID_HEAD = OPTION_PACKET_ID | (8 << 16);
-
 export class SnapshotWriter {
   private readonly digest = new Digest();
+  private readonly packets = new PacketWriter();
   private readonly words: Int32Array;
   private offset = 0;
   private isDone = false;
@@ -60,24 +54,23 @@ export class SnapshotWriter {
   }
 
   private writePart(buffer: TraceBuffer, size: number): boolean {
-    const { memory, offset, digest, firstEvent, timeNs } = this;
-    const payloadBytes = SNAPSHOT_HEAD_BYTES + size;
-    const captured = HOST_INPUT_BYTES + payloadBytes;
-    const total = PACKET_OVERHEAD_BYTES + captured;
-    if (!buffer.reserve(total)) return false;
-    const { words } = buffer;
-    const first = buffer.size >>> 2;
-    const data = first + PACKET_DATA;
-    const content = data + (HOST_INPUT_BYTES + SNAPSHOT_HEAD_BYTES) / 4;
-    words.set([BLOCK_PACKET, total, INTERFACE_HOST, timeNs / TWO_TO_32, timeNs, captured, captured], first);
-    words.set([KIND_SNAPSHOT_PART, payloadBytes], data);
-    words.set([offset, offset / TWO_TO_32, memory.length, memory.length / TWO_TO_32], data + 2);
-    buffer.bytes.set(memory.subarray(offset, offset + size), content * 4);
-    addPart(digest, words, content, size, offset, memory.length);
-    words.set([digest.low, digest.high], content - 2);
-    const options = [FLAGS_HEAD, TO_CORE, PACKET_ID_HEAD, firstEvent, firstEvent / TWO_TO_32, OPTION_END, total];
-    words.set(options, content + (size >>> 2));
-    buffer.size += total;
+    const { memory, offset, digest, packets, timeNs } = this;
+    const captured = HOST_INPUT_BYTES + SNAPSHOT_HEAD_BYTES + size;
+    if (!buffer.reserve(PACKET_OVERHEAD_BYTES + captured)) return false;
+    addPart(digest, this.words, offset >>> 2, size, offset, memory.length);
+    packets.begin(buffer, this.firstEvent, timeNs | 0, Math.floor(timeNs / TWO_TO_32));
+    packets.open(INTERFACE_HOST, captured);
+    packets.word(KIND_SNAPSHOT_PART);
+    packets.word(SNAPSHOT_HEAD_BYTES + size);
+    for (const value of [offset, memory.length]) {
+      packets.word(value);
+      packets.word(Math.floor(value / TWO_TO_32));
+    }
+    packets.word(digest.low);
+    packets.word(digest.high);
+    packets.copy(memory, this.words, offset, size);
+    packets.close(TO_CORE);
+    packets.end();
     return true;
   }
 

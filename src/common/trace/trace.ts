@@ -12,19 +12,16 @@ import {
   BLOCK_PACKET,
   BLOCK_SECTION,
   BLOCK_STATISTICS,
-  BYTE_ORDER_MAGIC,
   KIND_SNAPSHOT_PART,
   LINKTYPE_NETLINK,
   LINKTYPE_USER0,
-  OPTION_IF_TSRESOL,
   TO_CORE,
   TraceError,
-  TSRESOL_NS,
 } from "./format.ts";
 import type { LogName } from "./log-names.ts";
-import { blockBytes, eachOption, type FileView, fileView, PacketReader } from "./packet.ts";
+import { blockBytes, type FileView, fileView, PacketReader } from "./packet.ts";
 import type { SectionFacts } from "./section.ts";
-import { readSectionHeader } from "./section-header.ts";
+import { checkBeginning, readLinkType, readSectionHeader } from "./section-header.ts";
 
 /** Consecutive events of one engine, and what is known of how they begin. */
 export interface Section extends SectionFacts {
@@ -163,10 +160,7 @@ export class Trace {
 
   private readFirstHeader(): void {
     const { words, bytes } = this.view;
-    if (bytes.length === 0) throw new TraceError("The file is empty.");
-    const [first = 0, , third] = words;
-    if (first !== BLOCK_SECTION) throw new TraceError(foreignWords(first >>> 0));
-    if (third !== undefined && third !== BYTE_ORDER_MAGIC) readSectionHeader(this.view, 0, 0);
+    checkBeginning(words, bytes.length);
     const total = blockBytes(words, 0, bytes.length);
     if (total === 0) throw new TraceError("The file ends within its first header, or is damaged there.");
     this.beginSection(readSectionHeader(this.view, 0, total), 0, false);
@@ -182,7 +176,7 @@ export class Trace {
       case BLOCK_SECTION:
         return this.readHeader(at, total);
       case BLOCK_INTERFACE:
-        return this.readInterface(words, at, total);
+        return this.readInterface(at, total);
       case BLOCK_STATISTICS:
         this.current.isEnded = true;
         return true;
@@ -203,15 +197,9 @@ export class Trace {
     }
   }
 
-  private readInterface(words: Int32Array, at: number, total: number): boolean {
-    let resolution = 6;
-    eachOption(words, at + 4, at + (total >>> 2) - 1, (code, offset) => {
-      if (code === OPTION_IF_TSRESOL) resolution = this.view.bytes[offset] as number;
-    });
-    const link = (words[at + 2] as number) & 0xffff;
-    const isOurs = link === LINKTYPE_NETLINK || link === LINKTYPE_USER0;
-    // Times in other units have lost what a replay needs.
-    if (isOurs && resolution !== TSRESOL_NS) {
+  private readInterface(at: number, total: number): boolean {
+    const link = readLinkType(this.view, at, total);
+    if (link === null) {
       this.problem = `At byte ${at * 4} begins an interface whose times are not in nanoseconds: some tool has changed them.`;
       return false;
     }
@@ -278,12 +266,4 @@ export class Trace {
       ? `The file is cut short: from byte ${this.position} on stands a part of a block.`
       : `From byte ${this.position} to byte ${bytes.length} the file holds no blocks.`;
   }
-}
-
-function foreignWords(first: number): string {
-  const magic = first.toString(16).padStart(8, "0");
-  const isPcap = ["a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1"].includes(magic);
-  if (isPcap) return "This is a pcap file, and not a trace of dm-ulog, which is pcapng.";
-  if ((first & 0xffff) === 0x8b1f) return "This file is compressed by gzip. Uncompress it first.";
-  return "This is not a trace of dm-ulog: it does not begin as a pcapng file does.";
 }
