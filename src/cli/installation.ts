@@ -8,6 +8,11 @@ export function wasmPath(): string {
   return fileURLToPath(new URL("../dm-ulog.wasm", import.meta.url));
 }
 
+/** The Lua dissector for Wireshark. */
+export function dissectorPath(): string {
+  return fileURLToPath(new URL("../../src/wireshark/dm-ulog.lua", import.meta.url));
+}
+
 export function packageVersion(): string {
   const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(manifest) as { version: string }).version;

@@ -3,10 +3,14 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
-import { packageVersion } from "./installation.ts";
+import type { InspectOptions } from "./inspect.ts";
+import { dissectorPath, packageVersion } from "./installation.ts";
+import type { ReplayOptions } from "./replay.ts";
 import { serve } from "./serve.ts";
 import { status } from "./status.ts";
 import { type TableOptions, tableLine } from "./table.ts";
+import type { CutOptions } from "./trace.ts";
+import { type Position, parsePosition } from "./trace-position.ts";
 
 function wholeNumber(text: string): number {
   const value = Number(text);
@@ -24,6 +28,13 @@ function blockSize(text: string): number {
   const value = wholeNumber(text);
   if (![4096, 8192, 16384, 32768, 65536].includes(value)) throw new InvalidArgumentError("Give one of those sizes.");
   return value;
+}
+
+function position(text: string): Position {
+  const parsed = parsePosition(text);
+  if (parsed === null)
+    throw new InvalidArgumentError("Give the number of an event, or a time such as 1.5s, 20ms or 7us.");
+  return parsed;
 }
 
 const program = new Command("dm-ulog")
@@ -74,6 +85,72 @@ program
     '\nFor example:\n  sudo dmsetup create mymirror --table "$(dm-ulog table --integrated-flush /dev/sda /dev/sdb)"',
   )
   .action(async (legs: string[], options: TableOptions) => console.log(await tableLine(legs, options)));
+
+program
+  .command("replay")
+  .description("Feed recorded conversations to the core and compare every byte that comes out with what was recorded.")
+  .argument("<files...>", "trace files; those of one recording in any order")
+  .option("--core <file>", "another build of the core than the installed one: a dm-ulog.wasm")
+  .option("--json", "for programs: one JSON object")
+  .addHelpText(
+    "after",
+    "\nExit status: 0 all is as recorded, 1 something is not (the first such event is shown), 2 this cannot be told.",
+  )
+  .action(async (files: string[], options: ReplayOptions) => {
+    const { replay } = await import("./replay.ts");
+    process.exitCode = await replay(files, options);
+  });
+
+program
+  .command("inspect")
+  .description("Show what a trace holds, in words, or the header and the regions of a log device.")
+  .argument("<file>", "a trace file, or a log device or a copy of one: its content tells which")
+  .option("--log <uuid>", "only events of this log")
+  .option("--type <name>", "only requests of this type, as MARK_REGION; or COMPLETION, TICK, RESTORE, CONFIGURE")
+  .option("--from <event|time>", "from this event on (1200), or from this time on (1.5s, 20ms)", position)
+  .option("--to <event|time>", "up to this event or time, which is shown too", position)
+  .option("--errors", "only events with an answer that refuses, an effect that failed, or a trap of the core")
+  .option("--limit <number>", "no more than so many events", positive)
+  .option("--stats", "figures instead: requests and how long they waited, marks per flush, what was written")
+  .option("--json", "for programs: one JSON object, or one for each event")
+  .addHelpText("after", "\nExit status: 0, or 2 where the file is neither or cannot be read.")
+  .action(async (file: string, options: InspectOptions) => {
+    const { inspect } = await import("./inspect.ts");
+    process.exitCode = await inspect(file, options);
+  });
+
+const trace = program
+  .command("trace")
+  .description("Cut trace files, put them together, find the dissector for Wireshark.");
+
+trace
+  .command("cut")
+  .description("Write a part of a trace as a trace of its own, with the state that it begins with.")
+  .argument("<file>", "a trace file")
+  .option("--from <event|time>", "its first event (1200), or the time from which on (1.5s, 20ms)", position)
+  .option("--to <event|time>", "its last event, or the time up to which", position)
+  .option("--core <file>", "the core that it was recorded with, where that is not the installed one")
+  .requiredOption("-o, --output <file>", "where to write; not the file itself")
+  .action(async (file: string, options: CutOptions) => {
+    const { cutTrace } = await import("./trace.ts");
+    process.exitCode = await cutTrace(file, options);
+  });
+
+trace
+  .command("merge")
+  .description("Put the files of a recording together, each event once, in order.")
+  .argument("<files...>", "trace files, in any order")
+  .requiredOption("-o, --output <file>", "where to write; none of the files themselves")
+  .action(async (files: string[], options: { output: string }) => {
+    const { mergeTraces } = await import("./trace.ts");
+    process.exitCode = await mergeTraces(files, options);
+  });
+
+trace
+  .command("dissector")
+  .description("Print where the dissector for Wireshark and tshark is: -X lua_script:FILE.")
+  .addHelpText("after", '\nFor example:\n  tshark -X lua_script:"$(dm-ulog trace dissector)" -r FILE')
+  .action(() => console.log(dissectorPath()));
 
 program
   .command("demo")

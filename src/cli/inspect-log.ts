@@ -1,0 +1,148 @@
+// A log device for a person: its header, what is clean, a map of its regions. The format is described in assembly/disk.ts;
+// it is read here without the core, so that a device can be looked at that the core would refuse.
+
+import { closeSync, openSync, readSync } from "node:fs";
+import { CLEAN_BITS_OFFSET } from "../common/sim/clean-bits.ts";
+import { TraceError } from "../common/trace/format.ts";
+
+const MAGIC = 0x4d69_5272;
+const VERSION_OFFSET = 4;
+const COUNT_OFFSET = 8;
+const VERSIONS_KNOWN = [1, 2];
+/** Bits are read so many bytes at a time: a log may have 2^32 regions. */
+const PART_BYTES = 1 << 20;
+const REGIONS_MAX = 2 ** 32;
+
+const MAP_COLUMNS = 64;
+const MAP_ROWS_MAX = 32;
+const RANGES_SHOWN_MAX = 20;
+
+/** Regions one behind the other, the last included. */
+type Range = [first: number, last: number];
+
+/** What is on a log device. */
+interface LogImage {
+  version: number;
+  regionCount: number;
+  cleanRegions: number;
+  /** Regions whose bit the file has: fewer than `regionCount` where it ends before. */
+  heldRegions: number;
+  /** Runs of regions that are not clean, as long as there are no more than `RANGES_MAX`. */
+  notClean: Range[];
+  hasAllRanges: boolean;
+  /** Clean regions of each cell of the map. */
+  regionsPerCell: number;
+  cells: number[];
+}
+
+const RANGES_MAX = 100_000;
+
+/** Whether a file that begins so is a log device. */
+export function isLog(head: Buffer): boolean {
+  return head.length >= 16 && head.readUInt32LE(0) === MAGIC;
+}
+
+/** Prints a log device. Returns the exit status. */
+export function inspectLog(path: string, json: boolean): number {
+  const image = readImage(path);
+  console.log(json ? JSON.stringify(jsonOf(image)) : text(path, image));
+  return 0;
+}
+
+function readImage(path: string): LogImage {
+  const file = openSync(path, "r");
+  try {
+    const head = Buffer.alloc(16);
+    readSync(file, head, 0, head.length, 0);
+    const version = head.readUInt32LE(VERSION_OFFSET);
+    const count = head.readBigUInt64LE(COUNT_OFFSET);
+    if (!VERSIONS_KNOWN.includes(version)) {
+      throw new TraceError(`${path} holds a dirty log of version ${version}, which is not known here.`);
+    }
+    if (count > REGIONS_MAX) throw new TraceError(`${path} is damaged: its header speaks of ${count} regions.`);
+    return readBits(file, version, Number(count));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readBits(file: number, version: number, regionCount: number): LogImage {
+  const cellCount = MAP_COLUMNS * MAP_ROWS_MAX;
+  const regionsPerCell = Math.max(1, 2 ** Math.ceil(Math.log2(regionCount / cellCount)));
+  const image: LogImage = {
+    ...{ version, regionCount, cleanRegions: 0, heldRegions: 0, notClean: [], hasAllRanges: true, regionsPerCell },
+    cells: new Array<number>(Math.ceil(regionCount / regionsPerCell)).fill(0),
+  };
+  const part = Buffer.alloc(PART_BYTES);
+  while (image.heldRegions < regionCount) {
+    const bytes = readSync(file, part, 0, PART_BYTES, CLEAN_BITS_OFFSET + image.heldRegions / 8);
+    if (bytes === 0) break;
+    takeBits(image, part, Math.min(bytes * 8, regionCount - image.heldRegions));
+  }
+  return image;
+}
+
+function takeBits(image: LogImage, bits: Buffer, count: number): void {
+  const first = image.heldRegions;
+  for (let i = 0; i < count; i++) {
+    const region = first + i;
+    if (((bits[i >>> 3] as number) >>> (i & 7)) & 1) {
+      const cell = Math.floor(region / image.regionsPerCell);
+      image.cleanRegions++;
+      image.cells[cell] = (image.cells[cell] as number) + 1;
+    } else {
+      addNotClean(image, region);
+    }
+  }
+  image.heldRegions += count;
+}
+
+function addNotClean(image: LogImage, region: number): void {
+  const last = image.notClean.at(-1);
+  if (last?.[1] === region - 1) last[1] = region;
+  else if (image.notClean.length < RANGES_MAX) image.notClean.push([region, region]);
+  else image.hasAllRanges = false;
+}
+
+function jsonOf({ version, regionCount, cleanRegions, heldRegions, notClean, hasAllRanges }: LogImage): object {
+  return { kind: "log", version, regionCount, cleanRegions, heldRegions, notClean, hasAllRanges };
+}
+
+function text(path: string, image: LogImage): string {
+  const { version, regionCount, cleanRegions, heldRegions, notClean } = image;
+  const count = (value: number) => value.toLocaleString("en-US");
+  const notCleanCount = heldRegions - cleanRegions;
+  const lines = [
+    `${path}: a dirty log of version ${version}`,
+    `${count(regionCount)} regions, ${count(cleanRegions)} clean, ${count(notCleanCount)} not: these are resynced when a mirror begins with it.`,
+  ];
+  if (heldRegions < regionCount) {
+    lines.push(`The file is too short: it has no bit for the regions from ${count(heldRegions)} on.`);
+  }
+  if (notClean.length > 0) lines.push(`Not clean: ${rangesText(image)}`);
+  return [...lines, "", ...map(image)].join("\n");
+}
+
+function rangesText({ notClean }: LogImage): string {
+  const shown = notClean
+    .slice(0, RANGES_SHOWN_MAX)
+    .map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`));
+  return notClean.length > RANGES_SHOWN_MAX ? `${shown.join(", ")} and more` : shown.join(", ");
+}
+
+function map({ cells, regionsPerCell, regionCount, heldRegions }: LogImage): string[] {
+  const mark = (clean: number, cell: number): string => {
+    const first = cell * regionsPerCell;
+    if (first >= heldRegions) return "?";
+    const regions = Math.min(regionsPerCell, heldRegions - first);
+    return clean === regions ? "." : clean === 0 ? "#" : "+";
+  };
+  const marks = cells.map(mark);
+  const width = String(regionCount).length;
+  const rows = Array.from({ length: Math.ceil(marks.length / MAP_COLUMNS) }, (_, row) => {
+    const first = String(row * MAP_COLUMNS * regionsPerCell).padStart(width);
+    return `${first}  ${marks.slice(row * MAP_COLUMNS, (row + 1) * MAP_COLUMNS).join("")}`;
+  });
+  const each = regionsPerCell === 1 ? "Each sign is a region" : `Each sign is ${regionsPerCell} regions`;
+  return [...rows, "", `${each}: . clean  # not clean${regionsPerCell === 1 ? "" : "  + some of them"}`];
+}

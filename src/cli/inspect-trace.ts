@@ -1,0 +1,186 @@
+// A trace for a person: the conversation line by line, or figures.
+
+import { readEvent, type TraceEffect, type TraceEvent } from "../common/trace/event.ts";
+import { EVENT_ERROR, NO_LOG } from "../common/trace/event-table.ts";
+import { TraceError } from "../common/trace/format.ts";
+import { traceStatistics } from "../common/trace/statistics.ts";
+import type { Section, Trace } from "../common/trace/trace.ts";
+import { EventWords } from "../common/trace/words.ts";
+import { loadCore, openTrace } from "./trace-files.ts";
+import { isFrom, isUpTo, type Position } from "./trace-position.ts";
+import { statisticsObject, statisticsText } from "./trace-statistics.ts";
+
+/** Which events are meant; all where everything is left out. */
+export interface TraceFilter {
+  /** UUID of a log. */
+  log?: string;
+  /** A request's type without DM_ULOG_, or a kind of input such as `TICK`. */
+  type?: string;
+  from?: Position;
+  to?: Position;
+  errors?: boolean;
+  limit?: number;
+}
+
+const NS_PER_SECOND = 1e9;
+const UNIX_DIGITS = 19;
+
+/** Prints a trace. Returns the exit status. */
+export async function inspectTrace(
+  path: string,
+  options: TraceFilter & { stats?: boolean; json?: boolean },
+): Promise<number> {
+  const { abi, console: words } = await loadCore();
+  const trace = openTrace([path], abi);
+  const eventWords = new EventWords(abi, words);
+  const chosen = chooseEvents(trace, options, eventWords);
+  if (options.stats) {
+    const statistics = traceStatistics(trace, chosen);
+    const { requestNames } = eventWords;
+    console.log(
+      options.json
+        ? JSON.stringify(statisticsObject(statistics, requestNames))
+        : statisticsText(statistics, requestNames),
+    );
+  } else if (options.json) {
+    for (const index of chosen) console.log(JSON.stringify(eventObject(trace, index, eventWords)));
+  } else {
+    printEvents(trace, chosen, eventWords);
+  }
+  if (trace.problem !== null) console.error(`dm-ulog: ${path}: ${trace.problem}`);
+  return 0;
+}
+
+/** Indices of the events that a filter lets through. Throws a TraceError where it names what does not exist. */
+function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: EventWords): Iterable<number> {
+  const { log, from, to, errors, limit = Infinity } = filter;
+  if (log !== undefined && !trace.logs.some(({ uuid }) => uuid === log)) {
+    const known = [...new Set(trace.logs.map(({ uuid }) => uuid))].join(", ");
+    throw new TraceError(
+      `No event of the trace names the log "${log}". ${known === "" ? "It names none." : `It names ${known}.`}`,
+    );
+  }
+  const isOfType = typeFilter(trace, filter.type, requestNames);
+  const { flags, logs } = trace.events;
+  const isChosen = (index: number) =>
+    isFrom(trace, index, from) &&
+    isUpTo(trace, index, to) &&
+    isOfType(index) &&
+    (!errors || ((flags[index] as number) & EVENT_ERROR) !== 0) &&
+    (log === undefined || (logs[index] !== NO_LOG && trace.logs[logs[index] as number]?.uuid === log));
+  return (function* () {
+    let left = limit;
+    for (let index = 0; index < trace.eventCount && left > 0; index++) {
+      if (!isChosen(index)) continue;
+      left--;
+      yield index;
+    }
+  })();
+}
+
+function typeFilter(
+  trace: Trace,
+  name: string | undefined,
+  requestNames: EventWords["requestNames"],
+): (index: number) => boolean {
+  if (name === undefined) return () => true;
+  const { abi, events } = trace;
+  const wanted = name.toUpperCase().replace(/^DM_ULOG_/, "");
+  const kinds = new Map([
+    ["COMPLETION", abi.INPUT_KIND_COMPLETION],
+    ["TICK", abi.INPUT_KIND_TICK],
+    ["RESTORE", abi.INPUT_KIND_RESTORE],
+    ["CONFIGURE", abi.INPUT_KIND_CONFIGURE],
+  ]);
+  const kind = kinds.get(wanted);
+  if (kind !== undefined) return (index) => events.kinds[index] === kind;
+  const type = requestNames.indexOf(wanted);
+  if (type < 0) {
+    const known = [...requestNames.filter((one) => one !== undefined), ...kinds.keys()].join(", ");
+    throw new TraceError(`There is no type "${name}". The types are: ${known}.`);
+  }
+  return (index) =>
+    events.kinds[index] === abi.INPUT_KIND_DATAGRAM && events.types[index] === type && events.logs[index] !== NO_LOG;
+}
+
+function printEvents(trace: Trace, chosen: Iterable<number>, words: EventWords): void {
+  let section: Section | undefined;
+  let count = 0;
+  for (const index of chosen) {
+    const current = trace.sectionOf(index);
+    if (current !== section) console.log(sectionText(current));
+    section = current;
+    console.log(eventText(trace, index, words));
+    count++;
+  }
+  if (count === 0) console.log(trace.eventCount === 0 ? "The trace has no events." : "No event is as asked for.");
+}
+
+function sectionText({ application, coreSha256, start, firstEvent, clockUnixNs }: Section): string {
+  const from = {
+    fresh: "a new engine",
+    snapshot: "an engine as its snapshot tells",
+    unknown: "what the engine knew before is not recorded",
+  }[start];
+  const clock = clockUnixNs === null ? "" : `, time 0 is ${new Date(Number(clockUnixNs / 1_000_000n)).toISOString()}`;
+  return `── ${application}, core ${coreSha256.slice(0, 12)}: ${from}, from event ${firstEvent} on${clock}`;
+}
+
+/** One line, and one more for each effect that a person should see by itself. */
+function eventText(trace: Trace, index: number, words: EventWords): string {
+  const event = readEvent(trace, index);
+  const input = words.input(event.input);
+  const answers: string[] = [];
+  const rest: string[] = [];
+  for (const effect of visible(event, trace)) {
+    const text = words.effect(effect);
+    if (effect.kind === trace.abi.EFFECT_KIND_SEND) answers.push(shortAnswer(input, text));
+    else rest.push(text);
+  }
+  const states = stateWrites(event, trace);
+  if (states > 0) rest.push(`${states} state ${states === 1 ? "write" : "writes"}`);
+  if (event.problem !== null) rest.push(`damaged: ${event.problem}`);
+  if (!trace.isWhole(index)) rest.push("the file ends here: outputs may be missing");
+  const [answer, ...more] = answers;
+  const line = `${String(trace.numberOf(index)).padStart(6)} ${seconds(trace.events.timesNs[index] as number)}  ${input}`;
+  const outputs = [...(answer === undefined ? [] : [answer]), ...rest];
+  const first = outputs.length === 0 ? line : `${line} → ${outputs.join("; ")}`;
+  return [first, ...more.map((text) => `${" ".repeat(7 + UNIX_DIGITS)}→ ${text}`)].join("\n");
+}
+
+/** State writes come by the dozen: they are counted. */
+function visible({ effects }: TraceEvent, { abi }: Trace): TraceEffect[] {
+  return effects.filter(({ kind }) => kind !== abi.EFFECT_KIND_STATE_WRITE);
+}
+
+function stateWrites({ effects }: TraceEvent, { abi }: Trace): number {
+  return effects.filter(({ kind }) => kind === abi.EFFECT_KIND_STATE_WRITE).length;
+}
+
+/** An answer to the request beside it, without what both say. */
+function shortAnswer(request: string, answer: string): string {
+  const [, head, words] = /^(.* v\d+)(?:: (.*))?$/s.exec(answer) ?? [];
+  if (head === undefined || !request.startsWith(head.replace(" reply #", " #"))) return answer;
+  return words ?? "answered";
+}
+
+function eventObject(trace: Trace, index: number, words: EventWords): object {
+  const { input, effects, problem } = readEvent(trace, index);
+  const { timesNs, logs } = trace.events;
+  const log = logs[index] === NO_LOG ? undefined : trace.logs[logs[index] as number];
+  return {
+    event: trace.numberOf(index),
+    place: index,
+    timeNs: timesNs[index],
+    log: log?.uuid ?? null,
+    luid: log === undefined ? null : String(log.luid),
+    input: words.input(input),
+    effects: effects.map((effect) => words.effect(effect)),
+    problem,
+    isWhole: trace.isWhole(index),
+  };
+}
+
+function seconds(timeNs: number): string {
+  return `${(timeNs / NS_PER_SECOND).toFixed(9)} s`.padStart(UNIX_DIGITS - 2);
+}

@@ -1,0 +1,125 @@
+// dm-ulog replay: feeds a recorded conversation to a core and tells whether it answers as it was recorded.
+
+import cliProgress from "cli-progress";
+import { type ReplaySummary, replay as replayTrace } from "../common/trace/replay.ts";
+import type { Trace } from "../common/trace/trace.ts";
+import { EventWords } from "../common/trace/words.ts";
+import { loadCore, openTrace, withTraceErrors } from "./trace-files.ts";
+
+export interface ReplayOptions {
+  /** Path of another core than the installed one. */
+  core?: string;
+  json?: boolean;
+}
+
+/** Below this a replay is over before a bar would be seen. */
+const BAR_EVENTS_MIN = 300_000;
+const NS_PER_SECOND = 1e9;
+
+const count = (value: number) => value.toLocaleString("en-US");
+
+/** Returns the exit status: 0 where all is as recorded, 1 where something is not, 2 where that cannot be told. */
+export function replay(paths: string[], options: ReplayOptions): Promise<number> {
+  return withTraceErrors(async () => {
+    const core = await loadCore(options.core);
+    const trace = openTrace(paths, core.abi);
+    const bar = new ProgressBar();
+    let summary: ReplaySummary;
+    try {
+      summary = replayTrace(trace, core.module, { onProgress: (done, total) => bar.show(done, total) });
+    } finally {
+      bar.stop();
+    }
+    const words = new EventWords(core.abi, core.console);
+    console.log(
+      options.json ? JSON.stringify(summaryObject(trace, summary, words)) : summaryText(trace, summary, words),
+    );
+    return summary.isEqual ? 0 : 1;
+  });
+}
+
+/** On a terminal, for long traces. */
+class ProgressBar {
+  private bar: cliProgress.SingleBar | null = null;
+
+  show(done: number, total: number): void {
+    if (!process.stderr.isTTY || total < BAR_EVENTS_MIN) return;
+    if (this.bar === null) {
+      const format = "replaying  [{bar}] {percent} %  {value}/{total} events";
+      this.bar = new cliProgress.SingleBar(
+        { format, hideCursor: true, clearOnComplete: true },
+        cliProgress.Presets.rect,
+      );
+      this.bar.start(total, done);
+    }
+    this.bar.update(done);
+  }
+
+  stop(): void {
+    this.bar?.stop();
+  }
+}
+
+function summaryText(trace: Trace, summary: ReplaySummary, words: EventWords): string {
+  const { difference, events, digest, skippedEvents, cutEvent, problem } = summary;
+  const lines: string[] = [];
+  if (difference === null) {
+    lines.push(
+      "Every output is as it was recorded.",
+      `${count(events)} events in ${spanSeconds(trace).toFixed(3)} s of the recorded clock, ${requestText(summary, words)}`,
+      `digest ${digest}`,
+    );
+  } else {
+    lines.push(words.difference(trace, difference), `The ${count(events)} events before it are as recorded.`);
+  }
+  if (skippedEvents > 0) {
+    lines.push(`${count(skippedEvents)} events were passed over: nothing tells what the engine knew before them.`);
+  }
+  if (cutEvent !== null) lines.push(`Event ${cutEvent} is the last one and not all there: it is not counted.`);
+  if (problem !== null) lines.push(problem);
+  return lines.join("\n");
+}
+
+function summaryObject(trace: Trace, summary: ReplaySummary, words: EventWords): object {
+  const { isEqual, difference, events, digest, skippedEvents, cutEvent, problem } = summary;
+  return {
+    isEqual,
+    events,
+    requests: Object.fromEntries(requestCounts(summary, words)),
+    seconds: spanSeconds(trace),
+    digest,
+    skippedEvents,
+    cutEvent,
+    problem,
+    difference:
+      difference === null
+        ? null
+        : {
+            event: difference.number,
+            place: difference.index,
+            effect: difference.effect,
+            firstByte: difference.firstByte,
+            words: words.difference(trace, difference).split("\n"),
+          },
+  };
+}
+
+/** Requests by the names of their types, those that came. */
+function requestCounts({ requests }: ReplaySummary, { requestNames }: EventWords): [string, number][] {
+  return requests
+    .map((number, type): [string, number] => [requestNames[type] ?? "unknown", number])
+    .filter(([, number]) => number > 0);
+}
+
+function requestText(summary: ReplaySummary, words: EventWords): string {
+  const counts = requestCounts(summary, words);
+  const total = counts.reduce((sum, [, number]) => sum + number, 0);
+  if (total === 0) return "no requests";
+  return `${count(total)} requests: ${counts.map(([name, number]) => `${name} ${count(number)}`).join(", ")}`;
+}
+
+/** From the first event to the last, on the core's clock. */
+function spanSeconds({ events, eventCount }: Trace): number {
+  if (eventCount === 0) return 0;
+  return ((events.timesNs[eventCount - 1] as number) - (events.timesNs[0] as number)) / NS_PER_SECOND;
+}

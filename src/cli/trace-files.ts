@@ -1,0 +1,89 @@
+// Opens trace files for the commands that read them.
+
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { type Abi, readAbi } from "../common/abi.ts";
+import { Console } from "../common/console.ts";
+import { merge } from "../common/trace/edit.ts";
+import { TraceError } from "../common/trace/format.ts";
+import { Trace } from "../common/trace/trace.ts";
+import { wasmPath } from "./installation.ts";
+
+/** What a command exits with where a file is no trace, or cannot be used as asked. */
+export const EXIT_UNUSABLE = 2;
+
+/** A core from a file, with what reads its memory. */
+export interface Core {
+  module: WebAssembly.Module;
+  abi: Abi;
+  console: Console;
+}
+
+/** The core at `path`, or the one that is installed. Throws a TraceError where it is no core of this host's ABI version. */
+export async function loadCore(path = wasmPath()): Promise<Core> {
+  try {
+    const wasm = readFileSync(path);
+    const module = new WebAssembly.Module(wasm);
+    const abi = readAbi(new WebAssembly.Instance(module, {}).exports);
+    return { module, abi, console: await Console.create(wasm) };
+  } catch (error) {
+    throw new TraceError(`${path} cannot be used as a core: ${(error as Error).message}`);
+  }
+}
+
+/** The trace in these files; several are put together, in the order of their events. Throws a TraceError. */
+export function openTrace(paths: readonly string[], abi: Abi): Trace {
+  const traces = openTraces(paths, abi);
+  const [only] = traces;
+  return traces.length === 1 && only !== undefined ? only : Trace.open(Buffer.concat(merge(traces)), abi);
+}
+
+/** Each of several traces, for whoever puts them together. */
+export function openTraces(paths: readonly string[], abi: Abi): Trace[] {
+  return paths.map((path) => openOne(path, abi));
+}
+
+function openOne(path: string, abi: Abi): Trace {
+  const file = readTraceFile(path);
+  try {
+    return Trace.open(file, abi);
+  } catch (error) {
+    throw error instanceof TraceError ? new TraceError(`${path}: ${error.message}`) : error;
+  }
+}
+
+/** The bytes of a file. Throws a TraceError where it cannot be read. */
+function readTraceFile(path: string): Uint8Array {
+  try {
+    const file = openSync(path, "r");
+    try {
+      return readWhole(file, new Uint8Array(fstatSync(file).size));
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw new TraceError(`${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** A part at a time: Node.js refuses to read more than 2 GiB at once. A file that shrinks meanwhile is as long as was read. */
+function readWhole(file: number, bytes: Uint8Array): Uint8Array {
+  const PART_BYTES = 1 << 28;
+  let size = 0;
+  while (size < bytes.length) {
+    const read = readSync(file, bytes, size, Math.min(PART_BYTES, bytes.length - size), size);
+    if (read === 0) break;
+    size += read;
+  }
+  return bytes.subarray(0, size);
+}
+
+/** Runs a command that reads traces. Returns its exit status; what cannot be used is said on stderr. */
+export async function withTraceErrors(command: () => Promise<number>): Promise<number> {
+  try {
+    return await command();
+  } catch (error) {
+    if (!(error instanceof TraceError)) throw error;
+    console.error(`dm-ulog: ${error.message}`);
+    return EXIT_UNUSABLE;
+  }
+}

@@ -1,0 +1,74 @@
+// dm-ulog trace: cuts trace files and puts them together.
+
+import { closeSync, openSync, realpathSync, writeSync } from "node:fs";
+import { cut, merge } from "../common/trace/edit.ts";
+import { TraceError } from "../common/trace/format.ts";
+import { loadCore, openTrace, openTraces, withTraceErrors } from "./trace-files.ts";
+import { isFrom, isUpTo, type Position } from "./trace-position.ts";
+
+export interface CutOptions {
+  from?: Position;
+  to?: Position;
+  core?: string;
+  output: string;
+}
+
+/** Returns the exit status. */
+export function cutTrace(path: string, { from, to, core: corePath, output }: CutOptions): Promise<number> {
+  return withTraceErrors(async () => {
+    refuseInput([path], output);
+    const core = await loadCore(corePath);
+    const trace = openTrace([path], core.abi);
+    let first = 0;
+    while (first < trace.eventCount && !isFrom(trace, first, from)) first++;
+    let end = trace.eventCount;
+    while (end > first && !isUpTo(trace, end - 1, to)) end--;
+    if (first === end) throw new TraceError("The trace has no event there.");
+    writePieces(output, cut(trace, first, end, core.module));
+    console.log(
+      `${output}: ${(end - first).toLocaleString("en-US")} events of ${trace.eventCount.toLocaleString("en-US")}.`,
+    );
+    return 0;
+  });
+}
+
+/** Returns the exit status. */
+export function mergeTraces(paths: string[], { output }: { output: string }): Promise<number> {
+  return withTraceErrors(async () => {
+    refuseInput(paths, output);
+    const { abi } = await loadCore();
+    const traces = openTraces(paths, abi);
+    writePieces(output, merge(traces));
+    for (const [i, { problem }] of traces.entries())
+      if (problem !== null) console.error(`dm-ulog: ${paths[i]}: ${problem}`);
+    const events = openTrace([output], abi).eventCount;
+    console.log(`${output}: ${events.toLocaleString("en-US")} events of ${paths.length} files.`);
+    return 0;
+  });
+}
+
+/** To write over what is being read would lose it. */
+function refuseInput(paths: readonly string[], output: string): void {
+  const real = (path: string) => {
+    try {
+      return realpathSync(path);
+    } catch {
+      return null;
+    }
+  };
+  const target = real(output);
+  if (target !== null && paths.some((path) => real(path) === target)) {
+    throw new TraceError(`${output} is read here: write to another file.`);
+  }
+}
+
+function writePieces(path: string, pieces: readonly Uint8Array[]): void {
+  const file = openSync(path, "w");
+  try {
+    for (const piece of pieces) {
+      for (let at = 0; at < piece.length; ) at += writeSync(file, piece, at);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
