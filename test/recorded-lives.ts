@@ -4,7 +4,9 @@ import { createHash } from "node:crypto";
 import type { Engine, EngineTap } from "../src/common/engine.ts";
 import { runScenario } from "../src/common/sim/scenario.ts";
 import type { TraceEffect, TraceEvent } from "../src/common/trace/event.ts";
+import { BLOCK_PACKET, DIRECTION_MASK, FROM_CORE, PACKET_CAPTURED, PACKET_DATA } from "../src/common/trace/format.ts";
 import { Recording } from "../src/common/trace/recording.ts";
+import type { Trace } from "../src/common/trace/trace.ts";
 import { releaseWasm, words } from "./harness.ts";
 
 export const releaseModule = new WebAssembly.Module(releaseWasm);
@@ -93,4 +95,17 @@ export function recordLives(seed: number, eventCount: number, module = releaseMo
 
 export function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(pieces));
+}
+
+/** Where the data of outputs stand: offset and length of each packet from the core. */
+export function outputsOf(trace: Trace): [offset: number, length: number][] {
+  const { words: file } = trace.view;
+  const outputs: [number, number][] = [];
+  for (let at = 0; at < file.length; at += (file[at + 1] as number) >>> 2) {
+    const captured = file[at + PACKET_CAPTURED] as number;
+    const flags = file[at + PACKET_DATA + ((captured + 3) >>> 2) + 1] as number;
+    if (file[at] !== BLOCK_PACKET || (flags & DIRECTION_MASK) !== FROM_CORE) continue;
+    outputs.push([(at + PACKET_DATA) * 4, captured]);
+  }
+  return outputs;
 }

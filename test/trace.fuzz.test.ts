@@ -7,20 +7,13 @@ import { Engine } from "../src/common/engine.ts";
 import { Random } from "../src/common/sim/random.ts";
 import { cut, merge } from "../src/common/trace/edit.ts";
 import { readEvent } from "../src/common/trace/event.ts";
-import {
-  BLOCK_PACKET,
-  DIRECTION_MASK,
-  FROM_CORE,
-  PACKET_CAPTURED,
-  PACKET_DATA,
-  TraceError,
-} from "../src/common/trace/format.ts";
+import { TraceError } from "../src/common/trace/format.ts";
 import { replay } from "../src/common/trace/replay.ts";
 import { TimeTravel } from "../src/common/trace/time-travel.ts";
 import { Trace } from "../src/common/trace/trace.ts";
 import { EventWords } from "../src/common/trace/words.ts";
 import { seedFor, words } from "./harness.ts";
-import { joined, type RecordedLife, recordLives, releaseModule } from "./recorded-lives.ts";
+import { joined, outputsOf, type RecordedLife, recordLives, releaseModule } from "./recorded-lives.ts";
 
 const { abi } = new Engine(releaseModule);
 const seed = seedFor("trace.fuzz");
@@ -30,19 +23,6 @@ const CUT_FILE_BYTES = 65_536;
 const inWords = new EventWords(abi, words);
 
 const open = (bytes: Uint8Array) => Trace.open(bytes, abi);
-
-/** Where the data of outputs stand: offset and length of each packet from the core. */
-function outputsOf(trace: Trace): [offset: number, length: number][] {
-  const { words: file } = trace.view;
-  const outputs: [number, number][] = [];
-  for (let at = 0; at < file.length; at += (file[at + 1] as number) >>> 2) {
-    const captured = file[at + PACKET_CAPTURED] as number;
-    const flags = file[at + PACKET_DATA + ((captured + 3) >>> 2) + 1] as number;
-    if (file[at] !== BLOCK_PACKET || (flags & DIRECTION_MASK) !== FROM_CORE) continue;
-    outputs.push([(at + PACKET_DATA) * 4, captured]);
-  }
-  return outputs;
-}
 
 test("a flipped bit in any recorded output is found and named", () => {
   const random = new Random(seed);
