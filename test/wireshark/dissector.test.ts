@@ -61,7 +61,7 @@ function withFile(bytes: Uint8Array, use: (file: string) => void): void {
 }
 
 /** Packets that Wireshark calls malformed, or that the dissector stumbles over. */
-const upset = (file: string) => rows(file, "_ws.malformed || _ws.lua", "frame.number");
+const upset = (file: string) => rows(file, "_ws.malformed || _ws.lua.error", "frame.number");
 
 /** What the trace library knows of each request. */
 function requestsOf(bytes: Uint8Array): string[][] {
