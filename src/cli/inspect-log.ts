@@ -143,6 +143,12 @@ function map({ cells, regionsPerCell, regionCount, heldRegions }: LogImage): str
     const first = String(row * MAP_COLUMNS * regionsPerCell).padStart(width);
     return `${first}  ${marks.slice(row * MAP_COLUMNS, (row + 1) * MAP_COLUMNS).join("")}`;
   });
-  const each = regionsPerCell === 1 ? "Each sign is a region" : `Each sign is ${regionsPerCell} regions`;
-  return [...rows, "", `${each}: . clean  # not clean${regionsPerCell === 1 ? "" : "  + some of them"}`];
+  const legend = [
+    regionsPerCell === 1 ? "Each sign is a region:" : `Each sign is ${regionsPerCell} regions:`,
+    ". clean",
+    "# not clean",
+    ...(regionsPerCell === 1 ? [] : ["+ some of them clean"]),
+    ...(heldRegions < regionCount ? ["? not in the file"] : []),
+  ];
+  return [...rows, "", legend.join("  ")];
 }

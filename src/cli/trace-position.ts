@@ -13,7 +13,7 @@ export function parsePosition(text: string): Position | null {
   if (value === "") return null;
   if (unit !== undefined) return { timeNs: Math.round(Number(value) * UNIT_NS[unit as keyof typeof UNIT_NS]) };
   const event = Number(value);
-  return Number.isSafeInteger(event) ? { event } : null;
+  return /^\d+$/.test(value) && Number.isSafeInteger(event) ? { event } : null;
 }
 
 /** Whether an event of a trace is at the place or behind it. */

@@ -271,26 +271,38 @@ local function add_request(tvb, tree, is_reply)
   return words == "" and line or line .. ": " .. words
 end
 
---- Whether a packet of netlink, its cooked header included, is a message of dm-log-userspace.
-local function is_message(tvb)
-  return tvb:len() >= COOKED_BYTES + NLMSG_BYTES + CN_BYTES
-    and tvb(14, 2):uint() == NETLINK_CONNECTOR
-    and tvb(COOKED_BYTES + 16, 4):le_uint() == CN_IDX_DM
-    and tvb(COOKED_BYTES + 20, 4):le_uint() == CN_VAL_DM_USERSPACE_LOG
+--- Whether a packet of netlink, its cooked header included, is of the connector.
+local function is_connector(tvb)
+  return tvb:len() >= COOKED_BYTES and tvb(14, 2):uint() == NETLINK_CONNECTOR
+end
+
+local function is_dm_ulog(tvb)
+  return tvb(16, 4):le_uint() == CN_IDX_DM and tvb(20, 4):le_uint() == CN_VAL_DM_USERSPACE_LOG
 end
 
 local function dissect_message(tvb, pinfo, top)
-  pinfo.cols.protocol = "dm-ulog"
-  local is_reply = is_from_core()
-  add_headers(tvb, top)
-  if tvb:len() < FRAME_BYTES then
+  local line
+  if tvb:len() < NLMSG_BYTES + CN_BYTES then
+    pinfo.cols.protocol = "connector"
+    line = "a message that is not all there"
+    if tvb:len() > 0 then top:add(f.data, tvb()) end
     top:add_proto_expert_info(short)
-    pinfo.cols.info = "a request that is not all there"
   else
-    local line = add_request(tvb, top, is_reply)
-    top:append_text(", " .. line)
-    pinfo.cols.info = line
+    add_headers(tvb, top)
+    local is_request = is_dm_ulog(tvb)
+    pinfo.cols.protocol = is_request and "dm-ulog" or "connector"
+    if is_request and tvb:len() >= FRAME_BYTES then
+      line = add_request(tvb, top, is_from_core())
+    elseif is_request then
+      line = "a request that is not all there"
+      top:add_proto_expert_info(short)
+    else
+      line = string.format("a message of connector %u.%u", tvb(16, 4):le_uint(), tvb(20, 4):le_uint())
+      if tvb:len() > NLMSG_BYTES + CN_BYTES then top:add(f.data, tvb(NLMSG_BYTES + CN_BYTES)) end
+    end
   end
+  top:append_text(", " .. line)
+  pinfo.cols.info = line
 end
 
 --- Adds the head that effects on a log have; returns false where there is less.
@@ -417,6 +429,7 @@ local function add_effects(tvb, tree, skip)
   local at = math.min(skip, tvb:len())
   local names, counts = {}, {}
   if at > 0 then tree:add(h.written, tvb(0, at)):append_text(" (goes on from the packet before)") end
+  if skip > at then return skip - at, names, counts end
   while at + 8 <= tvb:len() do
     local kind = tvb(at, 4):le_uint()
     local size = tvb(at + 4, 4):le_uint()
@@ -442,7 +455,7 @@ local function add_effects(tvb, tree, skip)
     if counts[name] == nil then names[#names + 1] = name end
     counts[name] = (counts[name] or 0) + 1
     if bytes > here then
-      record:add_proto_expert_info(host_short, "The record goes on in the next packet")
+      record:append_text(" (goes on in the next packet)")
       return bytes - here, names, counts
     end
     at = at + bytes
@@ -517,10 +530,10 @@ local other_user = encapsulations:get_dissector(names.USER0)
 
 -- Wireshark's own dissector for netlink hands on no message of the type that the connector sends all of its own as.
 function dm_ulog.dissector(tvb, pinfo, tree)
-  if is_message(tvb) then
+  if is_connector(tvb) then
     local top = tree:add(dm_ulog, tvb())
     add_cooked(tvb(0, COOKED_BYTES), top)
-    dissect_message(tvb(COOKED_BYTES):tvb(), pinfo, top)
+    if tvb:len() > COOKED_BYTES then dissect_message(tvb(COOKED_BYTES):tvb(), pinfo, top) end
   elseif other_netlink ~= nil then
     other_netlink:call(tvb, pinfo, tree)
   end

@@ -1,0 +1,288 @@
+// The commands that read traces as a person or a script meets them: what they print, and what they exit with.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parsePosition } from "../src/cli/trace-position.ts";
+import { Engine } from "../src/common/engine.ts";
+import { writeSectionHeader } from "../src/common/trace/section.ts";
+import { type Section, Trace } from "../src/common/trace/trace.ts";
+import { TraceBuffer } from "../src/common/trace/trace-buffer.ts";
+import { CORPUS_FOLDER, readCorpusTrace } from "./corpus.ts";
+import { outputsOf, releaseModule } from "./recorded-lives.ts";
+
+const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const debugCore = fileURLToPath(new URL("../dist/dm-ulog.debug.wasm", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "dm-ulog-test-"));
+const { abi } = new Engine(releaseModule);
+const REPLAY_DIGEST = /^digest [0-9a-f]{16}$/m;
+
+const corpusFile = (name: string) => `${CORPUS_FOLDER}${name}.pcapng`;
+const lines = (text: string) => text.trimEnd().split("\n");
+
+function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [command, ...args], { encoding: "utf8" });
+}
+
+/** A file of its own with this content. */
+function made(name: string, content: Uint8Array): string {
+  const file = join(folder, name);
+  writeFileSync(file, content);
+  return file;
+}
+
+/** A trace whose first section does not say what it starts from. */
+function startingUnknown(bytes: Uint8Array): Uint8Array {
+  const trace = Trace.open(bytes, abi);
+  const [section] = trace.sections;
+  assert.is(trace.sections.length, 1);
+  const buffer = TraceBuffer.growing();
+  writeSectionHeader(buffer, { ...(section as Section), start: "unknown" });
+  return Buffer.concat([buffer.content(), bytes.subarray(trace.events.offsets[0])]);
+}
+
+test.after(() => rmSync(folder, { recursive: true }));
+
+test("replay: equal is 0, with a summary in words or as JSON, also against another build", () => {
+  const { status, stdout, stderr } = run("replay", corpusFile("core-log"));
+  assert.is(stderr, "");
+  assert.is(status, 0);
+  assert.match(
+    stdout,
+    /^Every output is as it was recorded\.\n107 events in 15\.000 s of the recorded clock, 106 requests: CTR 1, /,
+  );
+  assert.match(stdout, REPLAY_DIGEST);
+  const json = JSON.parse(run("replay", "--json", "--core", debugCore, corpusFile("core-log")).stdout);
+  assert.is(json.isEqual, true);
+  assert.is(json.events, 107);
+  assert.is(json.requests.IN_SYNC, 42);
+  assert.is(json.difference, null);
+  assert.match(stdout, `digest ${json.digest}`);
+});
+
+test("replay: the first difference is 1, in words, expected beside got, with the log then", () => {
+  const bytes = readCorpusTrace("core-log.pcapng");
+  const trace = Trace.open(bytes, abi);
+  const { types, offsets } = trace.events;
+  const index = types.indexOf(abi.REQUEST_GET_SYNC_COUNT);
+  const [answer] = outputsOf(trace).find(([at]) => at > (offsets[index] as number)) as [number, number];
+  const at = answer + 16 + abi.ULOG_DATA;
+  bytes[at] = (bytes[at] as number) + 1;
+  const file = made("other.pcapng", bytes);
+  const { status, stdout } = run("replay", file);
+  assert.is(status, 1);
+  assert.match(stdout, `Event ${trace.numberOf(index)} at `);
+  assert.match(stdout, /GET_SYNC_COUNT #\d+ log LVM-simulated-0/);
+  assert.match(stdout, /expected: .* 1 regions in sync\n {7}got: .* 0 regions in sync/);
+  assert.match(stdout, /^The log then: LVM-simulated-0 \(luid \d+, \S+\) created, 0 of \d+ regions in sync/m);
+  assert.match(stdout, `The ${index} events before it are as recorded.`);
+  const json = JSON.parse(run("replay", "--json", file).stdout);
+  assert.is(json.isEqual, false);
+  assert.is(json.difference.place, index);
+  assert.match(json.difference.words.join("\n"), /expected: /);
+});
+
+test("replay: what is cut is said and is no difference; what cannot be replayed is 2", () => {
+  const bytes = readCorpusTrace("core-log.pcapng");
+  const cut = run("replay", made("cut.pcapng", bytes.subarray(0, 40_001)));
+  assert.is(cut.status, 0);
+  assert.match(cut.stdout, /cut short/);
+  for (const [args, sentence] of [
+    [[join(folder, "none.pcapng")], /none\.pcapng cannot be read: ENOENT/],
+    [[command], /main\.js: This is not a trace of dm-ulog/],
+    [[corpusFile("core-log"), "--core", command], /main\.js cannot be used as a core/],
+    [[made("empty.pcapng", new Uint8Array(0))], /The file is empty/],
+    [[made("unknown.pcapng", startingUnknown(bytes))], /can be looked at, not replayed/],
+  ] as const) {
+    const { status, stdout, stderr } = run("replay", ...args);
+    assert.is(status, 2);
+    assert.is(stdout, "");
+    assert.match(stderr, sentence);
+  }
+});
+
+test("inspect: a line for each event, and filters", () => {
+  const file = corpusFile("state-loss-disk");
+  const all = run("inspect", file);
+  assert.is(all.stderr, "");
+  assert.is(all.status, 0);
+  const trace = Trace.open(readCorpusTrace("state-loss-disk.pcapng"), abi);
+  assert.is(all.stdout.match(/^ +\d+ +\d+\.\d{9} s {2}/gm)?.length, trace.eventCount);
+  assert.match(all.stdout, /^── dm-ulog \S+, core [0-9a-f]{12}: a new engine, from event 0 on\n/);
+  assert.match(all.stdout, /GET_RESYNC_WORK #\d+ log LVM-simulated-0 luid \d+ v3 → resync region 0$/m);
+  assert.match(
+    all.stdout,
+    /notice: log LVM-simulated-0 \(luid \d+\): the kernel reconnects, but what this server knew of the log is lost/,
+  );
+  assert.match(all.stdout, /write of log 0: \d+ bytes at 0: done →/);
+
+  const events = (...args: string[]) =>
+    lines(run("inspect", file, ...args).stdout).filter((line) => /^ +\d/.test(line));
+  for (const line of events("--type", "dm_ulog_flush")) assert.match(line, / FLUSH #/);
+  assert.is(
+    events("--type", "FLUSH").length,
+    [...trace.events.types.subarray(0, trace.eventCount)].filter(
+      (type, i) => type === abi.REQUEST_FLUSH && trace.events.kinds[i] === abi.INPUT_KIND_DATAGRAM,
+    ).length,
+  );
+  assert.ok(events("--type", "completion").length > 3);
+  assert.is(events("--limit", "5").length, 5);
+  assert.equal(
+    events("--from", "3", "--to", "4", "--limit", "2").map((line) => Number(/\d+/.exec(line)?.[0])),
+    [3, 4],
+  );
+  const timed = events("--from", "67.9s", "--to", "68s").map((line) => Number(/(\d+\.\d+) s/.exec(line)?.[1]));
+  assert.ok(timed.length > 0 && timed.every((seconds) => seconds >= 67.9 && seconds <= 68));
+  assert.is(
+    events("--log", "LVM-simulated-0").length + events("--type", "configure").length + events("--type", "tick").length >
+      50,
+    true,
+  );
+
+  const json = lines(run("inspect", file, "--json", "--limit", "4").stdout).map((line) => JSON.parse(line));
+  assert.equal(
+    json.map(({ event }) => event),
+    [0, 1, 2, 3],
+  );
+  assert.is(json[1].log, "LVM-simulated-0");
+  assert.ok(Array.isArray(json[1].effects));
+});
+
+test("inspect --errors shows refusals and failures alone", () => {
+  const file = corpusFile("server-deaths");
+  const { stdout } = run("inspect", file, "--errors");
+  const shown = lines(stdout).filter((line) => /^ +\d/.test(line));
+  for (const line of shown) assert.match(line, /: (E[A-Z]+|errno \d+)|damaged|trapped/);
+  assert.ok(shown.length > 1);
+  const failing = run("inspect", corpusFile("device-failure"), "--errors").stdout;
+  assert.match(failing, /write of log 0: 1536 bytes at 0: EIO: .* → FLUSH reply #\d+ .*: EIO/);
+  assert.match(run("inspect", corpusFile("core-log"), "--errors").stdout, /No event is as asked for/);
+});
+
+test("inspect refuses names that mean nothing with those that do", () => {
+  const file = corpusFile("core-log");
+  for (const [args, sentence] of [
+    [["--type", "MARKS"], /There is no type "MARKS"\. The types are: CTR, .*IS_REMOTE_RECOVERING, COMPLETION, TICK/],
+    [["--log", "LVM-x"], /names the log "LVM-x"\. It names LVM-simulated-0/],
+  ] as const) {
+    const { status, stderr } = run("inspect", file, ...args);
+    assert.is(status, 2);
+    assert.match(stderr, sentence);
+  }
+  assert.match(run("inspect", file, "--from", "soon").stderr, /number of an event, or a time/);
+  const neither = run("inspect", command);
+  assert.is(neither.status, 2);
+  assert.match(neither.stderr, /neither a trace of dm-ulog nor a log device/);
+  assert.match(run("inspect", file, "--from", "99999").stdout, /No event is as asked for/);
+});
+
+test("inspect --stats counts", () => {
+  const text = run("inspect", corpusFile("server-deaths"), "--stats").stdout;
+  assert.match(text, /^request +number +refused +unanswered +at once +median +p99 +longest$/m);
+  assert.match(text, /^IN_SYNC +28 /m);
+  const json = JSON.parse(run("inspect", corpusFile("server-deaths"), "--stats", "--json").stdout);
+  assert.is(json.events, 120);
+  assert.is(json.requests.find(({ type }: { type: string }) => type === "IN_SYNC").count, 28);
+  assert.ok(json.deviceWrites > 0 && json.flushes.ofDiskLogs > 0);
+  const some = JSON.parse(run("inspect", corpusFile("server-deaths"), "--stats", "--json", "--type", "FLUSH").stdout);
+  assert.is(some.events, 13);
+});
+
+test("inspect | head ends without a complaint", () => {
+  const shell = `"${process.execPath}" "${command}" inspect "${corpusFile("core-log")}" | head -n 1`;
+  const { stdout, stderr } = spawnSync("sh", ["-c", shell], { encoding: "utf8" });
+  assert.match(stdout, /^── dm-ulog/);
+  assert.is(stderr, "");
+});
+
+test("inspect: a log device, whole and cut", () => {
+  const REGIONS = 300;
+  const log = new Uint8Array(4096);
+  const view = new DataView(log.buffer);
+  view.setUint32(0, 0x4d69_5272, true);
+  view.setUint32(4, 2, true);
+  view.setUint32(8, REGIONS, true);
+  log.fill(0xff, 1024, 1024 + REGIONS / 8 + 1);
+  for (const region of [7, 64, 65, 66, 299]) {
+    const at = 1024 + (region >>> 3);
+    log[at] = (log[at] as number) & ~(1 << (region & 7));
+  }
+  const file = made("log", log);
+  const { status, stdout } = run("inspect", file);
+  assert.is(status, 0);
+  assert.match(stdout, "a dirty log of version 2\n300 regions, 295 clean, 5 not");
+  assert.match(stdout, "Not clean: 7, 64-66, 299\n");
+  assert.match(stdout, /^ {2}0 {2}\.{7}#\.{56}\n 64 {2}###\.{61}$/m);
+  assert.match(stdout, /^256 {2}\.{43}#$/m);
+  const json = JSON.parse(run("inspect", "--json", file).stdout);
+  assert.equal(json.notClean, [
+    [7, 7],
+    [64, 66],
+    [299, 299],
+  ]);
+  const short = run("inspect", made("short", log.subarray(0, 1030))).stdout;
+  assert.match(short, "it has no bit for the regions from 48 on");
+  assert.match(run("inspect", file, "--errors").stderr, /no events: --errors is for traces/);
+  view.setUint32(4, 9, true);
+  const foreign = run("inspect", made("foreign", log));
+  assert.is(foreign.status, 2);
+  assert.match(foreign.stderr, /version 9/);
+});
+
+test("trace cut and merge: pieces replay by themselves, and together are the whole", () => {
+  const file = corpusFile("reload");
+  const whole = REPLAY_DIGEST.exec(run("replay", file).stdout)?.[0];
+  const [early, late, again] = ["early", "late", "again"].map((name) => join(folder, `${name}.pcapng`)) as [
+    string,
+    string,
+    string,
+  ];
+  const cut = run("trace", "cut", file, "--to", "4.764s", "-o", early);
+  assert.is(cut.stderr, "");
+  assert.match(cut.stdout, /early\.pcapng: \d+ events of 143\./);
+  assert.is(run("trace", "cut", file, "--from", "4.764s", "-o", late).status, 0);
+  for (const piece of [early, late]) assert.is(run("replay", piece).status, 0);
+  assert.match(run("inspect", late, "--limit", "1").stdout, /an engine as its snapshot tells/);
+  const merged = run("trace", "merge", early, late, "-o", again);
+  assert.match(merged.stdout, "143 events of 2 files.");
+  assert.match(run("replay", again).stdout, whole as string);
+  assert.match(run("replay", early, late).stdout, whole as string);
+});
+
+test("trace refuses to write over what it reads, and to cut nothing", () => {
+  const file = made("kept.pcapng", readCorpusTrace("reload.pcapng"));
+  const before = readFileSync(file);
+  for (const args of [
+    ["cut", file],
+    ["merge", file],
+  ]) {
+    const { status, stderr } = run("trace", ...args, "-o", file);
+    assert.is(status, 2);
+    assert.match(stderr, /write to another file/);
+  }
+  assert.equal(readFileSync(file), before);
+  const nothing = run("trace", "cut", file, "--from", "99999", "-o", join(folder, "nothing.pcapng"));
+  assert.is(nothing.status, 2);
+  assert.match(nothing.stderr, /no event there/);
+  assert.not.ok(existsSync(join(folder, "nothing.pcapng")));
+});
+
+test("trace dissector prints a file that is there", () => {
+  const path = run("trace", "dissector").stdout.trimEnd();
+  assert.match(readFileSync(path, "utf8"), /Proto\("dm_ulog"/);
+});
+
+test("positions as people write them", () => {
+  assert.equal(parsePosition("1200"), { event: 1200 });
+  assert.equal(parsePosition("1.5s"), { timeNs: 1_500_000_000 });
+  assert.equal(parsePosition("20ms"), { timeNs: 20_000_000 });
+  assert.equal(parsePosition("7us"), { timeNs: 7000 });
+  assert.equal(parsePosition("3ns"), { timeNs: 3 });
+  for (const text of ["", "-1", "soon", "1.5", "1 h", "s", "1e3s"]) assert.is(parsePosition(text), null, text);
+});
+
+test.run();
