@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import type { ServerOptions } from "../src/node/server.ts";
 
 const CLIENT_NOT_PERMITTED = 2;
 const C_FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra"];
@@ -91,10 +92,22 @@ export class Workshop {
     return { port: Number(line.toString()) };
   }
 
-  /** Starts dm-ulog's server, all threads on one processor where one is named. */
-  async startUlog(corePath: string, processor?: number): Promise<UlogServer> {
+  /** Starts dm-ulog's server, all threads on one processor where one is named. `more` is what else it is told. */
+  async startUlog(
+    corePath: string,
+    processor?: number,
+    more: Pick<ServerOptions, "runtimeDirectory" | "flightBytes" | "record"> = {},
+  ): Promise<UlogServer> {
     const program = fileURLToPath(new URL("round-trip-server.ts", import.meta.url));
-    const command = [process.execPath, "--import", "tsx", program, corePath, String(this.clientPort)];
+    const command = [
+      process.execPath,
+      "--import",
+      "tsx",
+      program,
+      corePath,
+      String(this.clientPort),
+      JSON.stringify(more),
+    ];
     const child = this.start(command, processor, ["ignore", "inherit", "inherit", "ipc"]);
     const ended = once(child, "close").then(() => Promise.reject(new Error("dm-ulog's server has ended by itself.")));
     ended.catch(() => {}); // It also ends when all is measured and nobody waits for an answer any more.
@@ -165,7 +178,8 @@ export class Workshop {
     return child;
   }
 
-  private path(name: string): string {
+  /** A folder within this one, or a file. */
+  path(name: string): string {
     return join(this.folder, name);
   }
 }

@@ -1,19 +1,25 @@
-// dm-ulog's server as a process of its own, for round-trip.ts. Arguments: core, netlink port of the client.
+// dm-ulog's server as a process of its own, for round-trip.ts and recording.ts. Arguments: core, netlink port of the client,
+// and as JSON what else the server is told.
 // Sends its own port to its parent; a message from it says whether this thread, the control plane, is to be busy.
 
 import { readFileSync } from "node:fs";
+import type { ServerOptions } from "../src/node/server.ts";
 
 const BUSY_MS = 20;
 const PERIOD_MS = 25;
 
-const [corePath, clientPort] = process.argv.slice(2) as [string, string];
+const [corePath, clientPort, more] = process.argv.slice(2) as [string, string, string];
 const built = new URL("../dist/node/server.js", import.meta.url).href;
 const { Server } = (await import(built)) as typeof import("../src/node/server.ts");
 
 const server = await Server.start({
+  ...(JSON.parse(more) as Partial<ServerOptions>),
   wasm: readFileSync(corePath),
   kernelPort: Number(clientPort),
-  log: () => {},
+  // What it says of its mirror is of no interest; that it loses events is.
+  log: (sentence) => {
+    if (/recording/i.test(sentence)) console.error(sentence);
+  },
   failed: (error) => {
     throw error;
   },

@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { benchmarkDiskLogs } from "./disk-logs.ts";
 import { benchmarkLives } from "./lives.ts";
+import { benchmarkRecording } from "./recording.ts";
 import { benchmarkRequests } from "./requests.ts";
 import { benchmarkRoundTrip } from "./round-trip.ts";
 import { benchmarkTrace } from "./trace.ts";
@@ -17,6 +18,7 @@ const benchmarks: Record<string, (options: BenchmarkOptions) => BenchmarkResult 
   "disk-logs": benchmarkDiskLogs,
   "round-trip": benchmarkRoundTrip,
   trace: benchmarkTrace,
+  recording: benchmarkRecording,
 };
 
 const { values, positionals } = parseArgs({

@@ -3,9 +3,11 @@
 
 import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import type { LifeFacts, RecorderNews, RecorderOrder, RecordingTarget } from "./recorder.ts";
+import { halfBytesOf, logBytesOf } from "./event-log.ts";
+import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
+import type { LifeFacts, RecorderOrder, RecordingTarget } from "./recorder.ts";
+import { RecordingChannel } from "./recording-channel.ts";
 import type { RecordingOptions } from "./trace-files.ts";
-import { TraceRing } from "./trace-ring.ts";
 import type { TraceThreadMessage, TraceThreadOptions } from "./trace-thread.ts";
 
 /** How long a recording that ends is waited for, in ms: its disk may hang. */
@@ -13,7 +15,7 @@ const END_TIMEOUT_MS = 2000;
 
 interface Current {
   path: string;
-  ring: TraceRing;
+  channel: RecordingChannel;
   worker: Worker;
   ended: Promise<unknown>;
 }
@@ -21,9 +23,10 @@ interface Current {
 export class FileRecording {
   private current: Current | undefined;
 
-  /** `orders` leads to the request thread, `ring` wakes it. */
+  /** `flight` is the path of the flight recorder, if there is one; `orders` leads to the request thread, `ring` wakes it. */
   constructor(
     private readonly facts: LifeFacts,
+    private readonly flight: string | undefined,
     private readonly orders: MessagePort,
     private readonly ring: () => void,
     private readonly log: (sentence: string) => void,
@@ -48,19 +51,20 @@ export class FileRecording {
       throw new Error(`The server records to ${this.current.path}. End that first: dm-ulog record --stop`);
     }
     const { path } = options;
-    const ring = new TraceRing();
-    ring.warmUp();
+    const channel = new RecordingChannel();
+    const log = this.flight === undefined ? sharedLog() : undefined;
     const { port1: snapshots, port2 } = new MessageChannel();
     const workerData: TraceThreadOptions = {
       recording: options,
       facts: this.facts,
-      ring: ring.shared,
+      channel: channel.shared,
+      log: this.flight ?? (log as SharedArrayBuffer),
       snapshots: port2,
     };
     const worker = new Worker(new URL("./trace-thread.js", import.meta.url), { workerData, transferList: [port2] });
-    const current: Current = { path, ring, worker, ended: once(worker, "exit").catch(() => {}) };
+    const current: Current = { path, channel, worker, ended: once(worker, "exit").catch(() => {}) };
     this.current = current;
-    return { target: { ring: ring.shared, snapshots }, ready: this.listen(current) };
+    return { target: { channel: channel.shared, log, snapshots }, ready: this.listen(current) };
   }
 
   /** Resolves with the file when all of it is written, or with undefined where nothing was recorded. */
@@ -77,19 +81,8 @@ export class FileRecording {
   async finish(): Promise<boolean> {
     const { current } = this;
     if (current === undefined) return true;
-    current.ring.end();
+    current.channel.end();
     return this.end(current);
-  }
-
-  /** What the request thread has to say, in words. */
-  describe(news: RecorderNews): string {
-    if (news.kind === "recording lags") {
-      return `The recording loses events from number ${news.event} on: ${this.path ?? "its file"} is written too slowly.`;
-    }
-    return (
-      `Invariant ${news.invariant} of the engine does not hold after event ${news.event - 1}. The server goes on, but ` +
-      "what it says of its logs cannot be relied on."
-    );
   }
 
   private listen(current: Current): Promise<void> {
@@ -134,10 +127,24 @@ export class FileRecording {
   }
 }
 
-function sentenceOf(
-  message: Extract<TraceThreadMessage, { reason: string } | { event: number }>,
-  path: string,
-): string {
-  if (message.kind === "goes on") return `The recording to ${path} goes on with event ${message.event}.`;
-  return `The recording to ${path} has stopped, and goes on when it can: ${message.reason}`;
+/** Memory for an event log, taken from the system: the request thread need not wait for its pages. */
+function sharedLog(): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(logBytesOf(halfBytesOf(FLIGHT_BYTES_DEFAULT)));
+  new Uint8Array(memory).fill(0);
+  return memory;
+}
+
+function sentenceOf(message: TraceThreadMessage, path: string): string {
+  switch (message.kind) {
+    case "stopped":
+      return `The recording to ${path} has stopped, and goes on when it can: ${message.reason}`;
+    case "lags":
+      return `The recording loses events: ${path} is written too slowly.`;
+    case "goes on":
+      return `The recording to ${path} goes on with event ${message.event}.`;
+    case "refused":
+      return message.reason;
+    case "ready":
+      return `Ready to record to ${path}.`;
+  }
 }

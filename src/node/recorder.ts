@@ -1,76 +1,71 @@
-// The tap on the request thread's engine: writes each event into the flight recorder, and into the ring of a recording.
+// The tap on the request thread's engine: writes each event into an event log, which is the flight recorder and what a
+// recording's file is written from.
 //
-// Invariants: nothing here waits. An event is encoded once. Snapshots are taken in `settle`, between two inputs, when the
-// kernel has its answers: of the flight recorder by this thread, where the engine is small; of a recording as a bare copy
-// of linear memory, which the file's thread encodes.
+// Invariants: nothing here waits, and an event is written once. Snapshots are taken in `settle`, between two inputs, when the
+// kernel has its answers: for the flight recorder by this thread, where the engine is small; for a recording as a bare copy
+// of linear memory, which the file's thread puts into words.
 
 import type { MessagePort } from "node:worker_threads";
 import type { Engine, EngineTap } from "../common/engine.ts";
 import { EventWriter } from "../common/trace/event-writer.ts";
+import { TWO_TO_32 } from "../common/trace/format.ts";
 import { type SectionFacts, type Start, writeSectionHeader } from "../common/trace/section.ts";
 import { SnapshotWriter } from "../common/trace/snapshot.ts";
-import { TraceBuffer } from "../common/trace/trace-buffer.ts";
-import type { FlightRecorder } from "./flight-recorder.ts";
-import { TraceRing } from "./trace-ring.ts";
+import { EventLog } from "./event-log.ts";
+import { RecordingChannel } from "./recording-channel.ts";
 
 /** What every section of an engine's life says. */
 export type LifeFacts = Pick<SectionFacts, "application" | "coreSha256" | "life">;
 
-/** Where recorded events go, and the port by which copies of linear memory follow. */
+/** What a recording's file is written from. */
 export interface RecordingTarget {
-  ring: SharedArrayBuffer;
+  channel: SharedArrayBuffer;
+  /** The memory of an event log, for an engine without a flight recorder; those with one are recorded from that. */
+  log: SharedArrayBuffer | undefined;
+  /** By which copies of linear memory follow. */
   snapshots: MessagePort;
 }
 
 /** What the main thread asks for. */
 export type RecorderOrder = { kind: "record"; target: RecordingTarget } | { kind: "stop recording" };
 
-/** What a person should hear. */
-export type RecorderNews =
-  /** The file's thread is too slow: from this event on nothing is recorded, until the thread tells that it goes on. */
-  { kind: "recording lags"; event: number } | { kind: "invariant violated"; invariant: number; event: number };
+/** An invariant of the core does not hold before the event of this number. */
+export interface Violation {
+  invariant: number;
+  event: number;
+}
 
 /**
  * The flight recorder copies logs of at most so much memory, and of at most half of one of its halves. Of an engine with more
  * it keeps events without what the engine knew before them.
  */
-const SNAPSHOT_MEMORY_BYTES_MAX = 16 * 1024 * 1024;
-const SCRATCH_BYTES = 1024 * 1024;
-/** A scratch buffer that an enormous event made larger than this is given back. */
-const SCRATCH_BYTES_MAX = 4 * SCRATCH_BYTES;
+const SNAPSHOT_LOGS_BYTES_MAX = 16 * 1024 * 1024;
+/** The file's thread is woken after 2 MiB. */
+const WAKE_SHIFT = 21;
 
 export class Recorder implements EngineTap {
   private readonly writer: EventWriter;
-  private scratch = TraceBuffer.growing(0);
-  private ring: TraceRing | null = null;
+  /** Of the flight recorder, or of a recording; null for neither. */
+  private log: EventLog | null;
+  private channel: RecordingChannel | null = null;
   private snapshots: MessagePort | null = null;
-  /** The recording needs a section before it can take an event. */
-  private isLost = false;
-  /** The flight recorder lacks the last event: only a section can go on. */
+  /** An event was too large: none is written until both halves have begun anew. */
   private hasGap = false;
   private isViolated = false;
   private timeLow = 0;
   private timeHigh = 0;
 
+  /** `flight` is the memory of the flight recorder. `clockUnixNs` is Unix time at the core's time 0, in ns. */
   constructor(
     private readonly engine: Engine,
     private readonly facts: LifeFacts,
     private readonly clockUnixNs: bigint,
-    private readonly flight: FlightRecorder | undefined,
-    private readonly tell: (news: RecorderNews) => void,
+    private readonly flight: Uint8Array | undefined,
+    private readonly tell: (violation: Violation) => void,
   ) {
     this.writer = new EventWriter(engine);
-    if (flight !== undefined) this.beginFlight(flight);
-    this.setTap();
-  }
-
-  /** Begins a recording; an engine that has done something is recorded from its next event on, with a snapshot. */
-  start({ ring, snapshots }: RecordingTarget): void {
-    this.ring = new TraceRing(ring);
-    this.ring.introduce(this.engine.abi.ABI_VERSION, this.clockUnixNs);
-    this.snapshots = snapshots;
-    this.isLost = false;
-    this.beginSection(this.ring);
+    this.log = flight === undefined ? null : new EventLog(flight);
+    if (this.log !== null) this.beginHalf(this.log, engine.isFresh ? "fresh" : "snapshot");
     this.setTap();
   }
 
@@ -79,73 +74,83 @@ export class Recorder implements EngineTap {
     else this.stop();
   }
 
+  /** Begins a recording; an engine that has done something is recorded from its next event on, with a snapshot. */
+  start({ channel, log, snapshots }: RecordingTarget): void {
+    if (log !== undefined) this.log = new EventLog(new Uint8Array(log));
+    this.channel = new RecordingChannel(channel);
+    this.channel.introduce(this.engine.abi.ABI_VERSION, this.clockUnixNs);
+    this.snapshots = snapshots;
+    this.beginSection(this.channel);
+    this.setTap();
+  }
+
   /** Ends the recording, if there is one. */
   stop(): void {
-    this.ring?.end();
+    this.channel?.end();
     this.snapshots?.close();
-    this.ring = null;
+    this.channel = null;
     this.snapshots = null;
+    if (this.flight === undefined) this.log = null;
     this.setTap();
   }
 
   /** The server ends as it should. */
   close(): void {
     this.stop();
-    this.flight?.close();
+    this.log?.close();
     this.engine.tap = null;
   }
 
   handled(effectsBytes: number): void {
-    const buffer = this.flight === undefined || this.hasGap ? this.emptyScratch() : this.flight.buffer;
+    const { log } = this;
+    if (log === null || this.hasGap) return;
+    const { buffer } = log;
     const start = buffer.size;
-    if (this.writer.write(buffer, effectsBytes)) {
-      this.written(buffer, start);
-      return;
-    }
-    this.hasGap = true;
-    if (this.ring === null) return;
-    const scratch = this.emptyScratch();
-    if (this.writer.write(scratch, effectsBytes)) this.written(scratch, 0);
-    else this.lose();
+    if (this.writer.write(buffer, effectsBytes)) this.written(log, start);
+    else this.writeInOtherHalf(log, () => this.writer.write(log.buffer, effectsBytes));
   }
 
   trapped(error: unknown): void {
-    const buffer = this.flight === undefined || this.hasGap ? this.emptyScratch() : this.flight.buffer;
-    const start = buffer.size;
-    if (this.writer.writeTrap(buffer, error)) this.written(buffer, start);
+    const { log } = this;
+    if (log === null || this.hasGap) return;
+    const start = log.buffer.size;
+    if (this.writer.writeTrap(log.buffer, error)) this.written(log, start);
+    else this.writeInOtherHalf(log, () => this.writer.writeTrap(log.buffer, error));
   }
 
   /** Begins what has to begin. To be called between two inputs, when all effects are carried out. */
   settle(): void {
-    const { flight, ring } = this;
-    if (flight !== undefined && (this.hasGap || flight.isNearlyFull)) {
-      flight.turn();
-      this.beginFlight(flight);
+    const { log, channel } = this;
+    if (log === null) return;
+    if (this.hasGap || log.isNearlyFull) {
+      log.turn(this.hasGap);
+      this.beginHalf(log, "snapshot");
     }
-    if (ring !== null && (this.isLost || ring.isSectionWanted) && ring.takesMark) this.beginSection(ring);
+    if (channel?.isSectionDue) this.beginSection(channel);
   }
 
-  /** An event stands in the buffer from there on. */
-  private written(buffer: TraceBuffer, start: number): void {
-    const { words } = buffer;
+  /** An event stands in the log's buffer from there on. */
+  private written(log: EventLog, start: number): void {
+    const { words, size } = log.buffer;
     const first = start >>> 2;
     this.timeHigh = words[first + 3] as number;
     this.timeLow = words[first + 4] as number;
-    if (buffer === this.flight?.buffer) this.flight.publish(this.timeLow, this.timeHigh);
-    if (this.ring === null || this.isLost) return;
-    if (!this.ring.push(words, first, buffer.size - start)) this.lose();
+    log.publish(this.timeLow, this.timeHigh);
+    if (this.channel !== null && size >>> WAKE_SHIFT !== start >>> WAKE_SHIFT) this.channel.wake();
   }
 
-  private lose(): void {
-    if (this.isLost) return;
-    this.isLost = true;
-    // Where the file cannot be written, its thread has told so.
-    if (this.ring?.isBlocked === false) this.tell({ kind: "recording lags", event: this.engine.inputCount - 1 });
+  /** A large event came before `settle`: the memory before it is no more, but the half before leads up to it. */
+  private writeInOtherHalf(log: EventLog, write: () => boolean): void {
+    log.turn(false);
+    this.beginHalf(log, "unknown", this.engine.inputCount - 1);
+    const start = log.buffer.size;
+    this.hasGap = !write();
+    if (!this.hasGap) this.written(log, start);
   }
 
-  private beginSection(ring: TraceRing): void {
-    const { engine } = this;
-    const firstEvent = engine.inputCount;
+  private beginSection(channel: RecordingChannel): void {
+    const { engine, log } = this;
+    if (log === null) return;
     const start = engine.isFresh ? "fresh" : "snapshot";
     if (start === "snapshot") {
       const memory = engine.bytes();
@@ -153,35 +158,31 @@ export class Recorder implements EngineTap {
       new Uint8Array(copy).set(memory);
       this.snapshots?.postMessage(copy);
     }
-    ring.mark({ start, firstEvent, timeNs: this.timeNs, isAfterLoss: this.isLost });
-    this.isLost = false;
+    channel.mark({ at: log.position, start, firstEvent: engine.inputCount, timeNs: this.timeNs });
   }
 
-  private beginFlight(flight: FlightRecorder): void {
-    const { engine } = this;
-    const { buffer } = flight;
+  private beginHalf(log: EventLog, start: Start, firstEvent = this.engine.inputCount): void {
+    const { buffer } = log;
     const begin = (start: Start) => {
       buffer.clear();
-      writeSectionHeader(buffer, {
-        ...this.facts,
-        clockUnixNs: this.clockUnixNs,
-        abiVersion: engine.abi.ABI_VERSION,
-        start,
-        firstEvent: engine.inputCount,
-      });
+      const { facts, clockUnixNs } = this;
+      const abiVersion = this.engine.abi.ABI_VERSION;
+      writeSectionHeader(buffer, { ...facts, clockUnixNs, abiVersion, start, firstEvent });
     };
     this.hasGap = false;
-    begin(engine.isFresh ? "fresh" : "snapshot");
-    if (!engine.isFresh && !this.writeFlightSnapshot(flight)) begin("unknown");
-    flight.publish(this.timeLow, this.timeHigh);
+    if (this.flight !== undefined) {
+      begin(start);
+      if (start === "snapshot" && !this.writeSnapshot(log)) begin("unknown");
+    }
+    log.publishBeginning();
   }
 
   /** Returns whether all of it is there, and leaves room. */
-  private writeFlightSnapshot({ buffer, capacityBytes }: FlightRecorder): boolean {
+  private writeSnapshot({ buffer, halfBytes }: EventLog): boolean {
     const { engine } = this;
     const memory = engine.bytes();
     const logsBytes = memory.length - engine.abi.AREAS_END;
-    if (logsBytes > Math.min(SNAPSHOT_MEMORY_BYTES_MAX, capacityBytes / 2)) return false;
+    if (logsBytes > Math.min(SNAPSHOT_LOGS_BYTES_MAX, halfBytes / 2)) return false;
     this.checkInvariants();
     return new SnapshotWriter(memory, engine.inputCount, this.timeNs).write(buffer);
   }
@@ -192,22 +193,14 @@ export class Recorder implements EngineTap {
     const invariant = this.engine.violatedInvariant();
     if (invariant === 0) return;
     this.isViolated = true;
-    this.tell({ kind: "invariant violated", invariant, event: this.engine.inputCount });
-  }
-
-  private emptyScratch(): TraceBuffer {
-    if (this.scratch.bytes.length === 0 || this.scratch.bytes.length > SCRATCH_BYTES_MAX) {
-      this.scratch = TraceBuffer.growing(SCRATCH_BYTES);
-    }
-    this.scratch.clear();
-    return this.scratch;
+    this.tell({ invariant, event: this.engine.inputCount });
   }
 
   private setTap(): void {
-    this.engine.tap = this.flight === undefined && this.ring === null ? null : this;
+    this.engine.tap = this.log === null ? null : this;
   }
 
   private get timeNs(): number {
-    return (this.timeLow >>> 0) + (this.timeHigh >>> 0) * 0x1_0000_0000;
+    return (this.timeLow >>> 0) + (this.timeHigh >>> 0) * TWO_TO_32;
   }
 }

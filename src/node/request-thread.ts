@@ -8,11 +8,11 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "
 import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
 import { ConnectorSocket, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
-import { FlightRecorder } from "./flight-recorder.ts";
+import { mapFlight } from "./flight-recorder.ts";
 import type { KeeperRequest, LegsFlushed } from "./io-jobs.ts";
 import { type Deliver, LogDevices } from "./log-devices.ts";
 import { Mailbox } from "./mailbox.ts";
-import { type LifeFacts, Recorder, type RecorderNews, type RecorderOrder, type RecordingTarget } from "./recorder.ts";
+import { type LifeFacts, Recorder, type RecorderOrder, type RecordingTarget, type Violation } from "./recorder.ts";
 import { RequestRecall } from "./request-recall.ts";
 import { StateFiles } from "./state-files.ts";
 import { negativeErrno } from "./system-calls.ts";
@@ -39,7 +39,8 @@ export interface RecorderOptions {
   target: RecordingTarget | undefined;
   /** Brings RecorderOrders, each with a ring of the bell. */
   orders: MessagePort;
-  flight: { directory: string; sizeBytes: number } | undefined;
+  /** The file of the flight recorder. */
+  flight: string | undefined;
 }
 
 /** What the thread tells the one that started it. */
@@ -49,8 +50,7 @@ export type RequestThreadMessage =
   | { kind: "send failed"; errno: number }
   /** `errno` is negative, as are those of every effect. */
   | { kind: "state not kept"; handle: number; errno: number }
-  | { kind: "no flight recorder"; errno: number }
-  | { kind: "recorder"; news: RecorderNews };
+  | { kind: "invariant violated"; violation: Violation };
 
 const NS_PER_MS = 1e6;
 /** A server that stops has answered all it has received when nothing more comes for this long, µs. */
@@ -68,14 +68,10 @@ function startRecorder(
   { facts, target, flight }: RecorderOptions,
   post: (message: RequestThreadMessage) => void,
 ): Recorder {
-  let flightRecorder: FlightRecorder | undefined;
-  try {
-    if (flight !== undefined) flightRecorder = FlightRecorder.create(flight.directory, flight.sizeBytes);
-  } catch (error) {
-    post({ kind: "no flight recorder", errno: negativeErrno(error) });
-  }
   const clockUnixNs = BigInt(Date.now()) * BigInt(NS_PER_MS) - BigInt(nowNs());
-  const recorder = new Recorder(engine, facts, clockUnixNs, flightRecorder, (news) => post({ kind: "recorder", news }));
+  const memory = flight === undefined ? undefined : mapFlight(flight);
+  const tell = (violation: Violation) => post({ kind: "invariant violated", violation });
+  const recorder = new Recorder(engine, facts, clockUnixNs, memory, tell);
   if (target !== undefined) recorder.start(target);
   return recorder;
 }

@@ -7,11 +7,12 @@ import { Console, type MemorySource } from "../common/console.ts";
 import type { EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
 import { FileRecording } from "./file-recording.ts";
+import { createFlight } from "./flight-recorder.ts";
 import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
 import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFlight } from "./flights.ts";
 import type { KeeperOptions } from "./io-keeper.ts";
 import { Mailbox } from "./mailbox.ts";
-import type { RecorderOptions, RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
+import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
 import { stateDirectory } from "./runtime-paths.ts";
 import type { RecordingOptions } from "./trace-files.ts";
 
@@ -63,13 +64,14 @@ export class Server implements MemorySource {
     const { runtimeDirectory, crashDirectory } = options;
     const flights = runtimeDirectory === undefined ? undefined : { runtimeDirectory, crashDirectory };
     if (flights !== undefined) putFlightAside(flights);
+    const flight = makeFlight(options);
     const facts = {
       application: options.application ?? "dm-ulog",
       coreSha256: createHash("sha256").update(options.wasm).digest("hex"),
       life: randomUUID(),
     };
     const { port1: orders, port2: ordersEnd } = new MessageChannel();
-    const recording = new FileRecording(facts, orders, () => bell.ring(), options.log);
+    const recording = new FileRecording(facts, flight, orders, () => bell.ring(), options.log);
     const prepared = options.record === undefined ? undefined : recording.prepare(options.record);
     const { port1: keeperEnd, port2: requestEnd } = new MessageChannel();
     const keeperOptions: KeeperOptions = { bell: bell.shared, runtimeDirectory, port: keeperEnd };
@@ -91,7 +93,7 @@ export class Server implements MemorySource {
         facts,
         target: prepared?.target,
         orders: ordersEnd,
-        flight: flightOf(options),
+        flight,
       },
     };
     const worker = new Worker(new URL("./request-thread.js", import.meta.url), {
@@ -102,10 +104,10 @@ export class Server implements MemorySource {
     const listening = new Promise<number>((resolve, reject) => {
       failed = reject;
       worker.on("message", (message: RequestThreadMessage) => {
-        const sentence = sentenceOf(message, console, recording);
+        const sentence = sentenceOf(message, console);
         if (sentence !== undefined) options.log(sentence);
         if (message.kind === "listening") resolve(message.port);
-        if (message.kind === "recorder" && message.news.kind === "invariant violated") tellOfFlight(flights, options);
+        if (message.kind === "invariant violated") tellOfFlight(flights, options);
       });
     });
     const port = await listening.catch(async (error) => {
@@ -181,9 +183,15 @@ export class Server implements MemorySource {
   };
 }
 
-function flightOf({ runtimeDirectory, flightBytes = FLIGHT_BYTES_DEFAULT }: ServerOptions): RecorderOptions["flight"] {
+/** Returns the file of the flight recorder, or undefined where there is none. */
+function makeFlight({ runtimeDirectory, flightBytes = FLIGHT_BYTES_DEFAULT, log }: ServerOptions): string | undefined {
   if (runtimeDirectory === undefined || flightBytes === 0) return undefined;
-  return { directory: runtimeDirectory, sizeBytes: flightBytes };
+  try {
+    return createFlight(runtimeDirectory, flightBytes);
+  } catch (error) {
+    log(`There is no flight recorder, since its file cannot be made: ${(error as Error).message}.`);
+    return undefined;
+  }
 }
 
 /** The server has failed, or what it knows is wrong. */
@@ -192,7 +200,7 @@ function tellOfFlight(flights: FlightFolders | undefined, { log }: ServerOptions
   if (sentence !== undefined) log(sentence);
 }
 
-function sentenceOf(message: RequestThreadMessage, console: Console, recording: FileRecording): string | undefined {
+function sentenceOf(message: RequestThreadMessage, console: Console): string | undefined {
   switch (message.kind) {
     case "notice":
       return console.describeNotice(message.payload);
@@ -203,10 +211,11 @@ function sentenceOf(message: RequestThreadMessage, console: Console, recording: 
         `A log's state could not be kept (handle ${message.handle}, errno ${-message.errno}): if this server is started ` +
         "again while that log is in use, its mirror is resynced."
       );
-    case "no flight recorder":
-      return `There is no flight recorder: its file could not be made (errno ${-message.errno}).`;
-    case "recorder":
-      return recording.describe(message.news);
+    case "invariant violated":
+      return (
+        `Invariant ${message.violation.invariant} of the engine does not hold before event ${message.violation.event}. ` +
+        "The server goes on, but what it says of its logs cannot be relied on."
+      );
     default:
       return undefined;
   }

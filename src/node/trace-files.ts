@@ -72,10 +72,15 @@ export class TraceFiles {
         this.size += bytes.length;
       }
     } catch (error) {
-      this.size = before;
-      if (this.fd >= 0) ftruncateSync(this.fd, before);
+      this.cutTo(before);
       throw error;
     }
+  }
+
+  /** Takes back what was appended beyond that many bytes. */
+  cutTo(sizeBytes: number): void {
+    this.size = sizeBytes;
+    if (this.fd >= 0) ftruncateSync(this.fd, sizeBytes);
   }
 
   /** Bytes that the disk has room for. */

@@ -1,18 +1,22 @@
-// Writes a recording's file: a thread of its own, for a disk may take its time. It empties the ring that the request thread
-// fills, writes headers and snapshots, changes files, and waits for room where the disk is full.
+// Writes a recording's file: a thread of its own, for a disk may take its time. It follows the event log that the request
+// thread writes, puts headers and snapshots before it, changes files, and waits for room where the disk is full.
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { writeSectionEnd, writeSectionHeader } from "../common/trace/section.ts";
 import { SNAPSHOT_PACKET_BYTES_MAX, SnapshotWriter } from "../common/trace/snapshot.ts";
 import { TraceBuffer } from "../common/trace/trace-buffer.ts";
+import { EventLogReader } from "./event-log.ts";
+import { mapFlight } from "./flight-recorder.ts";
 import type { LifeFacts } from "./recorder.ts";
+import { RecordingChannel, type SectionMark } from "./recording-channel.ts";
 import { type RecordingOptions, TraceFiles } from "./trace-files.ts";
-import { type SectionMark, TraceRing } from "./trace-ring.ts";
 
 export interface TraceThreadOptions {
   recording: RecordingOptions;
   facts: LifeFacts;
-  ring: SharedArrayBuffer;
+  channel: SharedArrayBuffer;
+  /** The event log: memory, or the path of the flight recorder. */
+  log: SharedArrayBuffer | string;
   /** Copies of linear memory, each before the mark that it belongs to. */
   snapshots: MessagePort;
 }
@@ -23,12 +27,12 @@ export type TraceThreadMessage =
   /** There is no recording. */
   | { kind: "refused"; reason: string }
   | { kind: "stopped"; reason: string }
-  /** After it has stopped, or after the request thread has lost events: with this event. */
+  | { kind: "lags" }
+  /** After it has stopped or lagged: with this event. */
   | { kind: "goes on"; event: number };
 
 /** How late an event is written, at most, where there is nothing to hurry for. */
 const LOOK_INTERVAL_MS = 50;
-const WRITE_BYTES_MAX = 1024 * 1024;
 /** After a failure the disk is looked at again and again, ever more seldom. */
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 60_000;
@@ -36,15 +40,18 @@ const RETRY_MS_MAX = 60_000;
 const ROOM_BYTES_MIN = 1024 * 1024;
 
 class TraceThread {
-  private readonly ring: TraceRing;
+  private readonly channel: RecordingChannel;
   private readonly files: TraceFiles;
   private readonly part = TraceBuffer.over(new Uint8Array(SNAPSHOT_PACKET_BYTES_MAX));
+  /** From the first mark on: then the log is there. */
+  private reader: EventLogReader | undefined;
   /** Bytes of the last section's beginning. */
   private beginningBytes = 0;
   /** Whether the file ends with events of the section in hand, and takes more. */
   private hasSection = false;
   private isChanging = false;
-  private hasFailed = false;
+  /** Whether a person was told that events are missing, and not yet that it goes on. */
+  private isInterrupted = false;
   private retryAtMs = 0;
   private retryMs = RETRY_MS_MIN;
 
@@ -54,19 +61,19 @@ class TraceThread {
     private readonly tell: (message: TraceThreadMessage) => void,
   ) {
     this.files = new TraceFiles(options.recording);
-    this.ring = new TraceRing(options.ring);
+    this.channel = new RecordingChannel(options.channel);
   }
 
-  /** Writes until the ring is ended and empty. */
+  /** Writes until the recording is ended and all of it is in the file. */
   run(): void {
-    const { ring } = this;
+    const { channel } = this;
     for (;;) {
-      // Looked at first: what comes before the end is in the ring by then.
-      const { isEnded } = ring;
+      // Looked at first: what comes before the end is in the log by then.
+      const { isEnded } = channel;
       while (this.takePiece());
       if (isEnded) break;
       if (this.retryAtMs !== 0 && performance.now() >= this.retryAtMs) this.retry();
-      ring.wait(LOOK_INTERVAL_MS);
+      channel.wait(LOOK_INTERVAL_MS);
     }
     if (this.hasSection) this.attempt(() => this.files.append(this.sectionEnd()));
     this.files.close();
@@ -75,24 +82,41 @@ class TraceThread {
 
   /** Returns whether there was anything to do. */
   private takePiece(): boolean {
-    const { ring, files } = this;
-    const mark = ring.nextMark();
-    if (mark !== undefined) {
-      const memory = mark.start === "snapshot" ? this.takeSnapshot() : undefined;
+    if (this.retryAtMs !== 0) return false;
+    const { channel, files } = this;
+    const mark = channel.marked;
+    if (mark !== undefined && (!this.hasSection || this.reader?.isAt(mark.at))) {
+      const memory = this.takeMark(mark);
       this.attempt(() => this.beginSection(mark, memory));
-      ring.markTaken();
       return true;
     }
-    const piece = ring.next(WRITE_BYTES_MAX);
-    if (piece.length === 0) return false;
-    if (this.hasSection) this.attempt(() => files.append([piece]));
-    ring.consumed(piece.length);
+    const { reader } = this;
+    if (!this.hasSection || reader === undefined) return false;
+    const piece = reader.next(mark?.at);
+    if (piece?.length === 0) return false;
+    const before = files.sizeBytes;
+    if (piece !== undefined) this.attempt(() => files.append([piece]));
+    if (!this.hasSection) return true;
+    if (piece === undefined || !reader.isThere()) {
+      this.lag(before);
+      return true;
+    }
+    reader.consumed(piece.length);
     const limitBytes = Math.max(this.options.recording.sizeBytes, 2 * this.beginningBytes);
-    if (this.hasSection && !this.isChanging && files.sizeBytes >= limitBytes) {
+    if (!this.isChanging && files.sizeBytes >= limitBytes) {
       this.isChanging = true;
-      ring.wantSection();
+      channel.wantSection();
     }
     return true;
+  }
+
+  /** The events that were to come next are overwritten. */
+  private lag(wholeBytes: number): void {
+    this.attempt(() => this.files.cutTo(wholeBytes));
+    this.hasSection = false;
+    if (!this.isInterrupted) this.tell({ kind: "lags" });
+    this.isInterrupted = true;
+    if (this.channel.marked === undefined) this.channel.wantSection();
   }
 
   private beginSection(mark: SectionMark, memory: Uint8Array | undefined): void {
@@ -105,9 +129,9 @@ class TraceThread {
     const before = files.sizeBytes;
     files.append(this.sectionBeginning(mark, memory));
     this.beginningBytes = files.sizeBytes - before;
-    if (this.hasFailed || mark.isAfterLoss) this.tell({ kind: "goes on", event: mark.firstEvent });
+    if (this.isInterrupted) this.tell({ kind: "goes on", event: mark.firstEvent });
     this.hasSection = true;
-    this.hasFailed = false;
+    this.isInterrupted = false;
     this.retryMs = RETRY_MS_MIN;
   }
 
@@ -115,7 +139,7 @@ class TraceThread {
   private *sectionBeginning(mark: SectionMark, memory: Uint8Array | undefined): Generator<Uint8Array> {
     const { part } = this;
     const { start, firstEvent, timeNs } = mark;
-    const { abiVersion, clockUnixNs } = this.ring;
+    const { abiVersion, clockUnixNs } = this.channel;
     part.clear();
     writeSectionHeader(part, { ...this.options.facts, abiVersion, clockUnixNs, start, firstEvent });
     yield part.content();
@@ -130,32 +154,36 @@ class TraceThread {
 
   private *sectionEnd(): Generator<Uint8Array> {
     this.part.clear();
-    writeSectionEnd(this.part, this.ring.lastTimeNs);
+    writeSectionEnd(this.part, this.reader?.lastTimeNs ?? 0);
     yield this.part.content();
   }
 
-  private takeSnapshot(): Uint8Array {
-    const copy = receiveMessageOnPort(this.options.snapshots)?.message as SharedArrayBuffer | undefined;
+  /** Goes on where the mark is. Returns the copy of linear memory that belongs to it. */
+  private takeMark({ at, start }: SectionMark): Uint8Array | undefined {
+    const { log, snapshots } = this.options;
+    this.reader ??= new EventLogReader(typeof log === "string" ? mapFlight(log) : new Uint8Array(log));
+    this.reader.moveTo(at);
+    this.channel.markTaken();
+    if (start === "fresh") return undefined;
+    const copy = receiveMessageOnPort(snapshots)?.message as SharedArrayBuffer | undefined;
     if (copy === undefined) throw new Error("A section begins with a snapshot that was never taken.");
     return new Uint8Array(copy);
   }
 
-  /** Where the disk refuses, nothing is taken until it has room. */
+  /** Where the disk refuses, nothing is written until it has room. */
   private attempt(write: () => void): void {
     try {
       write();
     } catch (error) {
-      if (!this.hasFailed) this.tell({ kind: "stopped", reason: (error as Error).message });
+      if (!this.isInterrupted) this.tell({ kind: "stopped", reason: (error as Error).message });
       this.hasSection = false;
-      this.hasFailed = true;
-      this.ring.setBlocked(true);
+      this.isInterrupted = true;
       this.retryAtMs = performance.now() + this.retryMs;
       this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
     }
   }
 
   private retry(): void {
-    this.retryAtMs = 0;
     let roomBytes = 0;
     try {
       roomBytes = this.files.roomBytes();
@@ -166,8 +194,11 @@ class TraceThread {
       this.retryAtMs = performance.now() + RETRY_MS_MIN;
       return;
     }
-    this.ring.setBlocked(false);
-    this.ring.wantSection();
+    this.retryAtMs = 0;
+    // A mark from before is of no use any more.
+    const { marked } = this.channel;
+    if (marked !== undefined) this.takeMark(marked);
+    this.channel.wantSection();
   }
 }
 
