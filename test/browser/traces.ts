@@ -75,7 +75,11 @@ export function largeTrace(regionCount: number, eventCount: number, seed: number
   const log = new RecordedLog(regionCount);
   for (let region = 0; log.engine.inputCount < eventCount; region++) {
     if (region % 3 === 0) log.ask("SET_REGION_SYNC", [random.below(regionCount), 1]);
-    else log.ask("MARK_REGION", Array.from({ length: 32 }, () => random.below(regionCount)));
+    else
+      log.ask(
+        "MARK_REGION",
+        Array.from({ length: 32 }, () => random.below(regionCount)),
+      );
   }
   return log.finish();
 }
