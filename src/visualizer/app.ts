@@ -16,7 +16,7 @@ import type { Source } from "./sources/source.ts";
 import { TraceFile } from "./sources/trace-file.ts";
 import { Theme } from "./theme.ts";
 import { BatchingView } from "./views/batching-view.ts";
-import { type Chosen, ConversationView } from "./views/conversation-view.ts";
+import { ConversationView } from "./views/conversation-view.ts";
 import { DetailView } from "./views/detail-view.ts";
 import { byId, setText } from "./views/dom.ts";
 import { Help } from "./views/help.ts";
@@ -38,6 +38,7 @@ const SLOW_MS = 250;
 /** The address is written when the position has rested for so long. */
 const ADDRESS_REST_MS = 400;
 const SAY_MS = 5000;
+const REST_MS = 100;
 
 export class App {
   readonly player: Player;
@@ -64,6 +65,8 @@ export class App {
   private positionDrawn = -1;
   private slowDrawnMs = -Infinity;
   private restingSinceMs = 0;
+  private detailKey = "";
+  private detailSinceMs = 0;
   private writtenHash = "";
   private saidMs = -Infinity;
 
@@ -223,15 +226,24 @@ export class App {
     this.slowDrawnMs = nowMs;
     this.story.draw(timeline, log, map.stateCounts);
     this.regionPanel.draw(timeline, subject, number, map.selected);
-    if (this.lines !== null) this.detail.draw(timeline, this.lines, this.chosen());
+    this.drawDetail(nowMs);
     this.knobs.draw();
     setText(byId("source-title"), player.source.title);
     // What was left out of a frame while playing is drawn in the next one.
     if (player.isPlaying) this.isStale = true;
   }
 
-  private chosen(): Chosen {
-    return this.conversation.chosen;
+  /** An event in full takes longer than a frame may: it is drawn when the position rests. */
+  private drawDetail(nowMs: number): void {
+    const { timeline } = this.player;
+    const { chosen } = this.conversation;
+    const key = `${timeline.position} ${chosen.event} ${chosen.place}`;
+    if (key !== this.detailKey) {
+      this.detailKey = key;
+      this.detailSinceMs = nowMs;
+    }
+    if (this.lines !== null && nowMs - this.detailSinceMs >= REST_MS) this.detail.draw(timeline, this.lines, chosen);
+    else this.isStale = true;
   }
 
   private logs(): LogMemory[] {

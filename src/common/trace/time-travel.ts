@@ -13,13 +13,15 @@ export interface TimeTravelOptions {
   memoryBytes?: number;
   /** The way between two copies, in the work of so many ordinary events; 16,384 where left out. */
   stepEvents?: number;
+  /** Sees every event once, those of an engine in order: it has just been taken, `effectsBytes` of effects stand at EFFECTS. */
+  onScouted?: (index: number, engine: Engine, effectsBytes: number) => void;
 }
 
 /** A run, and the copies made of its engine so far. */
 interface History {
-  readonly run: Run;
+  run: Run;
   readonly snapshots: MemorySnapshots;
-  /** Goes through the run once; null before it begins and when it is done. */
+  /** Goes through the run once; null before it begins and when another run follows the one that is done. */
   scout: Engine | null;
   /** Index of the event that the scout takes next. */
   next: number;
@@ -40,7 +42,8 @@ const STEP_EVENTS_DEFAULT = 16_384;
 const BYTES_PER_EVENT = 8192;
 
 export class TimeTravel {
-  private readonly histories: readonly History[];
+  private readonly histories: History[] = [];
+  private knownEvents = -1;
   private readonly feeder: InputFeeder;
   private readonly memoryBytes: number;
   private stepWork: number;
@@ -50,18 +53,30 @@ export class TimeTravel {
   constructor(
     private readonly trace: Trace,
     private readonly module: WebAssembly.Module,
-    options: TimeTravelOptions = {},
+    private readonly options: TimeTravelOptions = {},
   ) {
-    this.histories = runsOf(trace).map((run) => ({
-      run,
-      snapshots: new MemorySnapshots(),
-      scout: null,
-      next: run.section.start === "unknown" ? run.endIndex : run.firstIndex,
-      workSinceCopy: 0,
-    }));
+    this.extend();
     this.feeder = new InputFeeder(trace);
     this.memoryBytes = options.memoryBytes ?? MEMORY_BYTES_DEFAULT;
     this.stepWork = options.stepEvents ?? STEP_EVENTS_DEFAULT;
+  }
+
+  /** Takes in what the trace has grown by. */
+  extend(): void {
+    if (this.knownEvents === this.trace.eventCount) return;
+    this.knownEvents = this.trace.eventCount;
+    runsOf(this.trace).forEach((run, i) => {
+      const history = this.histories[i];
+      const isUnknown = run.section.start === "unknown";
+      if (history === undefined) {
+        const next = isUnknown ? run.endIndex : run.firstIndex;
+        this.histories.push({ run, snapshots: new MemorySnapshots(), scout: null, next, workSinceCopy: 0 });
+        return;
+      }
+      if (this.traveller?.run === history.run) this.traveller.run = run;
+      history.run = run;
+      if (isUnknown) history.next = run.endIndex;
+    });
   }
 
   /** What the copies take, in bytes. */
@@ -151,14 +166,15 @@ export class TimeTravel {
     while (history.next < until) {
       history.scout ??= startRun(this.trace, run, this.module);
       const { scout } = history;
-      this.feeder.feed(scout, history.next);
+      const effectsBytes = this.feeder.feed(scout, history.next);
+      this.options.onScouted?.(history.next, scout, effectsBytes);
       history.workSinceCopy += this.workOf(history.next, scout);
       // To copy a large memory is work too.
       const copyWork = scout.bytes().length / BYTES_PER_EVENT;
       if (history.workSinceCopy >= Math.max(this.stepWork, copyWork)) this.copy(history, scout);
       history.next++;
     }
-    if (history.next === run.endIndex) history.scout = null;
+    if (history.next === run.endIndex && history !== this.histories.at(-1)) history.scout = null;
   }
 
   /** Copies the engine after the event that it has just taken. */

@@ -9,16 +9,20 @@ export class Column<T extends Numbers> {
   constructor(public values: T) {}
 
   push(value: number): void {
-    if (this.length === this.values.length) {
-      const make = this.values.constructor as new (length: number) => T;
-      const larger = new make(this.values.length * 2);
-      larger.set(this.values);
-      this.values = larger;
-    }
+    this.reserve(this.length + 1);
     this.values[this.length++] = value;
   }
 
-  /** The number at `index`; 0 beyond the end. */
+  /** Makes room for so many numbers; those beyond `length` are for the caller to set. */
+  reserve(length: number): void {
+    if (length <= this.values.length) return;
+    const make = this.values.constructor as new (length: number) => T;
+    const larger = new make(Math.max(length, this.values.length * 2));
+    larger.set(this.values);
+    this.values = larger;
+  }
+
+  /** The number at `index`; 0 before the first and beyond the room. */
   at(index: number): number {
     return this.values[index] ?? 0;
   }

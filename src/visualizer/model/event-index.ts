@@ -26,6 +26,12 @@ interface Standing {
   imageBytes: number;
 }
 
+/** Room is made for so many events at once: to look at every array for every event would take longer than all else. */
+const ROOM_EVENTS = 8192;
+
+/** No seq: those are of 32 bits. */
+const NOBODY = -1;
+
 const NOTHING: Standing = { outOfSync: 0, dirty: 0, urgentBlocks: 0, lazyBlocks: 0, imageBytes: 0 };
 
 export class EventIndex {
@@ -50,13 +56,34 @@ export class EventIndex {
   /** What writing the whole bitmap for each flush of a disk log would have come to. */
   readonly wholeBytes = doubles();
   errorCount = 0;
+  /** Events in the index. */
+  length = 0;
 
+  private readonly columns: readonly { reserve(length: number): void }[] = [
+    this.flags,
+    this.code,
+    this.firstLine,
+    this.outOfSync,
+    this.dirty,
+    this.urgentBlocks,
+    this.lazyBlocks,
+    this.answerNs,
+    this.marks,
+    this.flushes,
+    this.flushesWithoutWrite,
+    this.writes,
+    this.writtenBytes,
+    this.wholeBytes,
+  ];
+  private readonly sums = { marks: 0, flushes: 0, withoutWrite: 0, writes: 0, writtenBytes: 0, wholeBytes: 0 };
   private view32 = new Uint32Array(0);
+  /** The seq of the request in hand while it has no answer: most have one at once, and need no place in the map. */
+  private askedNow = NOBODY;
   /** Requests that wait for an answer: event by seq. */
   private readonly waiting = new Map<number, number>();
   /** Addresses of logs in memory by their number in the trace, as of a generation of the core's list and a number of names. */
   private addresses: (number | undefined)[] = [];
-  private addressesOf = "";
+  private addressesOf = { generation: -1, names: -1 };
   /** By log: whether it was all in sync when it was last seen. */
   private readonly wasInSync: (boolean | undefined)[] = [];
 
@@ -64,10 +91,6 @@ export class EventIndex {
     private readonly abi: Abi,
     private readonly trace: Trace,
   ) {}
-
-  get length(): number {
-    return this.flags.length;
-  }
 
   /** The time of an event, ns; 0 before the first. */
   timeNs(event: number): number {
@@ -82,7 +105,7 @@ export class EventIndex {
   /** Another engine's events follow: nothing that waited is answered any more. */
   beginLife(): void {
     this.waiting.clear();
-    this.addressesOf = "";
+    this.addressesOf = { generation: -1, names: -1 };
   }
 
   /**
@@ -93,30 +116,32 @@ export class EventIndex {
     const { abi, trace } = this;
     if (this.view32.buffer !== memory) this.view32 = new Uint32Array(memory);
     const event = this.length;
+    if (event % ROOM_EVENTS === 0) for (const column of this.columns) column.reserve(event + ROOM_EVENTS);
     const code = codeOf(abi, trace.events, event);
     const log = this.log(event);
     const recorded = trace.events.flags[event] as number;
     let flags = (recorded & EVENT_ERROR) !== 0 ? FLAG_ERROR : 0;
     if (recorded & EVENT_NOTICED) flags |= FLAG_STATE;
     if (flags & FLAG_ERROR) this.errorCount++;
-    this.code.push(code);
-    this.firstLine.push(this.lineCount++);
-    this.answerNs.push(Number.NaN);
-    if (code > 0 && code <= abi.REQUEST_TYPE_MAX) {
-      this.waiting.set(this.word(abi.INPUT_PAYLOAD + abi.ULOG_SEQ), event);
-    }
+    this.code.values[event] = code;
+    this.firstLine.values[event] = this.lineCount++;
+    this.answerNs.values[event] = Number.NaN;
+    const isRequest = code > 0 && code <= abi.REQUEST_TYPE_MAX;
+    this.askedNow = isRequest ? this.word(abi.INPUT_PAYLOAD + abi.ULOG_SEQ) : NOBODY;
     const standing = isState && log !== NO_LOG ? this.standing(memory, log) : NOTHING;
     flags |= this.observeEffects(effectsBytes, event, code, standing.imageBytes);
+    if (this.askedNow !== NOBODY) this.waiting.set(this.askedNow, event);
     if (standing !== NOTHING) {
       const isInSync = standing.outOfSync === 0;
       if (this.wasInSync[log] !== undefined && this.wasInSync[log] !== isInSync) flags |= FLAG_STATE;
       this.wasInSync[log] = isInSync;
     }
-    this.flags.push(flags);
-    this.outOfSync.push(standing.outOfSync);
-    this.dirty.push(standing.dirty);
-    this.urgentBlocks.push(standing.urgentBlocks);
-    this.lazyBlocks.push(standing.lazyBlocks);
+    this.flags.values[event] = flags;
+    this.outOfSync.values[event] = standing.outOfSync;
+    this.dirty.values[event] = standing.dirty;
+    this.urgentBlocks.values[event] = standing.urgentBlocks;
+    this.lazyBlocks.values[event] = standing.lazyBlocks;
+    this.length++;
   }
 
   private observeEffects(effectsBytes: number, event: number, code: number, imageBytes: number): number {
@@ -149,19 +174,30 @@ export class EventIndex {
       }
       at = payload + ((this.word(at + abi.EFFECT_PAYLOAD_SIZE) + 7) & ~7);
     }
-    const before = event - 1;
-    this.marks.push(this.marks.at(before) + marks);
-    this.flushes.push(this.flushes.at(before) + flushes);
-    this.flushesWithoutWrite.push(this.flushesWithoutWrite.at(before) + withoutWrite);
-    this.writes.push(this.writes.at(before) + writes);
-    this.writtenBytes.push(this.writtenBytes.at(before) + writtenBytes);
-    this.wholeBytes.push(this.wholeBytes.at(before) + flushes * imageBytes);
+    const { sums } = this;
+    sums.marks += marks;
+    sums.flushes += flushes;
+    sums.withoutWrite += withoutWrite;
+    sums.writes += writes;
+    sums.writtenBytes += writtenBytes;
+    sums.wholeBytes += flushes * imageBytes;
+    this.marks.values[event] = sums.marks;
+    this.flushes.values[event] = sums.flushes;
+    this.flushesWithoutWrite.values[event] = sums.withoutWrite;
+    this.writes.values[event] = sums.writes;
+    this.writtenBytes.values[event] = sums.writtenBytes;
+    this.wholeBytes.values[event] = sums.wholeBytes;
     return flags;
   }
 
   /** The event of the request that a datagram answers, if it is known. */
   private answered(payload: number, event: number): number | undefined {
     const seq = this.word(payload + this.abi.ULOG_SEQ);
+    if (seq === this.askedNow) {
+      this.askedNow = NOBODY;
+      this.answerNs.values[event] = 0;
+      return event;
+    }
     const asked = this.waiting.get(seq);
     if (asked === undefined) return undefined;
     this.waiting.delete(seq);
@@ -173,23 +209,27 @@ export class EventIndex {
     const address = this.addressOf(memory, log);
     if (address === undefined) return NOTHING;
     const { abi } = this;
-    const population = (set: number) => this.word(this.word(set) + abi.REGION_SET_POPULATION);
     const disk = this.word(address + abi.LOG_DISK);
     return {
-      outOfSync: population(address + abi.LOG_PENDING) + population(address + abi.LOG_FAILED),
+      outOfSync: this.population(address + abi.LOG_PENDING) + this.population(address + abi.LOG_FAILED),
       dirty: this.word(address + abi.LOG_DIRTY_COUNT),
-      urgentBlocks: disk === 0 ? 0 : population(disk + abi.DISK_URGENT),
-      lazyBlocks: disk === 0 ? 0 : population(disk + abi.DISK_LAZY),
+      urgentBlocks: disk === 0 ? 0 : this.population(disk + abi.DISK_URGENT),
+      lazyBlocks: disk === 0 ? 0 : this.population(disk + abi.DISK_LAZY),
       imageBytes: disk === 0 ? 0 : this.word(disk + abi.DISK_IMAGE_BYTES),
     };
+  }
+
+  /** Members of the set whose address stands at `at`. */
+  private population(at: number): number {
+    return this.word(this.word(at) + this.abi.REGION_SET_POPULATION);
   }
 
   private addressOf(memory: ArrayBuffer, log: number): number | undefined {
     const { abi, trace } = this;
     const generation = this.word(abi.CORE + abi.CORE_GENERATION);
-    const stamp = `${generation} ${trace.logs.length}`;
-    if (stamp !== this.addressesOf) {
-      this.addressesOf = stamp;
+    const names = trace.logs.length;
+    if (generation !== this.addressesOf.generation || names !== this.addressesOf.names) {
+      this.addressesOf = { generation, names };
       const byKey = new Map(readLogs(abi, memory).map(({ key, address }) => [key, address]));
       this.addresses = trace.logs.map(({ luid, uuid }) => byKey.get(logKey(luid, uuid)));
     }

@@ -130,5 +130,6 @@ function choose(field: HTMLSelectElement, value: number): void {
 }
 
 function label(text: string, field: HTMLElement): HTMLElement {
+  field.setAttribute("aria-label", text);
   return element("label", {}, element("span", {}, text), field);
 }

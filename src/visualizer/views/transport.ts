@@ -44,6 +44,8 @@ export class Transport {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       goTo();
+      // The keys that move through time work again.
+      this.go.blur();
     });
     const jumps = JUMPS.map(({ flag, name, words, key }) =>
       element(

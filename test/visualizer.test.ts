@@ -1,0 +1,372 @@
+// What the page knows of a trace, against the console and against naive ways of knowing it.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { LogDescription } from "../src/common/console.ts";
+import { Engine } from "../src/common/engine.ts";
+import { Random } from "../src/common/sim/random.ts";
+import { readEvent } from "../src/common/trace/event.ts";
+import { NO_LOG } from "../src/common/trace/event-table.ts";
+import { Recording } from "../src/common/trace/recording.ts";
+import { TimeTravel } from "../src/common/trace/time-travel.ts";
+import { Trace } from "../src/common/trace/trace.ts";
+import { FLAG_ERROR } from "../src/visualizer/model/event-index.ts";
+import { eachRegion, historyOf } from "../src/visualizer/model/event-regions.ts";
+import { LineList, linesOf } from "../src/visualizer/model/line-list.ts";
+import { Lines, listedEffects } from "../src/visualizer/model/lines.ts";
+import { logKey, readLogs } from "../src/visualizer/model/log-memory.ts";
+import { countStates, fillCells, makeCells, STATES } from "../src/visualizer/model/region-cells.ts";
+import { compareMaps, copyMap } from "../src/visualizer/model/region-changes.ts";
+import { Timeline } from "../src/visualizer/model/timeline.ts";
+import { Player } from "../src/visualizer/player.ts";
+import { DEFAULTS, readSimulation, Simulation } from "../src/visualizer/sources/simulation.ts";
+import type { Source } from "../src/visualizer/sources/source.ts";
+import { fitting, geometryOf, zoomed } from "../src/visualizer/views/map-geometry.ts";
+import { Peer, seedFor, words } from "./harness.ts";
+import { facts, recordLives, releaseModule } from "./recorded-lives.ts";
+
+const seed = seedFor("visualizer");
+const EVENTS = 1500;
+const { abi } = Peer.debug().engine;
+const core = { module: releaseModule, console: words, sha256: "0".repeat(64) };
+
+/** The lives of a random scenario, one behind the other in one trace. */
+function livesTrace(number: number): Uint8Array {
+  const parts = recordLives(number, EVENTS).map(({ trace }) => trace);
+  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** A log that refuses a request now and then. */
+function refusalsTrace(): Uint8Array {
+  const peer = new Peer(new Engine(releaseModule));
+  const recording = new Recording(peer.engine, facts);
+  peer.construct("200 clustered-core 2");
+  peer.ask("RESUME");
+  for (let i = 0; i < 500; i++) peer.ask("MARK_REGION", [i % 37 === 0 ? 100 : i % 100]);
+  return recording.finish();
+}
+
+function sourceOf(trace: Trace): Source {
+  return {
+    trace,
+    notes: [],
+    title: "",
+    address: undefined,
+    progress: null,
+    get eventCount() {
+      return trace.eventCount;
+    },
+    update() {},
+    roundTripNs: () => Number.NaN,
+  };
+}
+
+function timelineOf(trace: Trace): Timeline {
+  const timeline = new Timeline(releaseModule, sourceOf(trace));
+  timeline.pass(Infinity);
+  return timeline;
+}
+
+const memoryOf = (engine: Engine) => engine.bytes().buffer as ArrayBuffer;
+const numbersOf = (trace: Trace) => new Map(trace.logs.map(({ luid, uuid }, i) => [logKey(luid, uuid), i]));
+
+test("time travel follows a trace that grows, and shows each event once, those of an engine in order", () => {
+  const bytes = livesTrace(seed);
+  const whole = new TimeTravel(Trace.open(bytes, abi), releaseModule);
+  const random = new Random(seed);
+  let size = 4096;
+  const trace = Trace.begin(bytes.subarray(0, size), abi);
+  trace.scan();
+  const seen: number[] = [];
+  const travel = new TimeTravel(trace, releaseModule, { stepEvents: 40, onScouted: (event) => seen.push(event) });
+  while (size < bytes.length) {
+    size = Math.min(bytes.length, size + 4 * random.below(20_000));
+    trace.extend(bytes.subarray(0, size));
+    trace.scan();
+    travel.extend();
+    if (random.oneIn(2)) travel.prepare(random.below(200));
+    // The last event may lack its end.
+    if (trace.eventCount < 2) continue;
+    const event = random.below(trace.eventCount - 1);
+    assert.equal(travel.seek(event).snapshot(), whole.seek(event).snapshot(), `event ${event}`);
+  }
+  travel.prepare();
+  assert.is(travel.unpreparedEvents, 0);
+  for (const { firstIndex, eventCount } of trace.sections) {
+    const own = seen.filter((event) => event >= firstIndex && event < firstIndex + eventCount);
+    assert.equal(
+      own,
+      own.map((_, i) => firstIndex + i),
+    );
+  }
+  assert.is(seen.length, trace.eventCount);
+});
+
+test("the index says of every event's log what the console says", () => {
+  const trace = Trace.open(livesTrace(seed + 1), abi);
+  const { index, problem } = timelineOf(trace);
+  const travel = new TimeTravel(trace, releaseModule);
+  assert.is(index.length, trace.eventCount);
+  let compared = 0;
+  for (let event = 0; event < trace.eventCount; event += 3) {
+    const number = index.log(event);
+    const name = trace.logs[number];
+    const log = words
+      .logs(travel.seek(event))
+      .find(({ uuid, luid }: LogDescription) => uuid === name?.uuid && luid === String(name.luid));
+    if (number === NO_LOG || log === undefined) continue;
+    compared++;
+    assert.is(index.outOfSync.at(event), log.outOfSyncRegions);
+    assert.is(index.dirty.at(event), log.dirtyRegions);
+    assert.is(index.urgentBlocks.at(event), log.device?.urgentBlocks ?? 0);
+    assert.is(index.lazyBlocks.at(event), log.device?.lazyBlocks ?? 0);
+  }
+  assert.ok(compared > 50, `${compared} compared`);
+  assert.is(problem, null);
+});
+
+test("sums of writes and errors are those of the core's counters", () => {
+  const trace = Trace.open(livesTrace(seed + 2), abi);
+  const { index } = timelineOf(trace);
+  const travel = new TimeTravel(trace, releaseModule);
+  let writes = 0;
+  let written = 0;
+  let refused = 0;
+  for (const { firstIndex, eventCount } of trace.sections) {
+    const counters = words.counters(travel.seek(firstIndex + eventCount - 1));
+    writes += Number(counters.deviceWrites);
+    written += Number(counters.deviceBytes);
+    refused += Number(counters.refused);
+  }
+  const last = index.length - 1;
+  assert.is(index.writes.at(last), writes);
+  assert.is(index.writtenBytes.at(last), written);
+  assert.ok(index.errorCount >= refused);
+  let errors = 0;
+  for (let event = 0; event < index.length; event++) if (index.flags.at(event) & FLAG_ERROR) errors++;
+  assert.is(errors, index.errorCount);
+});
+
+test("lines: as many as are counted, found by their number, with and without a filter", () => {
+  const trace = Trace.open(livesTrace(seed + 3), abi);
+  const { index } = timelineOf(trace);
+  const lines = new Lines(abi, words, trace);
+  for (const filter of [null, { passes: (_: unknown, event: number) => event % 7 === 3 }]) {
+    const list = new LineList(index, filter);
+    list.extend();
+    let number = 0;
+    for (let event = 0; event < trace.eventCount; event++) {
+      if (filter !== null && !filter.passes(index, event)) continue;
+      const count = linesOf(index, event);
+      assert.is(count, 1 + listedEffects(abi, readEvent(trace, event).effects).length, `event ${event}`);
+      assert.is(list.lineOf(event), number);
+      for (let place = 0; place < count; place++) {
+        assert.equal(list.at(number++), { event, place });
+        if (event % 11 === 0) assert.ok(lines.line(event, place).name.length > 0);
+      }
+    }
+    assert.is(list.length, number);
+  }
+});
+
+test("cells: counts and worst states at every size, against the console's states of regions", () => {
+  const random = new Random(seed);
+  const trace = Trace.open(livesTrace(seed + 4), abi);
+  const travel = new TimeTravel(trace, releaseModule);
+  let logs = 0;
+  for (let i = 0; i < 60; i++) {
+    const engine = travel.seek(random.below(trace.eventCount));
+    const memory = memoryOf(engine);
+    for (const log of readLogs(abi, memory)) {
+      logs++;
+      const states = [...words.regionStates(engine, log.uuid, String(log.luid), 0, log.regionCount)];
+      const clean = log.disk && new Uint8Array(memory, log.disk.cleanBits);
+      const expected = states.map((state, region) => {
+        const isCleanThere = clean === null || (((clean[region >>> 3] as number) >>> (region & 7)) & 1) === 1;
+        return state === 0 ? (isCleanThere ? 0 : 1) : state + 1;
+      });
+      for (let perCell = 1; perCell < 2 * log.regionCount; perCell *= 2) {
+        const cells = makeCells(Math.ceil(log.regionCount / perCell));
+        const counts = fillCells(memory, log, 0, perCell, cells);
+        assert.equal(
+          counts,
+          STATES.map((_, state) => expected.filter((one) => one === state).length),
+        );
+        for (let cell = 0; cell < cells.length; cell++) {
+          const part = expected.slice(cell * perCell, (cell + 1) * perCell);
+          const worst = Math.max(...part);
+          assert.is(cells.worst[cell], worst);
+          if (worst > 0) assert.is(cells.count[cell], part.filter((one) => one === worst).length);
+        }
+      }
+      const first = random.below(log.regionCount);
+      const length = random.between(1, log.regionCount - first);
+      const part = expected.slice(first, first + length);
+      assert.equal(
+        countStates(memory, log, first, length),
+        STATES.map((_, state) => part.filter((one) => one === state).length),
+      );
+    }
+  }
+  assert.ok(logs > 20);
+});
+
+test("changes of the map: every region whose state differs, and no other", () => {
+  const trace = Trace.open(livesTrace(seed + 5), abi);
+  const travel = new TimeTravel(trace, releaseModule);
+  let changed = 0;
+  for (let event = 1; event < trace.eventCount; event += 5) {
+    if (trace.sectionOf(event).firstIndex === event) continue;
+    const look = (engine: Engine) =>
+      new Map(
+        readLogs(abi, memoryOf(engine)).map((log) => {
+          const states = Array.from({ length: log.regionCount }, (_, region) =>
+            countStates(memoryOf(engine), log, region, 1).indexOf(1),
+          );
+          return [log.key, { map: copyMap(memoryOf(engine), log), states }] as const;
+        }),
+      );
+    const before = look(travel.seekBefore(event));
+    const after = look(travel.seek(event));
+    for (const [key, { map, states }] of after) {
+      const old = before.get(key);
+      if (old === undefined) continue;
+      const { changes, count } = compareMaps(old.map, map, Infinity);
+      const expected = states.flatMap((state, region) => (state === old.states[region] ? [] : [region]));
+      const found = changes.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i));
+      assert.equal(found, expected);
+      assert.is(count, expected.length);
+      for (const { first, last, from, to } of changes) {
+        assert.is(from, STATES[old.states[first] as number]);
+        assert.is(to, STATES[states[last] as number]);
+      }
+      changed += count;
+    }
+  }
+  assert.ok(changed > 10, `${changed} changes`);
+});
+
+test("the history of a region: every request that names it, and no other", () => {
+  const trace = Trace.open(livesTrace(seed + 6), abi);
+  for (let log = 0; log < Math.min(3, trace.logs.length); log++) {
+    for (const region of [0, 1, 5, 31]) {
+      const expected: number[] = [];
+      for (let event = 0; event < trace.eventCount; event++) {
+        if (trace.events.logs[event] !== log) continue;
+        eachRegion(abi, readEvent(trace, event).input, (named, touch) => {
+          if (named === region && touch !== "ask") expected.push(event);
+        });
+      }
+      const found = historyOf(abi, trace, log, region, 0, trace.eventCount, Infinity);
+      assert.equal(
+        found.map(({ event }) => event),
+        expected,
+      );
+      const back = historyOf(abi, trace, log, region, trace.eventCount - 1, -1, Infinity);
+      assert.equal(
+        back.map(({ event }) => event),
+        expected.reverse(),
+      );
+    }
+  }
+  assert.ok(numbersOf(trace).size > 0);
+});
+
+test("a simulation lives the same life again from its address, however it is sliced", () => {
+  const first = new Simulation({ ...DEFAULTS, seed, regionCount: 128 }, [], core);
+  first.extend(600, Infinity);
+  first.do("power-cut");
+  first.extend(900, Infinity);
+  first.do("leg-failure");
+  first.extend(1300, Infinity);
+  first.do("leg-return");
+  first.extend(1500, Infinity);
+  first.do("server-death");
+  first.extend(2000, Infinity);
+  first.update();
+  const { settings, planned } = readSimulation(new URLSearchParams(first.address.replace(/^sim&/, "")));
+  assert.equal(settings, first.life.settings);
+  assert.is(planned.length, 4);
+  const again = new Simulation(settings, planned, core);
+  for (let wanted = 1; wanted < 2000; wanted += 37) again.extend(wanted, Infinity);
+  again.extend(first.eventCount, Infinity);
+  again.update();
+  assert.is(again.address, first.address);
+  assert.ok(again.eventCount >= first.eventCount);
+  const size = first.trace.endOf(first.eventCount - 1);
+  assert.equal(again.trace.view.bytes.subarray(0, size), first.trace.view.bytes.subarray(0, size));
+  assert.equal(again.notes, first.notes);
+});
+
+test("the player steps, jumps to errors both ways, and waits for what is still to come", () => {
+  const player = new Player(releaseModule);
+  const said: string[] = [];
+  player.onSay = (sentence) => said.push(sentence);
+  const trace = Trace.open(refusalsTrace(), abi);
+  player.load(sourceOf(trace), 10);
+  const ticks = (count: number) => {
+    for (let i = 0; i < count; i++) player.tick(i * 16);
+  };
+  ticks(200);
+  assert.is(player.position, 10);
+  assert.ok(player.timeline.isComplete);
+  const { flags } = player.timeline.index;
+  const errors: number[] = [];
+  for (let event = 0; event < trace.eventCount; event++) if (flags.at(event) & FLAG_ERROR) errors.push(event);
+  assert.is(errors.length, 14);
+  player.seek(0);
+  for (const error of errors) {
+    player.jump(FLAG_ERROR, 1, "error");
+    assert.is(player.position, error + 1);
+  }
+  player.jump(FLAG_ERROR, 1, "error");
+  assert.is(said.length, 1);
+  for (const error of errors.slice(0, -1).reverse()) {
+    player.jump(FLAG_ERROR, -1, "error");
+    assert.is(player.position, error + 1);
+  }
+  player.seek(20);
+  player.step(-1);
+  assert.is(player.position, 19);
+  player.step(-100);
+  assert.is(player.position, 0);
+
+  const simulation = new Simulation({ ...DEFAULTS, regionCount: 64 }, [], core);
+  player.load(simulation, 700);
+  ticks(200);
+  assert.is(player.position, 700);
+  assert.ok(simulation.eventCount >= 700);
+});
+
+test("the map: every size of log fits, and each zoom shows fewer regions than the one before", () => {
+  for (const regionCount of [1, 10, 128, 2048, 100_000, 10_000_000, 100_000_000]) {
+    for (const [width, height, scale] of [
+      [300, 240, 1],
+      [700, 300, 2],
+      [1400, 900, 1],
+    ] as const) {
+      const fit = fitting(regionCount, width, height, scale);
+      const whole = geometryOf(fit, regionCount, width, height);
+      assert.ok(whole.totalRows <= whole.rows, `${regionCount} regions on ${width}x${height}`);
+      assert.ok(whole.columns * whole.totalRows * fit.perCell >= regionCount);
+      let zoom = fit;
+      for (let i = 0; i < 60; i++) {
+        const nearer = zoomed(zoom, 1, fit, scale);
+        const density = (one: typeof zoom) => one.cellPx ** 2 / one.perCell;
+        assert.ok(density(nearer) >= density(zoom));
+        zoom = nearer;
+      }
+      assert.is(zoom.perCell, 1);
+      for (let i = 0; i < 80; i++) zoom = zoomed(zoom, -1, fit, scale);
+      assert.equal(zoom, fit);
+    }
+  }
+});
+
+test.run();
