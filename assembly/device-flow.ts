@@ -9,6 +9,7 @@
 import { core } from "./core";
 import {
   Disk,
+  EXTENTS_MAX,
   GOAL_CONSTRUCT,
   GOAL_DESTROY,
   GOAL_NONE,
@@ -22,7 +23,7 @@ import {
   PHASE_READY,
   PHASE_STORING,
 } from "./disk";
-import { noticeOfLog } from "./effects";
+import { FLUSH_LEGS_RECORD_BYTES, hasEffectsRoom, noticeOfLog, WAKE_RECORD_BYTES, WRITE_RECORD_BYTES } from "./effects";
 import { logOfHandle } from "./handles";
 import {
   COMPLETION_DATA,
@@ -167,6 +168,10 @@ export function handleCompletion(payload: usize, size: usize): void {
   letOthersTakeOver();
 }
 
+/** What the lazy work of one log may ask for: a batch, a look at the legs, and a wake-up then and after the last log. */
+const SETTLE_BYTES_MAX: usize =
+  <usize>EXTENTS_MAX * WRITE_RECORD_BYTES + FLUSH_LEGS_RECORD_BYTES + 2 * WAKE_RECORD_BYTES;
+
 /** The time that was asked for has come. */
 export function handleTick(): void {
   let at = nextLog(0);
@@ -175,7 +180,13 @@ export function handleTick(): void {
     at = log.next;
     if (log.disk == 0) continue;
     const disk = log.diskRecord();
-    if (disk.deadline != 0 && disk.deadline <= now()) settle(disk);
+    if (disk.deadline == 0 || disk.deadline > now()) continue;
+    if (!hasEffectsRoom(SETTLE_BYTES_MAX)) {
+      // It is still due, and so is the tick that it waits for.
+      core.wakeAt = 0;
+      break;
+    }
+    settle(disk);
   }
   renewWake();
 }

@@ -46,7 +46,7 @@ export const BITS_OFFSET: u32 = 1024;
 export const PAGE_BYTES: u32 = 4096;
 const SECTOR_BYTES: u64 = 512;
 /** Writes of one batch; what is urgent beyond them waits for the next. */
-const EXTENTS_MAX: u32 = 8192;
+export const EXTENTS_MAX: u32 = 8192;
 /** Largest write, in bytes. */
 const EXTENT_BYTES_MAX: u32 = 16777216;
 

@@ -12,6 +12,7 @@ import {
   EFFECT_PAYLOAD,
   EFFECT_PAYLOAD_SIZE,
   EFFECTS,
+  EFFECTS_BYTES_MAX,
   HEAD_BYTES,
   HEAD_HANDLE,
   HEAD_OFFSET,
@@ -84,6 +85,15 @@ export function emitStateWrite(handle: u32, size: u32, offset: u64, address: usi
 }
 
 const STATE_WRITE_RECORD_BYTES: usize = EFFECT_PAYLOAD + HEAD_BYTES + 8;
+export const WRITE_RECORD_BYTES: usize = STATE_WRITE_RECORD_BYTES;
+/** Bytes of a look at the legs, and of a wake-up. */
+export const FLUSH_LEGS_RECORD_BYTES: usize = EFFECT_PAYLOAD + HEAD_BYTES + 8 + UUID_ROOM;
+export const WAKE_RECORD_BYTES: usize = EFFECT_PAYLOAD + 8;
+
+/** Whether the effects area still has room for so many bytes. */
+export function hasEffectsRoom(bytes: usize): bool {
+  return <usize>core.effectsBytes + bytes <= EFFECTS_BYTES_MAX;
+}
 
 function openHead(kind: u32, handle: u32, size: u32, offset: u64, ticket: u64): usize {
   const at = openEffect(kind);
