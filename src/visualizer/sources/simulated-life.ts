@@ -3,6 +3,7 @@
 
 import { readAbi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
+import { Actions } from "../../common/sim/choices.ts";
 import { writeCleanLog } from "../../common/sim/clean-bits.ts";
 import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "../../common/sim/clock.ts";
 import { Digest } from "../../common/sim/digest.ts";
@@ -102,7 +103,7 @@ export class SimulatedLife {
     };
     this.machine = this.powerOn();
     this.device = this.machine.device(this.legs);
-    this.workload = new Workload(clock, random.fork(), this.device, {
+    this.workload = new Workload(clock, new Actions(random.fork()), this.device, {
       pattern,
       writerCount: writers,
       readOneIn: 5,
