@@ -5,7 +5,7 @@ import { core } from "./core";
 import { BITS_OFFSET, Disk, PHASE_READY } from "./disk";
 import { logOfHandle } from "./handles";
 import { EFFECTS_BYTES_MAX } from "./layout";
-import { Log, nextLog } from "./log";
+import { Log, nextLog, STATE_RESTORING } from "./log";
 import { NO_REGION, RegionSet } from "./region-set";
 
 export const INVARIANT_ARENA: u32 = 1;
@@ -38,6 +38,8 @@ export function violatedInvariant(): u32 {
 }
 
 function violatedInvariantOfLog(log: Log): u32 {
+  // Its sets are bits of which only a part has come, and nobody reads them before the last.
+  if (log.state == STATE_RESTORING) return 0;
   const pending = log.pendingSet();
   const failed = log.failedSet();
   if (!isWhole(log, pending) || !isWhole(log, failed) || !isWhole(log, log.markedSet())) return INVARIANT_REGION_SET;
