@@ -141,7 +141,9 @@ export function handleCompletion(payload: usize, size: usize): void {
   const address = logOfHandle(load<u32>(payload, HEAD_HANDLE));
   if (address == 0 || changetype<Log>(address).disk == 0) return;
   const disk = changetype<Log>(address).diskRecord();
-  const error = load<i32>(payload, COMPLETION_ERROR);
+  const told = load<i32>(payload, COMPLETION_ERROR);
+  // It would reach the kernel in an answer.
+  const error = told > 0 ? -EIO : told;
   switch (load<u32>(payload, COMPLETION_EFFECT)) {
     case EFFECT_KIND_OPEN:
       if (disk.phase == PHASE_OPENING && (error != 0 || size >= COMPLETION_OPEN_BYTES)) opened(disk, error, payload);
