@@ -45,7 +45,7 @@ function failingLife(fault: string): { life: ScenarioOptions; violation: Scenari
 }
 
 function shrunk(life: ScenarioOptions, violation: ScenarioViolation) {
-  return shrink(violation, { livesMax: 150, live: (script) => failureOf({ ...life, script }) });
+  return shrink(violation, { mayGoOn: (lives) => lives < 150, live: (script) => failureOf({ ...life, script }) });
 }
 
 test("what took place is all there is: a life of its own script is the same life", () => {

@@ -230,6 +230,7 @@ program
   .option("--trace-directory <directory>", "where the trace of a life that fails is written", ".")
   .option("--trace <file>", "write the trace of the first seed's life too, whether it fails or not")
   .option("--shrink", "cut a life that fails to the smallest that fails in the same way")
+  .option("--shrink-seconds <number>", "how long that may take", positive, 120)
   .option("--replay-choices <file>", "live a life that --shrink has written once more")
   .action(async (options: Omit<SimulateOptions, "out">) => {
     const { simulate } = await import("./simulate.ts");

@@ -21,17 +21,15 @@ export interface SimulateOptions {
   traceDirectory: string;
   /** File for the trace of the first seed's life, whatever becomes of it. */
   trace?: string;
-  /** Whether a life that fails is made small. */
+  /** Whether a life that fails is made small, and how long that may take, in seconds. */
   shrink?: boolean;
+  shrinkSeconds: number;
   /** File with a small life, to live it again: seed, fault and length are its own then. */
   replayChoices?: string;
   out: NodeJS.WritableStream;
 }
 
 const count = (value: number) => value.toLocaleString("en-US");
-
-/** Lives that making one small may take. */
-const SHRINK_LIVES_MAX = 5000;
 
 /** Returns the exit status: 0 where no violation was found, or where a deliberate fault was. */
 export async function simulate(options: SimulateOptions): Promise<number> {
@@ -95,7 +93,7 @@ function tellHowToSeeItAgain(
   life: ScenarioOptions,
   found: ScenarioViolation,
   files: LifeFiles,
-  { shrink: isToShrink, events, replayChoices }: SimulateOptions,
+  { shrink: isToShrink, shrinkSeconds, events, replayChoices }: SimulateOptions,
   print: (line: string) => void,
 ): void {
   if (!isToShrink) {
@@ -107,8 +105,9 @@ function tellHowToSeeItAgain(
     print(`Trace of every server's core: ${files.writeTrace(life)}`);
     return;
   }
+  const endMs = performance.now() + shrinkSeconds * 1000;
   const { violation, lives } = shrink(found, {
-    livesMax: SHRINK_LIVES_MAX,
+    mayGoOn: () => performance.now() < endMs,
     live: (script) => violationOf({ ...life, script }),
     onAttempt: (attempts, best) =>
       showProgress(`${attempts} lives, ${count(actionCount(best))} actions, ${count(eventCount(best))} events`),

@@ -7,8 +7,8 @@ import type { ScenarioViolation } from "./scenario.ts";
 export interface ShrinkOptions {
   /** Lives a script; returns how it failed, or null where it did not. */
   live(script: LifeScript): ScenarioViolation | null;
-  /** Attempts at most. */
-  livesMax: number;
+  /** Asked before each attempt, after so many: whether to make it. What is smallest by then is the result. */
+  mayGoOn(lives: number): boolean;
   /** Called after each attempt. */
   onAttempt?(lives: number, best: LifeScript): void;
 }
@@ -57,7 +57,7 @@ class Shrinker {
 
   /** What took place until the violation is all that the next attempt begins with. */
   private attempt(script: LifeScript): boolean {
-    if (this.lives >= this.options.livesMax) return false;
+    if (!this.options.mayGoOn(this.lives)) return false;
     this.lives++;
     const violation = this.options.live(script);
     const isSame = violation !== null && violation.kind === this.best.kind;
