@@ -64,7 +64,7 @@ export function changesInWords(before: Uint8Array, after: Uint8Array, abi: Abi, 
     const { effects: got } = readEvent(is, index);
     if (isSame(expected, got)) continue;
     const inWords = words.input(input);
-    const kind = inWords.split(/[ :]/, 1)[0] as string;
+    const kind = kindOf(was, index, words);
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
     if (++changed > EVENTS_TOLD_MAX) continue;
     const side = (effects: TraceEffect[]) => effects.map((effect) => words.effect(effect)).join("; ") || "nothing";
@@ -77,6 +77,22 @@ export function changesInWords(before: Uint8Array, after: Uint8Array, abi: Abi, 
   if (lines.length === 0) return [];
   const byKind = [...kinds].map(([kind, count]) => `${kind} ${count}`).join(", ");
   return [`${changed} of ${was.eventCount} events are answered otherwise${byKind && ` (${byKind})`}:`, ...lines];
+}
+
+/** What kind of event it is, in a word. */
+function kindOf({ events, abi }: Trace, index: number, { requestNames }: EventWords): string {
+  switch (events.kinds[index]) {
+    case abi.INPUT_KIND_DATAGRAM:
+      return requestNames[events.types[index] as number] ?? "datagram";
+    case abi.INPUT_KIND_COMPLETION:
+      return "completion";
+    case abi.INPUT_KIND_TICK:
+      return "wake-up";
+    case abi.INPUT_KIND_RESTORE:
+      return "state file";
+    default:
+      return "other";
+  }
 }
 
 function isSame(expected: readonly TraceEffect[], got: readonly TraceEffect[]): boolean {
