@@ -2,7 +2,7 @@
 // the flight recorder alone, and with neither. Each request is a mark or a clear, and so has a state write: of all
 // frequent requests they have the longest events.
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
@@ -72,7 +72,7 @@ interface Subject {
 }
 
 function engineAlone(options: BenchmarkOptions, scale: Scale): Record<string, number> {
-  const folder = mkdtempSync(join(tmpdir(), "dm-ulog-bench-"));
+  const folder = memoryFolder();
   const { port1, port2 } = new MessageChannel();
   try {
     const { birth, questions } = exchanges(options);
@@ -140,18 +140,25 @@ function measureBlock({ client, questions, settle }: Subject, requests: number):
   return ns;
 }
 
+/** Runtime directories lie in memory, as /run does. */
+function memoryFolder(): string {
+  return mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "dm-ulog-bench-"));
+}
+
 async function throughServer(options: BenchmarkOptions, scale: Scale): Promise<BenchmarkResult> {
   if (process.platform !== "linux") return skip(`netlink is Linux's, and this is ${process.platform}`);
   const workshop = new Workshop();
+  const folder = memoryFolder();
   try {
     workshop.checkUlog();
     workshop.compile();
-    return report(await takeTurns(workshop, options, scale), options.quick);
+    return report(await takeTurns(workshop, folder, options, scale), options.quick);
   } catch (error) {
     if (error instanceof Lacking) return skip(error.message);
     throw error;
   } finally {
     await workshop.close();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -161,13 +168,18 @@ function skip(reason: string): BenchmarkResult {
 }
 
 /** Requests per second of each way, turn by turn. */
-async function takeTurns(workshop: Workshop, options: BenchmarkOptions, scale: Scale): Promise<number[][]> {
+async function takeTurns(
+  workshop: Workshop,
+  folder: string,
+  options: BenchmarkOptions,
+  scale: Scale,
+): Promise<number[][]> {
   const { birth, questions } = exchanges(options);
   const born = workshop.prepare("born", birth);
   const asked = workshop.prepare("asked", questions);
   const servers: UlogServer[] = [];
   for (const way of WAYS) {
-    const runtimeDirectory = workshop.path(way);
+    const runtimeDirectory = join(folder, way);
     mkdirSync(runtimeDirectory);
     const server = await workshop.startUlog(options.corePath, undefined, {
       runtimeDirectory,
