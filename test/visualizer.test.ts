@@ -58,6 +58,7 @@ function sourceOf(trace: Trace): Source {
     notes: [],
     title: "",
     address: undefined,
+    problem: null,
     progress: null,
     get eventCount() {
       return trace.eventCount;
@@ -167,7 +168,7 @@ test("lines: as many as are counted, found by their number, with and without a f
       assert.is(count, 1 + listedEffects(abi, readEvent(trace, event).effects).length, `event ${event}`);
       assert.is(list.lineOf(event), number);
       for (let place = 0; place < count; place++) {
-        assert.equal(list.at(number++), { event, place });
+        assert.equal(list.at(number++), { event, place, note: null });
         if (event % 11 === 0) assert.ok(lines.line(event, place).name.length > 0);
       }
     }

@@ -39,6 +39,10 @@ const SLOW_MS = 250;
 const ADDRESS_REST_MS = 400;
 const SAY_MS = 5000;
 const REST_MS = 100;
+const NO_LOG_WORDS = "No log is there at this event.";
+const UNKNOWN_WORDS = "The trace does not tell what the core knew here: its events can be looked at, and no more.";
+/** A trace that is opened without a position shows what all of it came to. */
+const AT_THE_END = Number.MAX_SAFE_INTEGER;
 
 export class App {
   readonly player: Player;
@@ -57,6 +61,7 @@ export class App {
   private readonly transport: Transport;
   private readonly help: Help;
   private readonly status = byId("status");
+  private readonly stillness = matchMedia("(prefers-reduced-motion: reduce)");
   private lines: Lines | null = null;
   private palette: Palette;
   private isStale = true;
@@ -94,7 +99,7 @@ export class App {
     const { kind, parts, at } = readAddress(window.location);
     if (kind === "trace") {
       const path = parts.get("trace") ?? "";
-      void this.openTrace(TraceFile.ofAddress(path, this.abi), at ?? 0);
+      void this.openTrace(TraceFile.ofAddress(path, this.abi), at ?? AT_THE_END);
       return;
     }
     if (kind === "sim" && at === null && parts.size === 0) {
@@ -169,7 +174,7 @@ export class App {
     };
     byId("show-simulation").addEventListener("click", () => this.openScene());
     listenForTraces((file) => {
-      void this.openTrace(TraceFile.ofFile(file, this.abi), 0);
+      void this.openTrace(TraceFile.ofFile(file, this.abi), AT_THE_END);
     });
     byId("copy-link").addEventListener("click", () => void this.copyLink());
     window.addEventListener("hashchange", () => {
@@ -216,7 +221,8 @@ export class App {
     const number = this.numberOf(log);
     const memory = timeline.engine?.bytes().buffer as ArrayBuffer | undefined;
     const subject = log === null || memory === undefined ? null : { abi: this.abi, memory, log };
-    map.draw(subject, palette, nowMs);
+    const isKnown = timeline.engine !== null;
+    map.draw(subject ?? (isKnown ? NO_LOG_WORDS : UNKNOWN_WORDS), palette, nowMs);
     this.legend.draw(map.stateCounts, log?.recovering ?? null);
     this.scrubber.draw(palette, nowMs);
     this.transport.draw();
@@ -228,9 +234,21 @@ export class App {
     this.regionPanel.draw(timeline, subject, number, map.selected);
     this.drawDetail(nowMs);
     this.knobs.draw();
-    setText(byId("source-title"), player.source.title);
+    setText(byId("source-title"), this.titleWords());
     // What was left out of a frame while playing is drawn in the next one.
     if (player.isPlaying) this.isStale = true;
+  }
+
+  private titleWords(): string {
+    const { source, timeline } = this.player;
+    const recorded = timeline.trace.sections[0]?.coreSha256 ?? "";
+    const isOther = recorded !== this.core.sha256 && recorded !== "unknown" && this.core.sha256 !== "unknown";
+    const other = isOther
+      ? "Recorded with another build of the core: states are what this page's core makes of it."
+      : "";
+    return [source.title, other, source.problem ?? "", timeline.problem ?? ""]
+      .filter((words) => words !== "")
+      .join(" · ");
   }
 
   /** An event in full takes longer than a frame may: it is drawn when the position rests. */
@@ -267,7 +285,7 @@ export class App {
     const from = this.positionDrawn;
     this.positionDrawn = position;
     const number = this.numberOf(this.log);
-    if (from < 0 || position <= from || position - from > 100_000) return;
+    if (from < 0 || position <= from || this.stillness.matches) return;
     for (let event = Math.max(from, position - FLASHED_EVENTS_MAX); event < position; event++) {
       if (index.log(event) !== number) continue;
       eachRegion(this.abi, readEvent(trace, event).input, (region, touch) => {

@@ -55,8 +55,8 @@ export class Player {
     const { length, isComplete } = this.timeline;
     const { progress, eventCount } = this.source;
     if (progress !== null) return (progress * length) / Math.max(1, eventCount);
-    if (this.goal !== null) return length / Math.max(1, this.goal);
-    return isComplete ? null : length / eventCount;
+    if (this.goal === null && isComplete) return null;
+    return length / Math.max(1, this.goal !== null && this.source.extend !== undefined ? this.goal : eventCount);
   }
 
   /** Shows another source, at `position` as soon as it is there. */

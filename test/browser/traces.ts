@@ -16,6 +16,8 @@ const QUIET: EffectHandler = { send() {}, notice() {} };
 const INTERVAL_NS = 40_000;
 /** Regions that are marked at the same time, at most. */
 const MARKED_MAX = 64;
+/** Regions that a writer of a large mirror keeps to for a while. */
+const SPREAD_REGIONS = 60_000;
 
 /** A recorded engine with one core log, and the kernel that asks it. */
 class RecordedLog {
@@ -24,10 +26,10 @@ class RecordedLog {
   private seq = 0;
   private nowNs = 0;
 
-  constructor(readonly regionCount: number) {
+  constructor(regionCount: number, option = "") {
     const coreSha256 = createHash("sha256").update(wasm).digest("hex");
     this.recording = new Recording(this.engine, { application: "dm-ulog test", coreSha256 });
-    this.ask("CTR", asciiBytes(`${regionCount * 2} clustered-core 2`));
+    this.ask("CTR", asciiBytes(`${regionCount * 2} clustered-core 2 ${option}`.trim()));
     this.ask("RESUME");
   }
 
@@ -63,23 +65,22 @@ export function busyTrace(regionCount: number, eventCount: number, seed: number)
       log.ask("IN_SYNC", [random.below(regionCount)]);
     } else {
       log.ask("GET_SYNC_COUNT");
-      if (random.oneIn(2000)) log.ask("MARK_REGION", [regionCount]);
+      if (random.oneIn(200)) log.ask("MARK_REGION", [regionCount]);
     }
   }
   return log.finish();
 }
 
-/** A mirror of very many regions, in all states, strewn over it. */
+/** A mirror of very many regions in all states: writers work here and there, and a disk has missed what some of them wrote. */
 export function largeTrace(regionCount: number, eventCount: number, seed: number): Uint8Array {
   const random = new Random(seed);
-  const log = new RecordedLog(regionCount);
-  for (let region = 0; log.engine.inputCount < eventCount; region++) {
-    if (region % 3 === 0) log.ask("SET_REGION_SYNC", [random.below(regionCount), 1]);
-    else
-      log.ask(
-        "MARK_REGION",
-        Array.from({ length: 32 }, () => random.below(regionCount)),
-      );
+  const log = new RecordedLog(regionCount, "nosync");
+  let place = 0;
+  while (log.engine.inputCount < eventCount) {
+    if (random.oneIn(200)) place = random.below(regionCount - SPREAD_REGIONS);
+    const regions = Array.from({ length: 32 }, () => place + random.below(SPREAD_REGIONS));
+    if (random.oneIn(3)) log.ask("SET_REGION_SYNC", [place + random.below(SPREAD_REGIONS), 0]);
+    else log.ask("MARK_REGION", regions);
   }
   return log.finish();
 }

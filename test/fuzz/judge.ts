@@ -194,9 +194,6 @@ export class Judge implements EngineTap {
         this.judgeAddress(address, bytes);
         this.judgeState(held, offset, bytes);
         return;
-      case abi.EFFECT_KIND_STATE_FILL:
-        this.judgeState(held, offset, ticket);
-        return;
       case abi.EFFECT_KIND_STATE_DELETE:
         held.stateBytes = undefined;
         return;

@@ -254,8 +254,6 @@ export class World {
     stateCreate: (head) => this.stateFiles.set(head.handle, new Uint8Array(head.offsetBytes)),
     stateWrite: (head, address) =>
       this.stateFiles.get(head.handle)?.set(this.engine.read(address, head.sizeBytes), head.offsetBytes),
-    stateFill: (head, value) =>
-      this.stateFiles.get(head.handle)?.fill(value, head.offsetBytes, head.offsetBytes + head.ticket),
     stateDelete: (head) => this.stateFiles.delete(head.handle),
   };
 

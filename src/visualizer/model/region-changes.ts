@@ -6,6 +6,8 @@ import { STATES, type State } from "./region-cells.ts";
 /** Bitmaps of a log at some instant, copied. */
 export interface MapCopy {
   regionCount: number;
+  /** The region being recovered. */
+  recovering: number | null;
   sets: (Uint32Array | null)[];
 }
 
@@ -22,6 +24,7 @@ export function copyMap(memory: ArrayBuffer, log: LogMemory): MapCopy {
   const copy = (address: number) => new Uint32Array(memory, address, words).slice();
   return {
     regionCount: log.regionCount,
+    recovering: log.recovering,
     sets: [log.failedBits, log.pendingBits, log.markedBits, log.disk?.cleanBits].map((address) =>
       address === undefined ? null : copy(address),
     ),

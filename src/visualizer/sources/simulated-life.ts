@@ -148,20 +148,20 @@ export class SimulatedLife {
         this.killServer();
         break;
       case "leg-failure":
-        this.note("the second leg fails: it refuses every write", true);
+        this.note("the second disk failed: it refuses every write", true);
         this.legs.setFailed(SECOND_LEG, true);
         break;
       case "leg-return":
-        this.note("the second leg is back; the mirror is suspended and resumed, so that it is resynced", false);
+        this.note("the second disk was back, and the mirror was suspended and resumed, so that it is resynced", false);
         this.legs.setFailed(SECOND_LEG, false);
         spawn(this.suspendAndResume());
         break;
       case "suspend":
-        this.note("the mirror is suspended and resumed", false);
+        this.note("the mirror was suspended and resumed", false);
         spawn(this.suspendAndResume());
         break;
       case "resync":
-        this.note("a new table that says `sync` is loaded: every region is copied again", false);
+        this.note("a table that says `sync` was loaded: every region is copied again", false);
         spawn(this.reload(["sync"]));
         break;
     }
@@ -203,15 +203,15 @@ export class SimulatedLife {
     const caught = machine.cutPower();
     legs.setFailed(SECOND_LEG, false);
     this.note(
-      `the power fails: ${count(caught, "write")} to the disks were under way, and the disks differ in ` +
-        `${count(legs.differing.size, "region")} afterwards`,
+      `the power failed in the middle of ${count(caught, "write")} to the disks, which differ in ` +
+        `${count(legs.differing.size, "region")} now`,
       true,
     );
     this.asked.clear();
     this.machine = this.powerOn();
     this.device = this.machine.device(legs);
     this.workload.continueAfterPowerCut(this.device);
-    this.note("the power is back: the mirror is made again", false);
+    this.note("the power was back, and the mirror was made again", false);
     this.begin([]);
   }
 
@@ -222,11 +222,11 @@ export class SimulatedLife {
       clock.after(MILLISECOND_NS, () => this.machine === machine && this.killServer());
       return;
     }
-    this.note("the server is killed; the kernel's requests wait", true);
+    this.note("the server was killed, and the kernel's requests wait", true);
     machine.server.stop();
     clock.after(SERVER_AWAY_NS, () => {
       if (this.machine !== machine || machine.server.engine !== null) return;
-      this.note("another server starts, and takes up what the last one kept", false);
+      this.note("another server started, and took up what the last one had kept", false);
       machine.server.start();
     });
   }
@@ -241,7 +241,7 @@ export class SimulatedLife {
   }
 
   private note(words: string, isTrouble: boolean): void {
-    const timed = `${(this.clock.nowNs / SECOND_NS).toFixed(3)} s: ${words}`;
+    const timed = `At ${(this.clock.nowNs / SECOND_NS).toFixed(3)} s ${words}`;
     this.notes.push({ event: this.tape.eventCount, words: timed, isTrouble });
   }
 

@@ -1,6 +1,7 @@
 // The simulated kernel in this tab as a source. A link holds its settings and deeds, so it lives the same life anywhere.
 
 import { SECOND_NS } from "../../common/sim/clock.ts";
+import { Violation } from "../../common/sim/violation.ts";
 import { PATTERNS } from "../../common/sim/workload.ts";
 import type { Trace } from "../../common/trace/trace.ts";
 import type { Core } from "../core.ts";
@@ -26,8 +27,7 @@ const SILENCE_NS = 120 * SECOND_NS;
 export class Simulation implements Source {
   readonly progress = null;
   readonly life: SimulatedLife;
-  /** Why no more events come, in words; null while they do. */
-  ended: string | null = null;
+  problem: string | null = null;
   /** Deeds of a link that are still to come, in order. */
   private readonly planned: Done[];
 
@@ -77,15 +77,15 @@ export class Simulation implements Source {
     const { tape } = life;
     const wanted = Math.min(eventCount, EVENTS_MAX);
     let silentSinceNs = life.nowNs;
-    while (tape.eventCount < wanted && this.ended === null) {
+    while (tape.eventCount < wanted && this.problem === null) {
       const before = tape.eventCount;
       for (let i = 0; i < SLICE && tape.eventCount < wanted; i++) this.step();
       if (tape.eventCount !== before) silentSinceNs = life.nowNs;
-      else if (life.nowNs - silentSinceNs > SILENCE_NS) this.ended = "nothing happens any more";
+      else if (life.nowNs - silentSinceNs > SILENCE_NS) this.problem = "Nothing happens any more.";
       if (performance.now() >= endMs) break;
     }
-    if (tape.eventCount >= EVENTS_MAX) this.ended = "the tab keeps no more events; begin anew";
-    return this.ended === null;
+    if (tape.eventCount >= EVENTS_MAX) this.problem = "This tab keeps no more events: begin anew.";
+    return this.problem === null;
   }
 
   /** Does something to the machine at its latest instant. */
@@ -99,7 +99,13 @@ export class Simulation implements Source {
     while (planned[0] !== undefined && planned[0].at <= life.clock.eventCount) {
       life.do((planned.shift() as Done).deed);
     }
-    if (!life.step()) this.ended = "nothing happens any more";
+    try {
+      if (!life.step()) this.problem = "Nothing happens any more.";
+    } catch (error) {
+      // The simulated machine watches itself: a rule of the dirty log that is broken ends it, with a sentence.
+      if (!(error instanceof Violation)) throw error;
+      this.problem = error.message;
+    }
   }
 }
 

@@ -20,6 +20,8 @@ export interface Source {
   readonly title: string;
   /** What a link needs to find this source again; undefined where no link can. */
   readonly address: string | undefined;
+  /** Why events are missing or no more can come, in words; null where all is well. */
+  readonly problem: string | null;
   /** Share of the trace that is read; null where all of it is, as far as there is a whole. */
   readonly progress: number | null;
   /** Takes in what has come since the last call, for about `budgetMs`. */

@@ -52,6 +52,10 @@ export class TraceFile implements Source {
     return this.isRead ? this.trace.eventCount : Math.max(0, this.trace.eventCount - 1);
   }
 
+  get problem(): string | null {
+    return this.isRead ? this.trace.problem : null;
+  }
+
   get progress(): number | null {
     return this.isRead ? null : this.trace.scannedBytes / Math.max(1, this.bytes.expected);
   }
@@ -159,9 +163,10 @@ function notesOf(trace: Trace, isRead: boolean): WorldNote[] {
     const goesOn = section.life !== "" && section.life === before.life;
     const missing = section.firstEvent - before.firstEvent - before.eventCount;
     if (goesOn && missing === 0) return;
-    const words = goesOn ? `${grouped(missing)} events were not recorded here` : "another engine begins here";
+    const words = goesOn ? `${grouped(missing)} events were not recorded here` : "Another engine begins here";
     notes.push({ event: section.firstIndex, words, isTrouble: goesOn });
   });
-  if (isRead && trace.problem !== null) notes.push({ event: trace.eventCount, words: trace.problem, isTrouble: true });
+  if (isRead && trace.problem !== null)
+    notes.push({ event: trace.eventCount, words: trace.problem.replace(/\.$/, ""), isTrouble: true });
   return notes;
 }

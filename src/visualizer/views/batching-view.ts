@@ -18,7 +18,7 @@ const COUNTERS = [
   "without a write",
   "device writes",
   "written",
-  "whole bitmaps instead",
+  "as whole bitmaps",
 ] as const;
 
 export class BatchingView {
@@ -76,7 +76,9 @@ export class BatchingView {
     this.plottedMs = nowMs;
     const latencies = latenciesOf(timeline.index, timeline.source, sight.first, sight.end, BUCKETS);
     this.plotTitle.replaceChildren(...titleOf(timeline, latencies, sight));
-    this.plot.draw(latencies, palette);
+    const hasAny = latencies.highest.some((highest) => highest !== null);
+    this.plot.isHidden = !hasAny;
+    if (hasAny) this.plot.draw(latencies, palette);
   }
 
   private count({ index, position }: Timeline, log: LogMemory | null): void {
@@ -119,6 +121,9 @@ function titleOf(
     if (!Number.isNaN(timeline.source.roundTripNs(event))) hasRoundTrips = true;
   }
   const share = answered === 0 ? "" : `${((100 * atOnce) / answered).toFixed(1)} % answered at once`;
+  if (answered > 0 && atOnce === answered && !hasRoundTrips) {
+    return ["Time in the server", element("span", { class: "quiet" }, "every request was answered at once")];
+  }
   return [
     hasRoundTrips ? "Round trips" : "Time in the server",
     element("span", { class: "key median" }, "median"),

@@ -84,8 +84,11 @@ export class ConversationView {
     const { listed } = this;
     if (listed === null || listed.length === 0) return;
     const at = listed.lineOf(this.chosen.event);
-    const line = Math.max(0, Math.min(listed.length - 1, (at < 0 ? 0 : at + this.chosen.place) + lines));
-    this.choose(listed.at(line));
+    let line = Math.max(0, Math.min(listed.length - 1, (at < 0 ? 0 : at + this.chosen.place) + lines));
+    // A note is no message: the way goes on beyond it.
+    while (listed.at(line).note !== null && line > 0) line += lines < 0 ? -1 : 1;
+    const { event, place } = listed.at(line);
+    this.choose({ event, place });
   }
 
   private choose(chosen: Chosen): void {
@@ -107,7 +110,7 @@ export class ConversationView {
   private refilter(): void {
     const { timeline } = this;
     if (timeline === null) return;
-    this.listed = new LineList(timeline.index, this.filter());
+    this.listed = new LineList(timeline.index, this.filter(), () => timeline.source.notes);
     this.listed.extend();
     this.needsReveal = true;
     this.onChange();
@@ -148,15 +151,24 @@ export class ConversationView {
   private drawRow(row: HTMLElement, index: number): void {
     const { listed, lines, timeline } = this;
     if (listed === null || lines === null || timeline === null) return;
-    const { event, place } = listed.at(index);
-    const isChosen = event === this.chosen.event && place === this.chosen.place;
+    const { event, place, note } = listed.at(index);
+    const isChosen = note === null && event === this.chosen.event && place === this.chosen.place;
     const isNow = event === timeline.position - 1;
     const isAhead = event >= timeline.position;
-    const key = `${event}.${place}.${isChosen}.${isNow}.${isAhead}`;
+    const key = `${event}.${place}.${isChosen}.${isNow}.${isAhead}.${note?.words}`;
     if (row.dataset.key === key) return;
     row.dataset.key = key;
     row.dataset.event = String(event);
     row.dataset.place = String(place);
+    row.setAttribute("aria-selected", String(isChosen));
+    row.setAttribute("aria-posinset", String(index + 1));
+    row.setAttribute("aria-setsize", String(listed.length));
+    if (note !== null) {
+      row.className = `line note ${note.isTrouble ? "error" : ""}`;
+      row.id = `note-${index}`;
+      row.textContent = note.words;
+      return;
+    }
     const line = lines.line(event, place);
     row.className = [
       "line line-grid",
@@ -166,9 +178,6 @@ export class ConversationView {
       line.isError ? "error" : "",
       place === 0 ? "input" : "",
     ].join(" ");
-    row.setAttribute("aria-selected", String(isChosen));
-    row.setAttribute("aria-posinset", String(index + 1));
-    row.setAttribute("aria-setsize", String(listed.length));
     row.id = `line-${event}-${place}`;
     if (isChosen) this.list.frame.setAttribute("aria-activedescendant", row.id);
     row.replaceChildren(...this.cellsOf(line, timeline));

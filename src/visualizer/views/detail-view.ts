@@ -87,6 +87,10 @@ export class DetailView {
       return [heading, element("p", { class: "quiet" }, "The trace does not tell what the core knew here.")];
     }
     const items: HTMLElement[] = [];
+    for (const [key, { recovering }] of after) {
+      if (recovering === null || recovering === before.get(key)?.recovering) continue;
+      items.push(element("li", {}, this.regionLink(recovering, recovering), " → ", stateMark("recovering")));
+    }
     for (const [key, map] of after) {
       const old = before.get(key);
       if (old === undefined) {
@@ -110,9 +114,12 @@ export class DetailView {
   }
 
   private change({ first, last, from, to }: Change): HTMLElement {
+    return element("li", {}, this.regionLink(first, last), " ", stateMark(from), " → ", stateMark(to));
+  }
+
+  private regionLink(first: number, last: number): HTMLElement {
     const words = first === last ? `region ${grouped(first)}` : `regions ${grouped(first)} to ${grouped(last)}`;
-    const button = element("button", { type: "button", class: "link", click: () => this.onRegion(first) }, words);
-    return element("li", {}, button, " ", stateMark(from), " → ", stateMark(to));
+    return element("button", { type: "button", class: "link", click: () => this.onRegion(first) }, words);
   }
 
   private bytes(timeline: Timeline, { event, place }: Chosen): HTMLElement[] {
@@ -131,8 +138,9 @@ export class DetailView {
   }
 }
 
-export function stateMark(state: State | "recovering"): HTMLElement {
-  return element("span", { class: `state state-${state}` }, STATE_WORDS[state]);
+/** The colour of a state, and words: those of the state where they are left out. */
+export function stateMark(state: State | "recovering", words: string = STATE_WORDS[state]): HTMLElement {
+  return element("span", { class: `state state-${state}` }, words);
 }
 
 function bytesTable(groups: readonly FieldGroup[], bytes: Uint8Array): HTMLElement[] {

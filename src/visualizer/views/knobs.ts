@@ -66,7 +66,12 @@ export class Knobs {
     });
     this.legButton = buttons[2] as HTMLButtonElement;
     const deeds = element("div", { class: "deeds", role: "group", "aria-label": "Things that happen" }, ...buttons);
-    this.section.append(deeds, this.settings);
+    const save = element(
+      "button",
+      { type: "button", title: "This life as a trace file", click: () => this.save() },
+      "Save as trace",
+    );
+    this.section.append(deeds, this.settings, save);
   }
 
   /** Shows the settings of a simulation; null hides them. */
@@ -101,6 +106,13 @@ export class Knobs {
     const isBack = deed === "leg-failure" && this.simulation?.life.hasFailedLeg;
     this.onDeed(isBack ? "leg-return" : deed);
     this.draw();
+  }
+
+  private save(): void {
+    if (this.simulation === null) return;
+    const url = URL.createObjectURL(this.simulation.life.tape.file());
+    element("a", { href: url, download: `dm-ulog-seed-${this.simulation.life.settings.seed}.pcapng` }).click();
+    URL.revokeObjectURL(url);
   }
 
   private chosen(): Settings {

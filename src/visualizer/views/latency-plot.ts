@@ -17,6 +17,10 @@ export class LatencyPlot {
     new ResizeObserver(() => this.plot?.setSize({ width: this.frame.clientWidth, height: HEIGHT_PX })).observe(frame);
   }
 
+  set isHidden(isHidden: boolean) {
+    this.frame.hidden = isHidden;
+  }
+
   draw({ events, median, highest }: Latencies, palette: Palette): void {
     const data: uPlot.AlignedData = [events, median, highest];
     if (this.plot !== null && this.palette === palette) {

@@ -1,6 +1,6 @@
 // The states of regions with their colours and how many regions are in each.
 
-import { STATES, type StateCounts } from "../model/region-cells.ts";
+import { FAILED, STATES, type StateCounts } from "../model/region-cells.ts";
 import { stateMark } from "./detail-view.ts";
 import { byId, element, grouped, setText } from "./dom.ts";
 
@@ -19,7 +19,12 @@ export class Legend {
   }
 
   draw(counts: StateCounts, recovering: number | null): void {
-    for (const [state, count] of counts.entries()) setText(this.counts[state] as HTMLElement, grouped(count));
+    for (const [state, count] of counts.entries()) {
+      const shown = this.counts[state] as HTMLElement;
+      setText(shown, grouped(count));
+      // What hardly ever happens takes its room when it does.
+      (shown.parentElement as HTMLElement).hidden = state === FAILED && count === 0;
+    }
     setText(this.recovering, recovering === null ? "none" : `region ${grouped(recovering)}`);
   }
 }

@@ -1,6 +1,8 @@
 // The logs that are there at the position, of which one is shown in the map.
 
 import type { LogMemory } from "../model/log-memory.ts";
+import type { State } from "../model/region-cells.ts";
+import { stateMark } from "./detail-view.ts";
 import { byId, element, grouped } from "./dom.ts";
 
 export class LogList {
@@ -21,7 +23,7 @@ export class LogList {
   draw(logs: readonly LogMemory[]): LogMemory | null {
     const log = this.choose(logs);
     if (log !== null) this.chosenKey = log.key;
-    const key = `${this.chosenKey}|${logs.map((each) => each.key).join("|")}`;
+    const key = `${this.chosenKey}|${logs.map((each) => `${each.key} ${worstOf(each)}`).join("|")}`;
     if (key === this.shown) return log;
     this.shown = key;
     this.frame.replaceChildren(
@@ -33,9 +35,19 @@ export class LogList {
         const words = `${each.uuid} · ${grouped(each.regionCount)}${each.disk === null ? "" : " · disk log"}`;
         const isChosen = each.key === this.chosenKey;
         const title = `luid ${each.luid.toString(16)}`;
-        return element("button", { type: "button", "aria-pressed": String(isChosen), title, click: choose }, words);
+        return element(
+          "button",
+          { type: "button", "aria-pressed": String(isChosen), title, click: choose },
+          stateMark(worstOf(each), words),
+        );
       }),
     );
     return log;
   }
+}
+
+/** The worst state that a region of the log is in. */
+function worstOf({ failed, outOfSync, dirty }: LogMemory): State {
+  if (outOfSync > 0) return failed > 0 ? "failed" : "out";
+  return dirty > 0 ? "dirty" : "clean";
 }

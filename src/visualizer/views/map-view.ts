@@ -68,12 +68,14 @@ export class MapView {
     return this.counts;
   }
 
-  draw(subject: MapSubject | null, palette: Palette, nowMs: number): void {
-    this.subject = subject;
-    if (subject === null) {
-      this.clear();
+  /** Draws `subject`, or says in words why there is none. */
+  draw(subject: MapSubject | string, palette: Palette, nowMs: number): void {
+    if (typeof subject === "string") {
+      this.subject = null;
+      this.clear(subject);
       return;
     }
+    this.subject = subject;
     const { memory, log } = subject;
     if (log.key !== this.logKey) {
       this.logKey = log.key;
@@ -141,12 +143,12 @@ export class MapView {
     });
   }
 
-  private clear(): void {
+  private clear(why: string): void {
     this.surface.context.clearRect(0, 0, this.surface.width, this.surface.height);
     this.marks.context.clearRect(0, 0, this.marks.width, this.marks.height);
     this.overview.clear();
     this.counts = [0, 0, 0, 0, 0];
-    setText(this.readout, "No log is there at this event.");
+    setText(this.readout, why);
   }
 
   private fit(log: LogMemory): Zoom {
@@ -299,7 +301,7 @@ function gutterPx(): number {
 }
 
 /** The state of a region in words. */
-export function regionWords(memory: ArrayBuffer, log: LogMemory, region: number): string {
+function regionWords(memory: ArrayBuffer, log: LogMemory, region: number): string {
   const state = STATE_WORDS[STATES[stateOf(memory, log, region)] ?? "clean"];
   return region === log.recovering ? `${state}, ${STATE_WORDS.recovering}` : state;
 }

@@ -4,10 +4,10 @@ import type { Abi } from "../../common/abi.ts";
 import { historyOf, type RegionEvent, type Touch } from "../model/event-regions.ts";
 import type { Timeline } from "../model/timeline.ts";
 import { byId, element, grouped } from "./dom.ts";
-import { type MapSubject, regionWords } from "./map-view.ts";
+import type { MapSubject } from "./map-view.ts";
 
-const SHOWN_BEFORE = 6;
-const SHOWN_AFTER = 3;
+const SHOWN_BEFORE = 4;
+const SHOWN_AFTER = 2;
 
 const TOUCH_WORDS: Readonly<Record<Touch, string>> = {
   mark: "marked",
@@ -38,17 +38,16 @@ export class RegionPanel {
     const items = [...before, ...after].map((entry) => this.item(timeline, entry));
     this.panel.replaceChildren(
       element("h3", {}, `Region ${grouped(region)}`),
-      element("p", {}, `${regionWords(subject.memory, subject.log, region)}.`),
       items.length === 0
-        ? element("p", { class: "quiet" }, "No request has named it.")
+        ? element("p", { class: "quiet" }, "No request names it.")
         : element("ol", { class: "history" }, ...items),
     );
   }
 
   private item({ position, index }: Timeline, { event, touch }: RegionEvent): HTMLElement {
-    const words = `${(index.timeNs(event) / 1e9).toFixed(6)} s ${TOUCH_WORDS[touch]}`;
+    const words = `${TOUCH_WORDS[touch]} ${(index.timeNs(event) / 1e9).toFixed(3)} s`;
     const go = () => this.onSeek(event + 1);
-    const button = element("button", { type: "button", class: "link", click: go }, `event ${grouped(event)}`);
+    const button = element("button", { type: "button", class: "link", click: go }, grouped(event));
     return element("li", { class: event >= position ? "ahead" : "" }, button, ` ${words}`);
   }
 }

@@ -1,7 +1,7 @@
 // Three sentences that say what one sees: what a dirty log is for, how the regions stand, what has just happened.
 
 import type { LogMemory } from "../model/log-memory.ts";
-import { CLEAN, DEVICE, DIRTY, FAILED, OUT, type StateCounts } from "../model/region-cells.ts";
+import { CLEAN, DEVICE, DIRTY, FAILED, OUT, STATE_WORDS, type State, type StateCounts } from "../model/region-cells.ts";
 import type { Timeline } from "../model/timeline.ts";
 import type { WorldNote } from "../sources/source.ts";
 import { stateMark } from "./detail-view.ts";
@@ -35,42 +35,42 @@ function purpose(log: LogMemory | null): (Node | string)[] {
 function standing(log: LogMemory | null, counts: StateCounts): (Node | string)[] {
   if (log === null) return ["At this event there is no log."];
   const parts: (Node | string)[] = [];
-  const say = (state: Parameters<typeof stateMark>[0], count: number, more: string) => {
+  const say = (state: State, count: number, more: string) => {
     if (count === 0) return;
     if (parts.length > 0) parts.push(", ");
-    parts.push(`${grouped(count)} `, stateMark(state), more);
+    parts.push(stateMark(state, `${grouped(count)} ${STATE_WORDS[state]}`), more);
   };
   say("failed", counts[FAILED], "");
   say("out", counts[OUT], "");
   say("dirty", counts[DIRTY], ", being written");
   say("device", counts[DEVICE], "");
   say("clean", counts[CLEAN], "");
-  const copying =
-    log.recovering === null ? "." : [`; region ${grouped(log.recovering)} is `, stateMark("recovering"), "."];
-  return ["Now: ", ...parts, ...copying];
+  if (log.recovering === null) return ["Now: ", ...parts, "."];
+  const recovering = stateMark("recovering", `region ${grouped(log.recovering)} is ${STATE_WORDS.recovering}`);
+  return ["Now: ", ...parts, "; ", recovering, "."];
 }
 
 /** The last thing that happened to the machine, and what came of it. */
 function latest(timeline: Timeline, log: LogMemory | null): string[] {
-  const { source, position, index } = timeline;
+  const { source, position } = timeline;
   const notes = source.notes.filter(({ event }) => event <= position);
   const note = notes.at(-1);
-  if (note === undefined) {
-    return log === null
-      ? ["Press play, or step from event to event with the arrow keys."]
+  if (note === undefined || log === null) {
+    if (log === null) return ["Press play, or step from event to event with the arrow keys."];
+    return log.outOfSync > 0
+      ? ["The kernel asks for one region after the other, copies it from the first disk to the others, and reports it."]
       : ["Programs write: each region is marked before its first write, and cleared some time after its last one."];
   }
-  const resynced = resyncSince(timeline, note);
-  const isOn = log !== null && log.outOfSync > 0 && index.outOfSync.at(position - 1) > 0;
-  if (resynced > 0) {
-    const share = log === null ? "" : `, ${percent(resynced / log.regionCount)} of the mirror`;
-    const rest = isOn ? `${grouped(resynced - (log?.outOfSync ?? 0))} of them are done.` : "all of them are done.";
-    const trouble = notes.findLast(({ isTrouble }) => isTrouble) ?? note;
-    return [
-      `${sentence(trouble.words)} The log had ${plural(resynced, "region")} as not clean${share}: these are copied, and no others; ${rest}`,
-    ];
-  }
-  return [sentence(note.words)];
+  const toCopy = resyncSince(timeline, note);
+  if (toCopy === 0) return [`${note.words}.`];
+  const trouble = notes.findLast(({ isTrouble }) => isTrouble) ?? note;
+  const done = toCopy - Math.min(toCopy, log.outOfSync);
+  const isDone = done === toCopy ? "all of them are done" : `${grouped(done)} are done`;
+  const share = percent(toCopy / log.regionCount);
+  return [
+    `${trouble.words}; the log had ${plural(toCopy, "region")} (${share}) as not clean, so that these are copied, ` +
+      `and no others: ${isDone}.`,
+  ];
 }
 
 /** Regions that were out of sync when the kernel first asked for resync work after a note. */
@@ -79,11 +79,6 @@ function resyncSince({ index, position, abi }: Timeline, note: WorldNote): numbe
     if (index.code.at(event) === abi.REQUEST_GET_RESYNC_WORK) return index.outOfSync.at(event);
   }
   return 0;
-}
-
-function sentence(words: string): string {
-  const [time = "", rest = words] = words.split(/ s: (.*)/);
-  return `At ${time} s ${rest}.`;
 }
 
 function percent(share: number): string {

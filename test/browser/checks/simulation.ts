@@ -124,7 +124,11 @@ export async function simulation({ browser, url, check }: Bench): Promise<void> 
     await page.evaluate(() => (window.dmUlog as App).seek(400));
     await page.waitForFunction(() => window.dmUlog?.player.position === 400);
     await page.getByRole("button", { name: "Cut the power" }).click();
-    await page.waitForFunction(() => window.dmUlog?.log?.outOfSync === 128, null, { polling: 5, timeout: 10_000 });
+    await page.waitForFunction(() => {
+      const { position, index, source } = (window.dmUlog as App).player.timeline;
+      const cut = source.notes[0]?.event ?? Number.POSITIVE_INFINITY;
+      return position > cut && index.outOfSync.values.subarray(cut, position).includes(128);
+    });
   });
 
   await check("asks nothing of any other server, and has no errors", async () => {
