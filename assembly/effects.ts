@@ -13,11 +13,16 @@ import {
   EFFECT_PAYLOAD_SIZE,
   EFFECTS,
   EFFECTS_BYTES_MAX,
+  FLUSH_LEGS_LUID,
+  FLUSH_LEGS_UUID,
   HEAD_BYTES,
   HEAD_HANDLE,
   HEAD_OFFSET,
   HEAD_SIZE,
   HEAD_TICKET,
+  OPEN_NAME,
+  WAKE_TIME,
+  WRITE_ADDRESS,
 } from "./layout";
 import { Log } from "./log";
 import { NOTICE_BYTES, NOTICE_CODE, NOTICE_DETAIL, NOTICE_ERROR, NOTICE_LUID, NOTICE_UUID } from "./notices";
@@ -47,27 +52,27 @@ export function emitDevice(kind: u32, handle: u32, size: u32, offset: u64, ticke
 
 export function emitOpen(log: Log): void {
   const at = openHead(EFFECT_KIND_OPEN, log.handle, 0, 0, 0);
-  memory.copy(at + HEAD_BYTES, log.constructorText + log.deviceOffset, log.deviceNameBytes);
-  closeEffect(HEAD_BYTES + log.deviceNameBytes);
+  memory.copy(at + OPEN_NAME, log.constructorText + log.deviceOffset, log.deviceNameBytes);
+  closeEffect(OPEN_NAME + log.deviceNameBytes);
 }
 
 export function emitWrite(handle: u32, size: u32, offset: u64, ticket: u64, address: usize): void {
   const at = openHead(EFFECT_KIND_WRITE, handle, size, offset, ticket);
-  store<u64>(at + HEAD_BYTES, <u64>address);
-  closeEffect(HEAD_BYTES + 8);
+  store<u64>(at, <u64>address, WRITE_ADDRESS);
+  closeEffect(WRITE_ADDRESS + 8);
 }
 
 export function emitFlushLegs(log: Log): void {
   const at = openHead(EFFECT_KIND_FLUSH_LEGS, log.handle, 0, 0, 0);
-  store<u64>(at + HEAD_BYTES, log.luid);
-  memory.copy(at + HEAD_BYTES + 8, log.uuid(), UUID_ROOM);
-  closeEffect(HEAD_BYTES + 8 + UUID_ROOM);
+  store<u64>(at, log.luid, FLUSH_LEGS_LUID);
+  memory.copy(at + FLUSH_LEGS_UUID, log.uuid(), UUID_ROOM);
+  closeEffect(FLUSH_LEGS_UUID + UUID_ROOM);
 }
 
 export function emitWake(time: u64): void {
   const at = openEffect(EFFECT_KIND_WAKE);
-  store<u64>(at, time);
-  closeEffect(8);
+  store<u64>(at, time, WAKE_TIME);
+  closeEffect(WAKE_TIME + 8);
 }
 
 /** Requests name regions that lie together: a word that the record before has written already is not written again. */
@@ -80,15 +85,15 @@ export function emitStateWrite(handle: u32, size: u32, offset: u64, address: usi
   }
   core.lastStateWrite = EFFECTS + core.effectsBytes;
   const at = openHead(EFFECT_KIND_STATE_WRITE, handle, size, offset, 0);
-  store<u64>(at + HEAD_BYTES, <u64>address);
-  closeEffect(HEAD_BYTES + 8);
+  store<u64>(at, <u64>address, WRITE_ADDRESS);
+  closeEffect(WRITE_ADDRESS + 8);
 }
 
-const STATE_WRITE_RECORD_BYTES: usize = EFFECT_PAYLOAD + HEAD_BYTES + 8;
+const STATE_WRITE_RECORD_BYTES: usize = EFFECT_PAYLOAD + WRITE_ADDRESS + 8;
 export const WRITE_RECORD_BYTES: usize = STATE_WRITE_RECORD_BYTES;
 /** Bytes of a look at the legs, and of a wake-up. */
-export const FLUSH_LEGS_RECORD_BYTES: usize = EFFECT_PAYLOAD + HEAD_BYTES + 8 + UUID_ROOM;
-export const WAKE_RECORD_BYTES: usize = EFFECT_PAYLOAD + 8;
+export const FLUSH_LEGS_RECORD_BYTES: usize = EFFECT_PAYLOAD + FLUSH_LEGS_UUID + UUID_ROOM;
+export const WAKE_RECORD_BYTES: usize = EFFECT_PAYLOAD + WAKE_TIME + 8;
 
 /** Whether the effects area still has room for so many bytes. */
 export function hasEffectsRoom(bytes: usize): bool {

@@ -7,5 +7,6 @@ export { handleInput, initialize } from "./engine";
 export { violatedInvariant } from "./invariants";
 
 export * from "./layout";
+export * from "./notices";
 export * from "./protocol";
 export * from "./records";

@@ -92,7 +92,10 @@ export const INPUT_KIND_RESTORE: u32 = 4;
  * +12 block size u32, a power of two from 4096 to 65536 bytes, for logs made from now on. What does not fit is ignored.
  */
 export const INPUT_KIND_CONFIGURE: u32 = 5;
-export const CONFIGURE_BYTES: usize = 16;
+export const CONFIGURE_QUIET_NS: usize = 0;
+export const CONFIGURE_LAZY_REGIONS: usize = CONFIGURE_QUIET_NS + 8;
+export const CONFIGURE_BLOCK_BYTES: usize = CONFIGURE_LAZY_REGIONS + 4;
+export const CONFIGURE_BYTES: usize = CONFIGURE_BLOCK_BYTES + 4;
 
 export const HEAD_HANDLE: usize = 0;
 export const HEAD_SIZE: usize = HEAD_HANDLE + 4;
@@ -107,6 +110,9 @@ export const COMPLETION_DEVICE_BYTES: usize = COMPLETION_DATA;
 export const COMPLETION_MAJOR: usize = COMPLETION_DEVICE_BYTES + 8;
 export const COMPLETION_MINOR: usize = COMPLETION_MAJOR + 4;
 export const COMPLETION_OPEN_BYTES: usize = COMPLETION_MINOR + 4;
+
+/** RESTORE: where the part's bytes stand. */
+export const RESTORE_DATA: usize = HEAD_BYTES;
 
 /** Bytes of one part of a restored state file, and the most that one READ asks for. */
 export const RESTORE_BYTES: u32 = 65536;
@@ -137,3 +143,13 @@ export const EFFECT_KIND_STATE_CREATE: u32 = 9;
 export const EFFECT_KIND_STATE_WRITE: u32 = 10;
 /** EFFECT_KIND: remove the log's state file. Head. */
 export const EFFECT_KIND_STATE_DELETE: u32 = 11;
+
+/** OPEN: where the device's name stands; it ends with the payload, without a NUL. */
+export const OPEN_NAME: usize = HEAD_BYTES;
+/** WRITE and STATE_WRITE: where the bytes stand in linear memory, u32. */
+export const WRITE_ADDRESS: usize = HEAD_BYTES;
+/** FLUSH_LEGS: u64, then the UUID, which a NUL ends. */
+export const FLUSH_LEGS_LUID: usize = HEAD_BYTES;
+export const FLUSH_LEGS_UUID: usize = FLUSH_LEGS_LUID + 8;
+/** WAKE: u64. */
+export const WAKE_TIME: usize = 0;

@@ -2,7 +2,7 @@
 
 import { core } from "./core";
 import { PAGE_BYTES } from "./disk";
-import { CONFIGURE_BYTES } from "./layout";
+import { CONFIGURE_BLOCK_BYTES, CONFIGURE_BYTES, CONFIGURE_LAZY_REGIONS, CONFIGURE_QUIET_NS } from "./layout";
 
 /** A region marked again within this time after its clear costs no write. */
 const QUIET_NS_DEFAULT: u64 = 3_000_000_000;
@@ -18,9 +18,9 @@ export function setDefaults(): void {
 
 export function handleConfigure(payload: usize, size: usize): void {
   if (size < CONFIGURE_BYTES) return;
-  const quietNs = load<u64>(payload);
-  const lazyRegionsMax = load<u32>(payload, 8);
-  const blockBytes = load<u32>(payload, 12);
+  const quietNs = load<u64>(payload, CONFIGURE_QUIET_NS);
+  const lazyRegionsMax = load<u32>(payload, CONFIGURE_LAZY_REGIONS);
+  const blockBytes = load<u32>(payload, CONFIGURE_BLOCK_BYTES);
   if (quietNs != 0) core.quietNs = quietNs;
   if (lazyRegionsMax != 0) core.lazyRegionsMax = lazyRegionsMax;
   if (blockBytes >= PAGE_BYTES && blockBytes <= BLOCK_BYTES_MAX && popcnt(blockBytes) == 1)

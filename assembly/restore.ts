@@ -15,6 +15,7 @@ import {
   HEAD_OFFSET,
   HEAD_SIZE,
   HEAD_TICKET,
+  RESTORE_DATA,
 } from "./layout";
 import {
   createLog,
@@ -47,8 +48,8 @@ export function handleRestore(payload: usize, size: usize): void {
   const partBytes = load<u32>(payload, HEAD_SIZE);
   const offset = load<u64>(payload, HEAD_OFFSET);
   const fileBytes = load<u64>(payload, HEAD_TICKET);
-  const part = payload + HEAD_BYTES;
-  if (size < HEAD_BYTES + <usize>partBytes || handle >= HANDLE_COUNT) return;
+  const part = payload + RESTORE_DATA;
+  if (size < RESTORE_DATA + <usize>partBytes || handle >= HANDLE_COUNT) return;
   if (offset == 0 && !begin(handle, part, partBytes, fileBytes)) {
     noticeOfNothing(NOTICE_RESTORE_REFUSED, handle);
     if (logOfHandle(handle) == 0) emitDevice(EFFECT_KIND_STATE_DELETE, handle, 0, 0, 0);

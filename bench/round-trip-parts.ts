@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { ServerOptions } from "../src/node/server.ts";
+import { buildAppliance, missingForAppliance } from "../test/embedding/c/build.ts";
 
 const CLIENT_NOT_PERMITTED = 2;
 const C_FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra"];
@@ -90,6 +91,25 @@ export class Workshop {
       once(child, "close").then(() => Promise.reject(new Lacking(Buffer.concat(errors).toString().trim()))),
     ])) as [Buffer];
     return { port: Number(line.toString()) };
+  }
+
+  /** Builds the C appliance around a core. Returns the program; throws `Lacking` where that needs more than is installed. */
+  buildAppliance(corePath: string): string {
+    const missing = missingForAppliance();
+    if (missing !== undefined) throw new Lacking(missing);
+    return buildAppliance(this.path("appliance"), corePath);
+  }
+
+  /** Starts the C appliance, on one processor where one is named. */
+  async startAppliance(program: string, processor?: number): Promise<EchoServer> {
+    const runtime = this.path(`runtime-${this.children.length}`);
+    const command = [program, runtime, "0", String(this.clientPort)];
+    const child = this.start(command, processor, ["ignore", "pipe", "ignore"]);
+    const [line] = (await Promise.race([
+      once(child.stdout as NodeJS.ReadableStream, "data"),
+      once(child, "close").then(() => Promise.reject(new Error("The C appliance has ended by itself."))),
+    ])) as [Buffer];
+    return { port: Number(/netlink port (\d+)/.exec(line.toString())?.[1]) };
   }
 
   /** Starts dm-ulog's server, all threads on one processor where one is named. `more` is what else it is told. */

@@ -7,19 +7,14 @@ import { availableParallelism } from "node:os";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { Client, loadCore } from "./client.ts";
 import { RandomRegions } from "./random.ts";
-import {
-  type EchoServer,
-  type Exchange,
-  Lacking,
-  type RoundTrips,
-  type UlogServer,
-  Workshop,
-} from "./round-trip-parts.ts";
+import { type EchoServer, type Exchange, Lacking, type RoundTrips, Workshop } from "./round-trip-parts.ts";
 import { median } from "./statistics.ts";
 import { type Cell, formatTable, verdictWord } from "./table.ts";
 
 const UNPINNED_TARGET = 1.15;
 const PINNED_TARGET = 1.8;
+const APPLIANCE = "dm-ulog in C";
+const APPLIANCE_TARGET = 1.1;
 const BUSY_TARGET = 1.2;
 const REGION_COUNT = 1e6;
 const RING = 64;
@@ -41,13 +36,17 @@ const QUICK: Scale = { turns: 2, warmUp: 100, count: 200, countWhileBusy: 1000 }
 interface Placement {
   name: string;
   target?: number;
+  applianceTarget?: number;
   client?: number;
   server?: number;
 }
 
 const PLACEMENTS: Placement[] = [
-  { name: "any processor", target: UNPINNED_TARGET },
-  { name: "all on one processor", target: PINNED_TARGET, client: 0, server: 0 },
+  { name: "any processor", target: UNPINNED_TARGET, applianceTarget: APPLIANCE_TARGET },
+  {
+    ...{ name: "all on one processor", client: 0, server: 0 },
+    ...{ target: PINNED_TARGET, applianceTarget: APPLIANCE_TARGET },
+  },
   { name: "on two processors", client: 0, server: 1 },
 ];
 
@@ -91,28 +90,39 @@ async function compare(workshop: Workshop, options: BenchmarkOptions): Promise<C
   const asked = workshop.prepare("asked", questions);
   const born = workshop.prepare("born", birth);
 
-  const startUlog = async (processor?: number): Promise<UlogServer> => {
-    const server = await workshop.startUlog(options.corePath, processor);
+  const startBorn = async <T extends EchoServer>(starting: Promise<T>): Promise<T> => {
+    const server = await starting;
     await workshop.measure(server, born, { warmUp: 0, count: birth.length });
     return server;
   };
-  const echoAgainstUlog = async ({ name, target, client, server }: Placement): Promise<Comparison> => {
-    const echo = await workshop.startEcho(server);
+  const startUlog = (processor?: number) => startBorn(workshop.startUlog(options.corePath, processor));
+  const startEcho = async (processor?: number): Promise<EchoServer> => {
+    const echo = await workshop.startEcho(processor);
     await workshop.measure(echo, echoed, { warmUp: 0, count: 1 });
-    const ulog = await startUlog(server);
+    return echo;
+  };
+  const againstEcho = async (title: string, other: EchoServer, placement: Placement, target?: number) => {
+    const { client, server } = placement;
+    const name = title === APPLIANCE ? `${placement.name}, C` : placement.name;
+    const echo = await startEcho(server);
     const run = (which: EchoServer, prepared: string) => workshop.measure(which, prepared, scale, client);
     return takeTurns(scale.turns, {
       ...{ name, figure: "medianNs", ...(target === undefined ? {} : { target }) },
       base: { title: "echo in C", run: () => run(echo, echoed) },
-      other: { title: "dm-ulog", run: () => run(ulog, asked) },
+      other: { title, run: () => run(other, asked) },
     });
   };
 
   const comparisons: Comparison[] = [];
   const canPin = hasTaskset() && availableParallelism() > 1;
   if (!canPin) console.log("Not pinned: that takes taskset (util-linux) and two processors.\n");
+  const appliance = applianceOf(workshop, options);
   for (const placement of PLACEMENTS.filter(({ client }) => client === undefined || canPin)) {
-    comparisons.push(await echoAgainstUlog(placement));
+    const { server, target, applianceTarget } = placement;
+    comparisons.push(await againstEcho("dm-ulog", await startUlog(server), placement, target));
+    if (appliance === undefined) continue;
+    const inC = await startBorn(workshop.startAppliance(appliance, server));
+    comparisons.push(await againstEcho(APPLIANCE, inC, placement, applianceTarget));
   }
   const ulog = await startUlog();
   const runWith = async (busy: boolean) => {
@@ -127,6 +137,17 @@ async function compare(workshop: Workshop, options: BenchmarkOptions): Promise<C
     }),
   );
   return comparisons;
+}
+
+/** The program, or undefined after a sentence about what it lacks. */
+function applianceOf(workshop: Workshop, { corePath }: BenchmarkOptions): string | undefined {
+  try {
+    return workshop.buildAppliance(corePath);
+  } catch (error) {
+    if (!(error instanceof Lacking)) throw error;
+    console.log(`Without the C appliance: ${error.message}.\n`);
+    return undefined;
+  }
 }
 
 interface Runner {

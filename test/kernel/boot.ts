@@ -1,5 +1,5 @@
 import { ConsoleTail } from "./console-tail.ts";
-import type { GuestReport } from "./guest/contract.ts";
+import type { GuestReport, ServerKind } from "./guest/contract.ts";
 import { DEFAULT_TIME_LIMIT_MS, type Scenario } from "./guest/scenario.ts";
 import { Machine } from "./uml.ts";
 
@@ -9,6 +9,8 @@ const HALT_TIME_LIMIT_MS = 15_000;
 export interface BootOptions {
   labFolder: string;
   repositoryPath: string;
+  appliancePath: string;
+  server: ServerKind;
   seed: number;
   verbose: boolean;
   /** Column in which the times stand. */
@@ -24,7 +26,7 @@ function indent(text: string): string {
  * power cut. Returns a verdict for each scenario run.
  */
 export async function runOnOneMachine(queue: Scenario[], options: BootOptions): Promise<boolean[]> {
-  const { labFolder, repositoryPath, seed, verbose, nameWidth } = options;
+  const { labFolder, repositoryPath, appliancePath, server, seed, verbose, nameWidth } = options;
   const verdicts: boolean[] = [];
   const tail = new ConsoleTail();
   let startedAt = performance.now();
@@ -102,7 +104,10 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
       isCut = false;
       const scenarios = queue.slice(verdicts.length).map(({ name }) => name);
       limit(BOOT_TIME_LIMIT_MS, "The guest did not boot within");
-      await machine.boot({ seed, repositoryPath, scenarios, powerCuts }, { onReport, onConsole });
+      await machine.boot(
+        { seed, repositoryPath, appliancePath, server, scenarios, powerCuts },
+        { onReport, onConsole },
+      );
       clearTimeout(cutTimer);
     } while (isCut && !isOver());
   } finally {

@@ -6,6 +6,10 @@ const PACKAGE_OF_COMMAND: Record<string, string> = {
   modprobe: "kmod",
   dmsetup: "dmsetup",
   fio: "fio",
+  // For the C appliance.
+  wasm2c: "wabt",
+  cc: "gcc libc6-dev",
+  make: "make",
 };
 /** An ordinary user's PATH often lacks these; the guest's has them. */
 const SYSTEM_FOLDERS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];

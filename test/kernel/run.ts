@@ -1,7 +1,10 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { buildAppliance } from "../embedding/c/build.ts";
 import { runOnOneMachine } from "./boot.ts";
+import { SERVER_KINDS } from "./guest/contract.ts";
+import type { Scenario } from "./guest/scenario.ts";
 import { findWhatIsMissing } from "./preflight.ts";
 import { findScenario, scenarios } from "./scenarios/index.ts";
 
@@ -13,6 +16,7 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       list: { type: "boolean", default: false },
+      server: { type: "string", default: "node" },
       verbose: { type: "boolean", default: false },
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
     },
@@ -26,12 +30,21 @@ async function main(): Promise<number> {
   if (!/^\d+$/.test(values.seed) || !Number.isSafeInteger(seed)) {
     throw new Error(`--seed takes a whole number, not "${values.seed}".`);
   }
-  const queue = names.length > 0 ? names.map(findScenario) : scenarios;
+  const server = SERVER_KINDS.find((kind) => kind === values.server);
+  if (server === undefined) throw new Error(`--server takes ${SERVER_KINDS.join(" or ")}, not "${values.server}".`);
+  const chosen = names.length > 0 ? names.map(findScenario) : scenarios;
   const missing = findWhatIsMissing(join(repositoryPath, "dist/cli/main.js"));
   if (missing) throw new Error(missing);
 
-  console.log(`seed ${seed}`);
-  const options = { labFolder, repositoryPath, seed, verbose: values.verbose, nameWidth };
+  const appliancePath = buildAppliance();
+
+  console.log(`seed ${seed}, server ${server}`);
+  const isForServer = ({ nodeOnly }: Scenario) => server === "node" || nodeOnly === undefined;
+  for (const { name, nodeOnly } of chosen.filter((scenario) => !isForServer(scenario))) {
+    console.log(`--    ${name.padEnd(nameWidth)}  not for the ${server} server: ${nodeOnly}`);
+  }
+  const queue = chosen.filter(isForServer);
+  const options = { labFolder, repositoryPath, appliancePath, server, seed, verbose: values.verbose, nameWidth };
   const verdicts: boolean[] = [];
   while (verdicts.length < queue.length)
     verdicts.push(...(await runOnOneMachine(queue.slice(verdicts.length), options)));

@@ -1,9 +1,15 @@
 /** What host and guest agree on. */
 
+/** The server that a run of the lab tests: the package's, in Node.js, or the appliance in C. */
+export const SERVER_KINDS = ["node", "c"] as const;
+export type ServerKind = (typeof SERVER_KINDS)[number];
+
 /** Lies as plan.json in the lab's temporary folder. */
 export interface BootPlan {
   seed: number;
   repositoryPath: string;
+  appliancePath: string;
+  server: ServerKind;
   scenarios: string[];
   /** How often the power was cut in the first of them so far. */
   powerCuts: number;

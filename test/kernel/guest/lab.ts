@@ -1,4 +1,6 @@
-import type { BootPlan, GuestReport } from "./contract.ts";
+import { join } from "node:path";
+import { runCommand } from "./command.ts";
+import type { BootPlan, GuestReport, ServerKind } from "./contract.ts";
 import { Disk, SECTOR_SIZE_BYTES, writeContents } from "./disk.ts";
 import { DeviceMapper } from "./dm.ts";
 import { checkKernelLog, type KernelLog } from "./kernel-log.ts";
@@ -8,11 +10,15 @@ import { Mirror, type MirrorOptions } from "./mirror.ts";
 import { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
 import { Server } from "./server.ts";
+import { serverPrograms } from "./server-program.ts";
 
 /** What one scenario works with. Nothing of it outlives the scenario but the disks and the kernel. */
 export class Lab {
   readonly dm = new DeviceMapper();
-  readonly server: Server;
+  /** The server that serves the mirrors: at first the one that this run is about. */
+  server: Server;
+  /** Every kind of server, for scenarios that compare them. One runs at a time. */
+  readonly servers: Readonly<Record<ServerKind, Server>>;
   /** Of this scenario, the same after a power cut. */
   readonly seed: string;
   readonly random: Random;
@@ -22,6 +28,8 @@ export class Lab {
   readonly #kernelLog: KernelLog;
   readonly #report: (report: GuestReport) => void;
   readonly #serverDeath: Promise<never>;
+  /** Of the package's command. */
+  readonly #mainPath: string;
 
   private constructor(
     plan: BootPlan,
@@ -40,7 +48,10 @@ export class Lab {
     this.#serverDeath = new Promise((_resolve, reject) => {
       reportDeath = reject;
     });
-    this.server = new Server(plan.repositoryPath, reportDeath);
+    this.#mainPath = join(plan.repositoryPath, "dist/cli/main.js");
+    const programs = serverPrograms(plan);
+    this.servers = { node: new Server(programs.node, reportDeath), c: new Server(programs.c, reportDeath) };
+    this.server = this.servers[plan.server];
   }
 
   /** Runs a scenario to its verdict: returns if it passed, throws the reason if not. */
@@ -95,6 +106,11 @@ export class Lab {
   /** Makes a mirror of legs that differ everywhere; `contents` is given for legs that were filled before. */
   async makeMirror(options: MirrorOptions, contents?: Buffer): Promise<Mirror> {
     return Mirror.create(this.dm, options, contents ?? (await this.fillLegs(options)));
+  }
+
+  /** What the package's command prints. It takes the guest two seconds. */
+  dmUlog(...words: string[]): Promise<string> {
+    return runCommand(process.execPath, [this.#mainPath, ...words]);
   }
 
   /** Writes to a mirror at random, and reads meanwhile, until told otherwise. */

@@ -1,51 +1,28 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { get } from "node:http";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CommandResult, runCommand, tryCommand } from "./command.ts";
+import { type CommandResult, tryCommand } from "./command.ts";
 import { say } from "./say.ts";
+import type { ServerOptions, ServerProgram } from "./server-program.ts";
+import type { LogStatus, Status } from "./status.ts";
 
-const CONTROL_SOCKET = "/run/dm-ulog/control.sock";
 const POLL_INTERVAL_MS = 50;
 const START_TIME_LIMIT_MS = 20_000;
 const STOP_TIME_LIMIT_MS = 10_000;
 /** The kernel sends a flush that only clears 3 s late. */
 const WAIT_TIME_LIMIT_MS = 20_000;
 
-/** What the scenarios use of a log as `dm-ulog status --json` describes it. Large counts are decimal strings. */
-export interface LogStatus {
-  uuid: string;
-  luid: string;
-  type: string;
-  state: string;
-  regionSizeSectors: number;
-  regionCount: number;
-  inSyncRegions: number;
-  outOfSyncRegions: number;
-  dirtyRegions: number;
-  marks: string;
-  flushes: string;
-  resynced: string;
-  /** Null for a core log. */
-  device: { error: string | null } | null;
-}
-
-export interface Status {
-  logs: LogStatus[];
-  counters: { flushes: string; flushesWithoutWrite: string; deviceWrites: string; deviceBytes: string };
-}
-
 /** The server under test, as a person would start it. */
 export class Server {
-  readonly #program: string;
+  readonly #program: ServerProgram;
   #child: ChildProcess | undefined;
+  /** The line with which the present one began to serve. */
+  #greeting = "";
   #isStopping = false;
   readonly #reportDeath: (error: Error) => void;
 
-  constructor(repositoryPath: string, reportDeath: (error: Error) => void) {
-    this.#program = join(repositoryPath, "dist/cli/main.js");
+  constructor(program: ServerProgram, reportDeath: (error: Error) => void) {
+    this.#program = program;
     this.#reportDeath = reportDeath;
   }
 
@@ -53,8 +30,9 @@ export class Server {
     return this.#child !== undefined;
   }
 
-  async start(...options: string[]): Promise<void> {
-    const child = spawn(process.execPath, [this.#program, "serve", ...options], { stdio: ["ignore", "pipe", "pipe"] });
+  async start(options: ServerOptions = {}): Promise<void> {
+    const [program, ...args] = this.#program.command(options);
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     this.#isStopping = false;
     createInterface({ input: child.stderr }).on("line", (line) => say(`server: ${line}`));
@@ -70,6 +48,7 @@ export class Server {
         say(`server: ${line}`);
         if (!line.includes("serving")) return;
         clearTimeout(timer);
+        this.#greeting = line;
         resolve();
       });
     });
@@ -103,34 +82,18 @@ export class Server {
 
   /** Starts one server more, which is expected to leave by itself. */
   tryAnother(): Promise<CommandResult> {
-    return tryCommand(process.execPath, [this.#program, "serve"], START_TIME_LIMIT_MS);
+    const [program, ...args] = this.#program.command({});
+    return tryCommand(program, args, START_TIME_LIMIT_MS);
   }
 
-  /** Asks the control socket: starting a process for `status --json` costs the guest two seconds. */
   async logs(): Promise<LogStatus[]> {
     return (await this.status()).logs;
   }
 
-  /** The same, as a person would ask. */
-  async logsOfCommandLine(): Promise<LogStatus[]> {
-    const text = await runCommand(process.execPath, [this.#program, "status", "--json"]);
-    return (JSON.parse(text) as Status).logs;
-  }
-
-  status(): Promise<Status> {
-    return new Promise((resolve, reject) => {
-      const asking = get({ socketPath: CONTROL_SOCKET, path: "/status" }, async (response) => {
-        const body = await text(response);
-        if (response.statusCode === 200) resolve(JSON.parse(body) as Status);
-        else reject(new Error(`The server does not tell its status: ${response.statusCode} ${body}`));
-      });
-      asking.on("error", reject);
-    });
-  }
-
-  /** What a person reads who asks. */
-  statusOfCommandLine(): Promise<string> {
-    return runCommand(process.execPath, [this.#program, "status"]);
+  async status(): Promise<Status> {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error("There is no server to ask");
+    return this.#program.status(pid, this.#greeting);
   }
 
   /** The only log there is. */

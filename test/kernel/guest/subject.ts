@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Lab } from "./lab.ts";
 import { BLOCK_SIZE_BYTES, type LoadTally } from "./load.ts";
 import type { Mirror } from "./mirror.ts";
-import type { LogStatus } from "./server.ts";
+import type { LogStatus } from "./status.ts";
 
 const POLL_INTERVAL_MS = 50;
 /** The kernel splits writes at regions. */

@@ -15,6 +15,7 @@ const QUICK_KILLS = 16;
 /** How long nobody listens, in ms. The kernel gives up waiting for an answer after 15 s. */
 const OUTAGES_MS = [17_000, 3000, 17_000, 4000];
 const SUSPEND_OUTAGE_MS = 3000;
+const SERVER_CHANGES = 6;
 const KILL_DELAY_MS_MAX = 400;
 /** Besides the outage. Less than the 15 s that a request lost with the server would cost. */
 const STALL_MS_MAX = 14_000;
@@ -79,24 +80,38 @@ async function checkSubjects(
   }
 }
 
-/** The first half of the kills begins in the resync, the second half comes after it. */
-async function killAgainAndAgain(lab: Lab, subjects: Subject[], outagesMs: number[]): Promise<void> {
-  let killsInResync = 0;
+/** Puts another server in the place of the one that runs. */
+type Replace = (index: number, outageMs: number) => Promise<void>;
+
+/** The first half of the changes begins in the resync, the second half comes after it. */
+async function replaceAgainAndAgain(
+  lab: Lab,
+  subjects: Subject[],
+  outagesMs: number[],
+  replace: Replace,
+): Promise<void> {
+  let changesInResync = 0;
   for (const [index, outageMs] of outagesMs.entries()) {
     if (index === outagesMs.length / 2) await Promise.all(subjects.map(({ mirror }) => mirror.waitInSync()));
     for (const subject of subjects) await subject.goesOn();
     await sleep(lab.random.below(KILL_DELAY_MS_MAX));
     await look(subjects);
-    if (subjects.some(({ isInSync }) => !isInSync)) killsInResync++;
-    await lab.server.kill();
-    await sleep(outageMs);
-    await lab.server.start();
+    if (subjects.some(({ isInSync }) => !isInSync)) changesInResync++;
+    await replace(index, outageMs);
     for (const subject of subjects) subject.serverChanged();
     await look(subjects);
   }
   for (const subject of subjects) await subject.goesOn();
-  assert(killsInResync > 0, "The resync was over before the first kill");
-  await checkSubjects(lab, subjects, outagesMs.length, killsInResync, Math.max(...outagesMs));
+  assert(changesInResync > 0, "The resync was over before the first change");
+  await checkSubjects(lab, subjects, outagesMs.length, changesInResync, Math.max(...outagesMs));
+}
+
+async function killAgainAndAgain(lab: Lab, subjects: Subject[], outagesMs: number[]): Promise<void> {
+  await replaceAgainAndAgain(lab, subjects, outagesMs, async (_index, outageMs) => {
+    await lab.server.kill();
+    await sleep(outageMs);
+    await lab.server.start();
+  });
 }
 
 const killServerQuick: Scenario = {
@@ -183,4 +198,20 @@ const upgradeServer: Scenario = {
   },
 };
 
-export const killServerScenarios = [killServerQuick, killServerSlow, killServerSuspend, upgradeServer];
+const changeServer: Scenario = {
+  name: "change-server",
+  sentence: "Under load the servers in Node.js and in C take over from each other, by turns asked to end and killed.",
+  timeLimitMs: 180_000,
+  expectedKernelLog: SERVER_WENT_AWAY,
+  async run(lab) {
+    await lab.server.start();
+    const subjects = await makeSubjects(lab, { core: false, disk: true });
+    await replaceAgainAndAgain(lab, subjects, Array<number>(SERVER_CHANGES).fill(0), async (index) => {
+      await (index % 2 === 0 ? lab.server.stop() : lab.server.kill());
+      lab.server = lab.server === lab.servers.node ? lab.servers.c : lab.servers.node;
+      await lab.server.start();
+    });
+  },
+};
+
+export const killServerScenarios = [killServerQuick, killServerSlow, killServerSuspend, upgradeServer, changeServer];

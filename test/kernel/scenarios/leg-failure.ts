@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { DISKS } from "../guest/contract.ts";
 import { alignedBuffer, Disk, SECTOR_SIZE_BYTES } from "../guest/disk.ts";
 import { legTable } from "../guest/dm.ts";
-import { MIRROR, type Mirror } from "../guest/mirror.ts";
+import { readLogDevice, waitForCleanLog } from "../guest/log-device.ts";
+import { DISK_MIRROR, MIRROR, type Mirror } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
+
+const LOG_DEVICE = DISKS[3];
 
 const legFails: Scenario = {
   name: "leg-fails",
@@ -77,6 +81,35 @@ const firstLegFails: Scenario = {
   },
 };
 
+const legHangs: Scenario = {
+  name: "leg-hangs",
+  sentence:
+    "A leg hangs when the mirror is suspended: that takes seconds and ends, and the log calls nothing clean since.",
+  async run(lab) {
+    const [first, second] = MIRROR.legs;
+    await lab.server.start();
+    const leg = await lab.dm.create("leg", legTable.plain(second, MIRROR.sizeSectors));
+    const mirror = await lab.makeMirror({ ...DISK_MIRROR, legs: [first, leg] });
+    await mirror.waitInSync();
+    await waitForCleanLog(LOG_DEVICE);
+    await lab.load(mirror, ({ writes }) => writes < 50);
+    // What is asked of a suspended device waits for its resume.
+    await lab.dm.suspend("leg");
+    const startedAt = performance.now();
+    await mirror.suspend();
+    const tookMs = performance.now() - startedAt;
+    const { dirtyRegions } = await readLogDevice(LOG_DEVICE);
+    assert(dirtyRegions.length > 0, "Regions are clean on the log device whose leg was not flushed");
+
+    await lab.dm.resume("leg");
+    await mirror.resume();
+    await waitForCleanLog(LOG_DEVICE);
+    assert.equal((await mirror.status()).inSyncRegions, mirror.regionCount);
+    await mirror.checkContents();
+    lab.note(`suspended after ${tookMs.toFixed(0)} ms, with ${dirtyRegions.length} regions dirty on the log device`);
+  },
+};
+
 async function readEachRegion(mirror: Mirror): Promise<{ right: number; wrong: number; unreadable: number }> {
   const tally = { right: 0, wrong: 0, unreadable: 0 };
   const sizeBytes = mirror.options.regionSizeSectors * SECTOR_SIZE_BYTES;
@@ -96,4 +129,4 @@ async function readEachRegion(mirror: Mirror): Promise<{ right: number; wrong: n
   return tally;
 }
 
-export const legFailureScenarios = [legFails, firstLegFails];
+export const legFailureScenarios = [legFails, firstLegFails, legHangs];

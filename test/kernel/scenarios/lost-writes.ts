@@ -125,7 +125,7 @@ export const lostWritesScenarios: Scenario[] = [
     name: "lost-writes",
     sentence: `At ${CUTS} moments under load, unflushed writes of legs and log are lost in every combination: the log knows each difference.`,
     async run(lab) {
-      await lab.server.start("--quiet-time", "200");
+      await lab.server.start({ quietTimeMs: 200 });
       for (const integratedFlush of [false, true]) await lostWrites(lab, integratedFlush);
     },
   },

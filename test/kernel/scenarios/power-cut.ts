@@ -16,7 +16,7 @@ const POWER_CUTS = 4;
 const LOAD_MS_MIN = 1000;
 const LOAD_MS_MAX = 4000;
 /** Short, so that clears are on their way to the log device whenever the power is cut. */
-const QUIET_TIME_OPTION = ["--quiet-time", "200"];
+const SERVER_OPTIONS = { quietTimeMs: 200 };
 const POLL_INTERVAL_MS = 50;
 
 /** The second leg is slow: whenever the power is cut, some write has reached the first alone. */
@@ -70,7 +70,7 @@ const powerCut: Scenario = {
   sentence: `The power is cut ${POWER_CUTS} times under load: dirty regions alone are resynced, completed writes are there.`,
   async run(lab) {
     const journalSeed = (round: number) => `${lab.seed}/journal ${round}`;
-    await lab.server.start(...QUIET_TIME_OPTION);
+    await lab.server.start(SERVER_OPTIONS);
     const options = { ...(await slowSecondLeg(lab)), integratedFlush: lab.powerCuts % 2 === 1 };
     const mirror =
       lab.powerCuts === 0
@@ -89,7 +89,7 @@ const powerCutInResync: Scenario = {
   name: "power-cut-resync",
   sentence: "The power is cut in the resync: it goes on from what the log knows.",
   async run(lab) {
-    await lab.server.start(...QUIET_TIME_OPTION);
+    await lab.server.start(SERVER_OPTIONS);
     const options = await slowSecondLeg(lab);
     if (lab.powerCuts > 0) {
       const { dirtyRegions, regionCount } = await readLogDevice(LOG_DEVICE);

@@ -1,0 +1,68 @@
+import { get, type IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import type { BootPlan, ServerKind } from "./contract.ts";
+import { Onlooker } from "./onlooker.ts";
+import type { Status } from "./status.ts";
+
+const RUNTIME_DIRECTORY = "/run/dm-ulog";
+
+export interface ServerOptions {
+  /** 3 s where left out. */
+  quietTimeMs?: number;
+}
+
+/** One of the servers that the lab knows: how it is started, and how it is asked. */
+export interface ServerProgram {
+  /** Program and arguments. It says on a line of its output that it is "serving". */
+  command(options: ServerOptions): [program: string, ...args: string[]];
+  /** What the running one tells of its logs; `greeting` is the line with which it began. */
+  status(pid: number, greeting: string): Promise<Status>;
+}
+
+/** Asked at its control socket: starting a process for `dm-ulog status --json` costs the guest two seconds. */
+class NodeServer implements ServerProgram {
+  constructor(private readonly mainPath: string) {}
+
+  command({ quietTimeMs }: ServerOptions): [string, ...string[]] {
+    const options = quietTimeMs === undefined ? [] : ["--quiet-time", String(quietTimeMs)];
+    return [process.execPath, this.mainPath, "serve", ...options];
+  }
+
+  async status(): Promise<Status> {
+    const socketPath = join(RUNTIME_DIRECTORY, "control.sock");
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      get({ socketPath, path: "/status" }, resolve).on("error", reject);
+    });
+    const body = await text(response);
+    if (response.statusCode === 200) return JSON.parse(body) as Status;
+    throw new Error(`The server does not tell its status: ${response.statusCode} ${body}`);
+  }
+}
+
+/** The C appliance tells nothing: its linear memory is looked at from outside, with the words of the console. */
+class Appliance implements ServerProgram {
+  #onlooker: Promise<Onlooker> | undefined;
+
+  constructor(
+    private readonly repositoryPath: string,
+    private readonly appliancePath: string,
+  ) {}
+
+  command({ quietTimeMs }: ServerOptions): [string, ...string[]] {
+    return [this.appliancePath, RUNTIME_DIRECTORY, ...(quietTimeMs === undefined ? [] : [String(quietTimeMs)])];
+  }
+
+  async status(pid: number, greeting: string): Promise<Status> {
+    const address = Number(/linear memory at (0x[0-9a-f]+)/.exec(greeting)?.[1]);
+    this.#onlooker ??= Onlooker.create(this.repositoryPath);
+    return (await this.#onlooker).look(pid, address);
+  }
+}
+
+export function serverPrograms({ repositoryPath, appliancePath }: BootPlan): Record<ServerKind, ServerProgram> {
+  return {
+    node: new NodeServer(join(repositoryPath, "dist/cli/main.js")),
+    c: new Appliance(repositoryPath, appliancePath),
+  };
+}
