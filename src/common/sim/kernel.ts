@@ -22,7 +22,7 @@ export class SimulatedKernel {
   mirrorObserver: MirrorObserver | undefined;
   writesBeforeMark = false;
   /** The legs under every log there is. */
-  private readonly legs = new Map<bigint, Legs>();
+  private readonly legs = new Map<bigint, { readonly uuid: string; readonly legs: Legs }>();
 
   constructor(
     readonly clock: Clock,
@@ -30,9 +30,10 @@ export class SimulatedKernel {
     readonly connector: Connector,
   ) {}
 
-  /** The legs of the mirror with this log, whose table is live or was or will be. */
-  legsOf(luid: bigint): Legs | undefined {
-    return this.legs.get(luid);
+  /** The legs of the mirror with this log, whose table is live or was or will be. Luids are used again for other mirrors. */
+  legsOf(luid: bigint, uuid: string): Legs | undefined {
+    const found = this.legs.get(luid);
+    return found?.uuid === uuid ? found.legs : undefined;
   }
 
   hasLog(luid: bigint): boolean {
@@ -50,7 +51,7 @@ export class SimulatedKernel {
   *load(table: LogTable, legs: Legs): Task<Mirror | number> {
     let luid = FIRST_LUID + LUID_STEP * BigInt(this.random.below(LUIDS_IN_USE));
     while (this.legs.has(luid)) luid += LUID_STEP;
-    this.legs.set(luid, legs);
+    this.legs.set(luid, { uuid: table.uuid, legs });
     const log = new UserspaceLog(this.connector, luid, table);
     const error = yield* log.construct();
     if (error !== 0) {

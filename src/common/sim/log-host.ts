@@ -27,7 +27,7 @@ export interface Surroundings {
   readonly devices: LogDevices;
   readonly stateFiles: StateFiles;
   /** The legs of the mirror with this log; undefined where the kernel has none. */
-  readonly legsOf: (luid: bigint) => Legs | undefined;
+  readonly legsOf: (luid: bigint, uuid: string) => Legs | undefined;
   /** One flush of the legs in so many fails; 0 for none. */
   legFlushFailsOneIn: number;
   /** One flush of the legs in so many hangs until the host gives it up; 0 for none. */
@@ -113,10 +113,10 @@ export class LogHost implements DeviceEffects {
     this.opened.delete(head.handle);
   }
 
-  flushLegs(head: Head, luid: bigint): void {
+  flushLegs(head: Head, luid: bigint, uuid: string): void {
     const { clock, random, legsOf, legFlushFailsOneIn, legFlushHangsOneIn } = this.surroundings;
     const end = (error: number) => this.complete(head, { effect: this.engine.abi.EFFECT_KIND_FLUSH_LEGS, error });
-    const legs = legsOf(luid);
+    const legs = legsOf(luid, uuid);
     this.begin(head);
     if (this.tamper.forgetsLegFlush?.()) {
       clock.after(random.below(MILLISECOND_NS), () => end(0));

@@ -58,7 +58,7 @@ export class Machine {
       random: random.fork(),
       devices: this.logDevices,
       stateFiles: new StateFiles(),
-      legsOf: (luid) => this.kernel.legsOf(luid),
+      legsOf: (luid, uuid) => this.kernel.legsOf(luid, uuid),
       legFlushFailsOneIn: 0,
       legFlushHangsOneIn: 0,
       onEngine: onEngine ?? (() => {}),

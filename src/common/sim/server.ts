@@ -171,7 +171,7 @@ export class SimulatedServer implements Transport {
     read: (head) => this.goesOn() && this.process?.host.read(head),
     write: (head, address) => this.goesOn() && this.process?.host.write(head, address),
     close: (head) => this.goesOn() && this.process?.host.close(head),
-    flushLegs: (head, luid) => this.goesOn() && this.process?.host.flushLegs(head, luid),
+    flushLegs: (head, luid, uuid) => this.goesOn() && this.process?.host.flushLegs(head, luid, uuid),
     wake: (atNs) => this.goesOn() && this.process?.host.wake(atNs),
     stateCreate: (head) => this.goesOn() && this.process?.host.stateCreate(head),
     stateWrite: (head, address) => this.stateWrite(head, address),
