@@ -98,6 +98,8 @@ export class Mirror {
   /** Waits until the worker has nothing to do; then the mirror can go. */
   *drain(): Task {
     yield* this.passed.until(() => !this.isPassing && !this.isWoken);
+    // One that is gone must not wake again: it would bring its log back.
+    this.retry.cancel();
   }
 
   wake(): void {
