@@ -3,17 +3,17 @@
 import { type Abi, readAbi } from "../common/abi.ts";
 import { readEvent } from "../common/trace/event.ts";
 import { NO_LOG } from "../common/trace/event-table.ts";
-import { readAddress, writeHash } from "./address.ts";
+import { AddressBar } from "./address-bar.ts";
 import type { Core } from "./core.ts";
-import { type Key, listenToKeys } from "./keys.ts";
+import { keyTable } from "./key-table.ts";
+import { listenToKeys } from "./keys.ts";
 import { eachRegion } from "./model/event-regions.ts";
 import { Lines } from "./model/lines.ts";
 import { type LogMemory, readLogs } from "./model/log-memory.ts";
+import { Opener } from "./opener.ts";
 import { Player } from "./player.ts";
-import { openingScene } from "./sources/opening.ts";
-import { readSimulation, Simulation } from "./sources/simulation.ts";
+import { Simulation } from "./sources/simulation.ts";
 import type { Source } from "./sources/source.ts";
-import { TraceFile } from "./sources/trace-file.ts";
 import { Theme } from "./theme.ts";
 import { BatchingView } from "./views/batching-view.ts";
 import { ConversationView } from "./views/conversation-view.ts";
@@ -29,20 +29,16 @@ import { RegionPanel } from "./views/region-panel.ts";
 import { Scrubber } from "./views/scrubber.ts";
 import { Story } from "./views/story.ts";
 import { listenForTraces } from "./views/trace-chooser.ts";
-import { JUMPS, Transport } from "./views/transport.ts";
+import { Transport } from "./views/transport.ts";
 
 /** Events of one frame whose regions flash; more than these are a blur anyway. */
 const FLASHED_EVENTS_MAX = 256;
 /** While playing, what is costly or read aloud is drawn no more often. */
 const SLOW_MS = 250;
-/** The address is written when the position has rested for so long. */
-const ADDRESS_REST_MS = 400;
 const SAY_MS = 5000;
 const REST_MS = 100;
 const NO_LOG_WORDS = "No log is there at this event.";
 const UNKNOWN_WORDS = "The trace does not tell what the core knew here: its events can be looked at, and no more.";
-/** A trace that is opened without a position shows what all of it came to. */
-const AT_THE_END = Number.MAX_SAFE_INTEGER;
 
 export class App {
   readonly player: Player;
@@ -59,7 +55,8 @@ export class App {
   private readonly batching: BatchingView;
   private readonly scrubber: Scrubber;
   private readonly transport: Transport;
-  private readonly help: Help;
+  private readonly address: AddressBar;
+  private readonly opener: Opener;
   private readonly status = byId("status");
   private readonly stillness = matchMedia("(prefers-reduced-motion: reduce)");
   private lines: Lines | null = null;
@@ -69,10 +66,8 @@ export class App {
   private drawnMs = -Infinity;
   private positionDrawn = -1;
   private slowDrawnMs = -Infinity;
-  private restingSinceMs = 0;
   private detailKey = "";
   private detailSinceMs = 0;
-  private writtenHash = "";
   private saidMs = -Infinity;
 
   constructor(private readonly core: Core) {
@@ -87,8 +82,19 @@ export class App {
     this.batching = new BatchingView(this.abi);
     this.scrubber = new Scrubber(this.abi);
     this.transport = new Transport(this.player, changed);
-    const keys = this.keys();
-    this.help = new Help(keys);
+    this.opener = new Opener(
+      core,
+      this.abi,
+      (source, position) => this.load(source, position),
+      (words) => this.failed(words),
+    );
+    this.address = new AddressBar(this.player, (words) => this.say(words));
+    const { player, map, scrubber } = this;
+    const copyLink = () => void this.address.copyLink();
+    const toggleTheme = () => this.theme.toggle();
+    const toggleHelp = () => help.toggle();
+    const keys = keyTable({ player, map, scrubber, copyLink, toggleTheme, toggleHelp }, changed);
+    const help = new Help(keys);
     listenToKeys(keys);
     this.connect(changed);
     requestAnimationFrame((nowMs) => this.frame(nowMs));
@@ -96,28 +102,7 @@ export class App {
 
   /** Opens what the address says. */
   open(): void {
-    const { kind, parts, at } = readAddress(window.location);
-    if (kind === "trace") {
-      const path = parts.get("trace") ?? "";
-      void this.openTrace(TraceFile.ofAddress(path, this.abi), at ?? AT_THE_END);
-      return;
-    }
-    if (kind === "sim" && at === null && parts.size === 0) {
-      this.openScene();
-      return;
-    }
-    const { settings, planned } = readSimulation(parts);
-    this.load(new Simulation(settings, planned, this.core), at ?? 0);
-  }
-
-  /** Opens a trace file; a sentence says why where it cannot be opened. */
-  async openTrace(opened: Promise<Source>, position: number): Promise<void> {
-    try {
-      this.load(await opened, position);
-    } catch (error) {
-      this.say(error instanceof Error ? error.message : String(error));
-      if (!this.player.hasSource) this.openScene();
-    }
+    void this.opener.openAddress();
   }
 
   load(source: Source, position: number): void {
@@ -132,11 +117,6 @@ export class App {
   /** The log that is shown now, or null where none is. */
   get log(): LogMemory | null {
     return this.logList.choose(this.logs());
-  }
-
-  private openScene(): void {
-    const { source, position } = openingScene(this.core);
-    this.load(source, position);
   }
 
   private changed(): void {
@@ -162,7 +142,7 @@ export class App {
     this.detail.onRegion = (region) => map.select(region);
     this.regionPanel.onSeek = (position) => this.seek(position);
     this.logList.onChange = changed;
-    knobs.onBegin = (settings) => this.load(new Simulation(settings, [], this.core), 0);
+    knobs.onBegin = (settings) => this.opener.openMachine(settings);
     knobs.onDeed = (deed) => {
       const { source, timeline } = player;
       if (!(source instanceof Simulation)) return;
@@ -172,13 +152,11 @@ export class App {
       player.isPlaying = true;
       changed();
     };
-    byId("show-simulation").addEventListener("click", () => this.openScene());
-    listenForTraces((file) => {
-      void this.openTrace(TraceFile.ofFile(file, this.abi), AT_THE_END);
-    });
-    byId("copy-link").addEventListener("click", () => void this.copyLink());
+    byId("show-simulation").addEventListener("click", () => this.opener.openScene());
+    listenForTraces((file) => void this.opener.openFile(file));
+    byId("copy-link").addEventListener("click", () => void this.address.copyLink());
     window.addEventListener("hashchange", () => {
-      if (window.location.hash !== this.writtenHash) this.open();
+      if (!this.address.isOwn) this.open();
     });
   }
 
@@ -205,7 +183,7 @@ export class App {
     if (isGrown) this.hasGrown = true;
     const isDue = this.hasGrown && nowMs - this.drawnMs > SLOW_MS;
     if (isMoved || isPlaying || isDue || this.isStale || !this.map.flashes.isEmpty) this.draw(nowMs);
-    this.writeAddress(nowMs);
+    this.address.tick(nowMs);
   }
 
   /** Draws everything from the state at the position. */
@@ -294,75 +272,14 @@ export class App {
     }
   }
 
+  /** What was asked for cannot be opened; a page that has nothing else to show shows what it opens on. */
+  private failed(words: string): void {
+    this.say(words);
+    if (!this.player.hasSource) this.opener.openScene();
+  }
+
   private say(words: string): void {
     this.saidMs = performance.now();
     setText(this.status, words);
-  }
-
-  private writeAddress(nowMs: number): void {
-    const { source, position, isPlaying, progress } = this.player;
-    if (isPlaying || progress !== null || source.address === undefined) {
-      this.restingSinceMs = nowMs;
-      return;
-    }
-    const hash = writeHash(source.address, position);
-    if (hash === this.writtenHash) return;
-    if (nowMs - this.restingSinceMs < ADDRESS_REST_MS) return;
-    this.writtenHash = hash;
-    history.replaceState(null, "", hash);
-  }
-
-  private async copyLink(): Promise<void> {
-    const { source, position } = this.player;
-    if (source.address === undefined) {
-      this.say(
-        "A trace that was chosen or dropped has no address: put it beside the page and open it with ?trace=FILE.",
-      );
-      return;
-    }
-    const link = new URL(writeHash(source.address, position), window.location.href).href;
-    try {
-      await navigator.clipboard.writeText(link);
-      this.say("The link to this event is copied.");
-    } catch {
-      this.say(link);
-    }
-  }
-
-  private keys(): Key[] {
-    const { player, map, scrubber } = this;
-    const key = (keys: string[], shown: string, does: string, act: () => void): Key => ({
-      keys,
-      shown,
-      does,
-      act: () => {
-        act();
-        this.changed();
-      },
-    });
-    const jumps = JUMPS.flatMap(({ flag, name, words, key: letter }) => [
-      key([letter], letter, `next ${name}`, () => player.jump(flag, 1, words)),
-      key([letter.toUpperCase()], `shift ${letter}`, `previous ${name}`, () => player.jump(flag, -1, words)),
-    ]);
-    return [
-      key([" "], "space", "play, pause", () => player.toggle()),
-      key(["ArrowRight", "l"], "→", "one event on", () => player.step(1)),
-      key(["ArrowLeft", "h"], "←", "one event back", () => player.step(-1)),
-      key(["PageDown"], "page-down", "100 events on", () => player.step(100)),
-      key(["PageUp"], "page-up", "100 events back", () => player.step(-100)),
-      key(["Home"], "home", "to the beginning", () => player.seek(0)),
-      key(["End"], "end", "to the end", () => player.seek(player.timeline.length)),
-      ...jumps,
-      key([".", ">"], ".", "faster", () => player.changeSpeed(1)),
-      key([",", "<"], ",", "slower", () => player.changeSpeed(-1)),
-      key(["+", "="], "+", "zoom into the map", () => map.zoomBy(1)),
-      key(["-"], "-", "zoom out of the map", () => map.zoomBy(-1)),
-      key(["0"], "0", "the whole map", () => map.zoomOut()),
-      key(["]"], "]", "zoom into the time strip", () => scrubber.zoomBy(1)),
-      key(["["], "[", "zoom out of the time strip", () => scrubber.zoomBy(-1)),
-      key(["c"], "c", "copy a link to this event", () => void this.copyLink()),
-      key(["d"], "d", "light or dark", () => this.theme.toggle()),
-      key(["?"], "?", "this list", () => this.help.toggle()),
-    ];
   }
 }

@@ -116,6 +116,7 @@ export class Player {
     }
     this.search = { flag, from: this.position, until: length + LOOK_AHEAD_EVENTS, words };
     this.lookAhead();
+    if (this.search !== null) this.onSay(`Looking for the next ${words}…`);
   }
 
   /** Called for each frame. Returns whether the position has changed, and whether there are more events. */

@@ -203,8 +203,8 @@ export class SimulatedLife {
     const caught = machine.cutPower();
     legs.setFailed(SECOND_LEG, false);
     this.note(
-      `the power failed in the middle of ${count(caught, "write")} to the disks, which differ in ` +
-        `${count(legs.differing.size, "region")} now`,
+      `the power failed in the middle of ${count(caught, "write")} to the disks, and left them different in ` +
+        count(legs.differing.size, "region"),
       true,
     );
     this.asked.clear();

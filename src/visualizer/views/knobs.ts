@@ -54,6 +54,7 @@ export class Knobs {
       label("seed", seed),
       label("integrated flush", integratedFlush),
       element("button", { type: "submit" }, "Begin anew"),
+      element("button", { type: "button", click: () => this.save() }, "Save this life as a trace"),
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -66,12 +67,7 @@ export class Knobs {
     });
     this.legButton = buttons[2] as HTMLButtonElement;
     const deeds = element("div", { class: "deeds", role: "group", "aria-label": "Things that happen" }, ...buttons);
-    const save = element(
-      "button",
-      { type: "button", title: "This life as a trace file", click: () => this.save() },
-      "Save as trace",
-    );
-    this.section.append(deeds, this.settings, save);
+    this.section.append(deeds, this.settings);
   }
 
   /** Shows the settings of a simulation; null hides them. */

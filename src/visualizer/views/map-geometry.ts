@@ -43,9 +43,10 @@ export function fitting(regionCount: number, width: number, height: number, scal
   for (let cellPx = Math.round(LARGEST_CELL_PX * scale); cellPx >= SMALLEST_CELL_PX * scale; cellPx--) {
     if (fits({ perCell: 1, cellPx })) return { perCell: 1, cellPx };
   }
-  const cellPx = Math.round(CROWDED_CELL_PX * scale);
+  let cellPx = Math.round(CROWDED_CELL_PX * scale);
   let perCell = 1;
   while (perCell < regionCount && !fits({ perCell, cellPx })) perCell *= 2;
+  while (fits({ perCell, cellPx: cellPx + 1 })) cellPx++;
   return { perCell, cellPx };
 }
 

@@ -2,21 +2,14 @@
 
 import type { Abi } from "../../common/abi.ts";
 import type { LogMemory } from "../model/log-memory.ts";
-import {
-  type Cells,
-  countStates,
-  fillCells,
-  makeCells,
-  STATE_WORDS,
-  STATES,
-  type StateCounts,
-  stateOf,
-} from "../model/region-cells.ts";
-import { byId, grouped, plural, setText } from "./dom.ts";
+import { type Cells, fillCells, makeCells, type StateCounts, stateOf } from "../model/region-cells.ts";
+import { byId, setText } from "./dom.ts";
 import { Flashes } from "./flashes.ts";
 import { MapCanvas } from "./map-canvas.ts";
 import { fitting, type Geometry, geometryOf, type Zoom, zoomed } from "./map-geometry.ts";
+import { type Handled, handle } from "./map-hand.ts";
 import { drawMarks } from "./map-marks.ts";
+import { cellWords, logWords } from "./map-words.ts";
 import { Overview } from "./overview.ts";
 import type { Palette } from "./palette.ts";
 import { Surface } from "./surface.ts";
@@ -28,9 +21,7 @@ export interface MapSubject {
   log: LogMemory;
 }
 
-const DRAG_FROM_PX = 4;
-
-export class MapView {
+export class MapView implements Handled {
   readonly flashes = new Flashes();
   /** The region that a person has chosen, or null. */
   selected: number | null = null;
@@ -60,7 +51,7 @@ export class MapView {
     byId("zoom-in").addEventListener("click", () => this.zoomBy(1));
     byId("zoom-out").addEventListener("click", () => this.zoomBy(-1));
     byId("zoom-fit").addEventListener("click", () => this.zoomOut());
-    this.listen();
+    handle(this.frame, this);
   }
 
   /** Counts of the log that is shown, by state. */
@@ -94,6 +85,35 @@ export class MapView {
     this.counts = this.overview.draw(memory, log, first, shown, palette);
     this.drawMarks(log, geometry, first, palette, nowMs);
     this.describe();
+  }
+
+  get cellSize(): number {
+    return this.subject === null ? 1 : this.geometry(this.subject.log).cellPx / this.surface.scale;
+  }
+
+  hover(region: number | null): void {
+    this.hovered = region;
+    this.onChange();
+  }
+
+  pick(region: number): void {
+    this.select(this.worstIn(region));
+  }
+
+  scrollBy(rows: number): void {
+    this.scrollTo(this.topRow + rows);
+  }
+
+  walk(cells: number, rows: number): void {
+    if (this.subject === null) return;
+    const { columns, perCell } = this.geometry(this.subject.log);
+    const from = this.selected ?? this.topRow * columns * perCell;
+    const to = this.selected === null ? from : from + (cells + rows * columns) * perCell;
+    this.select(Math.max(0, Math.min(this.subject.log.regionCount - 1, to)));
+  }
+
+  walkToEdge(isEnd: boolean): void {
+    if (this.subject !== null) this.select(isEnd ? this.subject.log.regionCount - 1 : 0);
   }
 
   zoomBy(direction: 1 | -1, around = this.selected ?? this.centre()): void {
@@ -173,8 +193,7 @@ export class MapView {
     return (this.topRow + Math.floor(rows / 2)) * columns * perCell;
   }
 
-  /** The first region of the cell under the pointer, or null. */
-  private regionAt(event: MouseEvent): number | null {
+  regionAt(event: MouseEvent): number | null {
     if (this.subject === null) return null;
     const { log } = this.subject;
     const { columns, cellPx, perCell } = this.geometry(log);
@@ -190,90 +209,7 @@ export class MapView {
     const { memory, log } = this.subject;
     const { perCell } = this.geometry(log);
     const region = this.hovered ?? this.selected;
-    if (region === null) {
-      const each = perCell === 1 ? "each cell is one region" : `each cell is ${grouped(perCell)} regions`;
-      setText(this.readout, `${plural(log.regionCount, "region")}; ${each}.`);
-      return;
-    }
-    if (perCell === 1) {
-      setText(this.readout, `Region ${grouped(region)}: ${regionWords(memory, log, region)}.`);
-      return;
-    }
-    const first = region - (region % perCell);
-    const length = Math.min(perCell, log.regionCount - first);
-    const counts = countStates(memory, log, first, length);
-    const parts = counts.flatMap((count, state) =>
-      count === 0 ? [] : [`${grouped(count)} ${STATE_WORDS[STATES[state] ?? "clean"]}`],
-    );
-    setText(
-      this.readout,
-      `Regions ${grouped(first)} to ${grouped(first + length - 1)}: ${parts.reverse().join(", ")}.`,
-    );
-  }
-
-  private listen(): void {
-    const { frame } = this;
-    frame.tabIndex = 0;
-    let dragFrom: { y: number; row: number; isDragging: boolean } | null = null;
-    frame.addEventListener("pointerdown", (event) => {
-      dragFrom = { y: event.clientY, row: this.topRow, isDragging: false };
-    });
-    frame.addEventListener("pointermove", (event) => {
-      if (dragFrom !== null && event.buttons !== 0 && this.subject !== null) {
-        const movedPx = event.clientY - dragFrom.y;
-        if (Math.abs(movedPx) > DRAG_FROM_PX) dragFrom.isDragging = true;
-        const { cellPx } = this.geometry(this.subject.log);
-        if (dragFrom.isDragging) this.scrollTo(dragFrom.row - Math.round((movedPx * this.surface.scale) / cellPx));
-      }
-      this.hovered = this.regionAt(event);
-      this.onChange();
-    });
-    frame.addEventListener("pointerleave", () => {
-      this.hovered = null;
-      this.onChange();
-    });
-    frame.addEventListener("click", (event) => {
-      const region = this.regionAt(event);
-      if (dragFrom?.isDragging !== true && region !== null) this.select(this.worstIn(region));
-      dragFrom = null;
-    });
-    frame.addEventListener("dblclick", (event) => {
-      const region = this.regionAt(event);
-      if (region !== null) this.zoomBy(1, region);
-    });
-    frame.addEventListener(
-      "wheel",
-      (event) => {
-        // Where the page itself can scroll, the wheel is the page's.
-        const isPageLong = document.documentElement.scrollHeight > window.innerHeight + 1;
-        if (isPageLong && !event.ctrlKey && document.activeElement !== frame) return;
-        event.preventDefault();
-        if (event.shiftKey) this.scrollTo(this.topRow + Math.sign(event.deltaY) * 3);
-        else this.zoomBy(event.deltaY < 0 ? 1 : -1, this.regionAt(event) ?? this.centre());
-      },
-      { passive: false },
-    );
-    frame.addEventListener("keydown", (event) => this.key(event));
-  }
-
-  private key(event: KeyboardEvent): void {
-    if (this.subject === null || event.ctrlKey || event.metaKey || event.altKey) return;
-    const { regionCount } = this.subject.log;
-    const { columns, perCell } = this.geometry(this.subject.log);
-    const from = this.selected ?? this.topRow * columns * perCell;
-    const moves: Record<string, number> = {
-      ArrowLeft: -perCell,
-      ArrowRight: perCell,
-      ArrowUp: -columns * perCell,
-      ArrowDown: columns * perCell,
-      Home: -from,
-      End: regionCount - 1 - from,
-    };
-    const move = moves[event.key];
-    if (move === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.select(Math.max(0, Math.min(regionCount - 1, this.selected === null ? from : from + move)));
+    setText(this.readout, region === null ? logWords(log, perCell) : cellWords(memory, log, region, perCell));
   }
 
   /** The first region of a cell that is in the cell's worst state: what a person clicks a coloured cell for. */
@@ -298,10 +234,4 @@ export class MapView {
 /** Room for the numbers of rows to the left of the cells, in CSS pixels, as page.css has it. */
 function gutterPx(): number {
   return byId("cells").offsetLeft;
-}
-
-/** The state of a region in words. */
-function regionWords(memory: ArrayBuffer, log: LogMemory, region: number): string {
-  const state = STATE_WORDS[STATES[stateOf(memory, log, region)] ?? "clean"];
-  return region === log.recovering ? `${state}, ${STATE_WORDS.recovering}` : state;
 }

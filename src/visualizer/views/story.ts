@@ -68,8 +68,8 @@ function latest(timeline: Timeline, log: LogMemory | null): string[] {
   const isDone = done === toCopy ? "all of them are done" : `${grouped(done)} are done`;
   const share = percent(toCopy / log.regionCount);
   return [
-    `${trouble.words}; the log had ${plural(toCopy, "region")} (${share}) as not clean, so that these are copied, ` +
-      `and no others: ${isDone}.`,
+    `${trouble.words}; the log had ${plural(toCopy, "region")} (${share}) as not clean: these are copied, ` +
+      `and no others; ${isDone}.`,
   ];
 }
 

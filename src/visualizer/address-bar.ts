@@ -1,0 +1,51 @@
+// Keeps the position in the address once it rests, so that a link opens at the event.
+
+import { writeHash } from "./address.ts";
+import type { Player } from "./player.ts";
+
+const REST_MS = 400;
+
+export class AddressBar {
+  private restingSinceMs = 0;
+  private written = "";
+
+  constructor(
+    private readonly player: Player,
+    private readonly say: (words: string) => void,
+  ) {}
+
+  /** Whether the address is as it was written here, and no other was asked for. */
+  get isOwn(): boolean {
+    return window.location.hash === this.written;
+  }
+
+  /** Called for each frame. */
+  tick(nowMs: number): void {
+    const { source, position, isPlaying, progress } = this.player;
+    if (isPlaying || progress !== null || source.address === undefined) {
+      this.restingSinceMs = nowMs;
+      return;
+    }
+    const hash = writeHash(source.address, position);
+    if (hash === this.written || nowMs - this.restingSinceMs < REST_MS) return;
+    this.written = hash;
+    history.replaceState(null, "", hash);
+  }
+
+  async copyLink(): Promise<void> {
+    const { source, position } = this.player;
+    if (source.address === undefined) {
+      this.say(
+        "A trace that was chosen or dropped has no address: put it beside the page and open it with ?trace=FILE.",
+      );
+      return;
+    }
+    const link = new URL(writeHash(source.address, position), window.location.href).href;
+    try {
+      await navigator.clipboard.writeText(link);
+      this.say("The link to this event is copied.");
+    } catch {
+      this.say(link);
+    }
+  }
+}
