@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import type { LogDescription } from "../src/common/console.ts";
 import { Engine } from "../src/common/engine.ts";
 import { Random } from "../src/common/sim/random.ts";
+import { PATTERNS } from "../src/common/sim/workload.ts";
 import { readEvent } from "../src/common/trace/event.ts";
 import { NO_LOG } from "../src/common/trace/event-table.ts";
 import { Recording } from "../src/common/trace/recording.ts";
@@ -19,7 +20,8 @@ import { countStates, fillCells, makeCells, STATES } from "../src/visualizer/mod
 import { compareMaps, copyMap } from "../src/visualizer/model/region-changes.ts";
 import { Timeline } from "../src/visualizer/model/timeline.ts";
 import { Player } from "../src/visualizer/player.ts";
-import { DEFAULTS, readSimulation, Simulation } from "../src/visualizer/sources/simulation.ts";
+import { DEEDS, DEFAULTS, readSimulation } from "../src/visualizer/sources/settings.ts";
+import { Simulation } from "../src/visualizer/sources/simulation.ts";
 import type { Source } from "../src/visualizer/sources/source.ts";
 import { fitting, geometryOf, zoomed } from "../src/visualizer/views/map-geometry.ts";
 import { Peer, seedFor, words } from "./harness.ts";
@@ -303,6 +305,27 @@ test("a simulation lives the same life again from its address, however it is sli
   const size = first.trace.endOf(first.eventCount - 1);
   assert.equal(again.trace.view.bytes.subarray(0, size), first.trace.view.bytes.subarray(0, size));
   assert.equal(again.notes, first.notes);
+});
+
+test("whatever is done to the simulated machine, and when: no rule of the dirty log is broken", () => {
+  for (let life = 0; life < 30; life++) {
+    const random = new Random(seed * 1000 + life);
+    const settings = {
+      seed: life,
+      regionCount: random.pick([2, 64, 500]),
+      pattern: random.pick(PATTERNS),
+      writers: random.pick([1, 8, 40]),
+      log: random.pick(["disk", "core"] as const),
+      integratedFlush: random.oneIn(2),
+    };
+    const simulation = new Simulation(settings, [], core);
+    for (let i = 0; i < 10; i++) {
+      simulation.extend(simulation.life.tape.eventCount + random.pick([1, 30, 400]), Infinity);
+      simulation.do(random.pick(DEEDS));
+    }
+    simulation.extend(simulation.life.tape.eventCount + 1000, Infinity);
+    assert.is(simulation.problem, null, simulation.address);
+  }
 });
 
 test("the player steps, jumps to errors both ways, and waits for what is still to come", () => {

@@ -4,8 +4,8 @@ import type { Abi } from "../common/abi.ts";
 import { readAddress } from "./address.ts";
 import type { Core } from "./core.ts";
 import { openingScene } from "./sources/opening.ts";
-import type { Settings } from "./sources/simulated-life.ts";
-import { readSimulation, Simulation } from "./sources/simulation.ts";
+import { readSimulation, type Settings } from "./sources/settings.ts";
+import { Simulation } from "./sources/simulation.ts";
 import type { Source } from "./sources/source.ts";
 import { TraceFile } from "./sources/trace-file.ts";
 

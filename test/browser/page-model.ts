@@ -4,7 +4,8 @@ import { readAbi } from "../../src/common/abi.ts";
 import { Console } from "../../src/common/console.ts";
 import { TimeTravel } from "../../src/common/trace/time-travel.ts";
 import { Trace } from "../../src/common/trace/trace.ts";
-import { readSimulation, Simulation } from "../../src/visualizer/sources/simulation.ts";
+import { readSimulation } from "../../src/visualizer/sources/settings.ts";
+import { Simulation } from "../../src/visualizer/sources/simulation.ts";
 import { wasm } from "./traces.ts";
 
 const module = new WebAssembly.Module(wasm);

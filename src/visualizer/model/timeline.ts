@@ -4,6 +4,7 @@ import { type Abi, readAbi } from "../../common/abi.ts";
 import type { Engine } from "../../common/engine.ts";
 import { readEvent } from "../../common/trace/event.ts";
 import { TraceError } from "../../common/trace/format.ts";
+import { goesOn } from "../../common/trace/run.ts";
 import { TimeTravel } from "../../common/trace/time-travel.ts";
 import type { Trace } from "../../common/trace/trace.ts";
 import type { Source } from "../sources/source.ts";
@@ -117,8 +118,17 @@ export class Timeline {
     }
   }
 
+  /** Whether an event is the first of an engine, as far as is known. */
+  private beginsLife(event: number): boolean {
+    const { sections } = this.trace;
+    const section = this.trace.sectionOf(event);
+    if (section.firstIndex !== event) return false;
+    const before = sections[sections.indexOf(section) - 1];
+    return before === undefined || !goesOn(before, section);
+  }
+
   private observe(event: number, memory: ArrayBuffer, effectsBytes: number, isState: boolean): void {
-    if (this.trace.sectionOf(event).firstIndex === event) this.index.beginLife();
+    if (this.beginsLife(event)) this.index.beginLife();
     this.index.observe(memory, effectsBytes, isState);
   }
 }

@@ -3,7 +3,8 @@
 import { MILLISECOND_NS } from "../../common/sim/clock.ts";
 import type { Core } from "../core.ts";
 import { Timeline } from "../model/timeline.ts";
-import { DEFAULTS, Simulation } from "./simulation.ts";
+import { DEFAULTS } from "./settings.ts";
+import { Simulation } from "./simulation.ts";
 
 /** Programs write for so long before the power fails. */
 const WRITING_NS = 350 * MILLISECOND_NS;

@@ -12,36 +12,13 @@ import { Legs } from "../../common/sim/legs.ts";
 import { LogDevice } from "../../common/sim/log-device.ts";
 import { Machine } from "../../common/sim/machine.ts";
 import { Random } from "../../common/sim/random.ts";
-import { spawn, type Task } from "../../common/sim/task.ts";
+import { sleep, spawn, type Task } from "../../common/sim/task.ts";
 import type { LogTable } from "../../common/sim/userspace-log.ts";
-import { type PATTERNS, Workload } from "../../common/sim/workload.ts";
+import { Workload } from "../../common/sim/workload.ts";
 import { doubles } from "../model/columns.ts";
+import type { Deed, Done, Settings } from "./settings.ts";
 import type { WorldNote } from "./source.ts";
 import { Tape } from "./tape.ts";
-
-export interface Settings {
-  seed: number;
-  /** 2 to REGIONS_MAX. */
-  regionCount: number;
-  pattern: (typeof PATTERNS)[number];
-  /** Blocks in use at the same time. */
-  writers: number;
-  log: "disk" | "core";
-  /** Whether a flush carries the marks, as `integrated_flush` in a table says. */
-  integratedFlush: boolean;
-}
-
-/** The legs of this many regions take 100 MiB of memory. */
-export const REGIONS_MAX = 1_048_576;
-
-export const DEEDS = ["power-cut", "server-death", "leg-failure", "leg-return", "suspend", "resync"] as const;
-export type Deed = (typeof DEEDS)[number];
-
-/** A deed, and after how many of the clock's events it was done. */
-export interface Done {
-  deed: Deed;
-  at: number;
-}
 
 const REGION_SIZE_SECTORS = 1024;
 const UUID = "LVM-example";
@@ -57,6 +34,8 @@ const THINK_NS = 2 * MILLISECOND_NS;
 const SERVER_AWAY_NS = 400 * MILLISECOND_NS;
 /** A quiet time after which clears reach the log device; shorter than the server's, so that one need not wait to see it. */
 const QUIET_NS = 500 * MILLISECOND_NS;
+/** Before a table that could not be loaded is tried again. */
+const RETRY_NS = 100 * MILLISECOND_NS;
 const SECOND_LEG = 1;
 
 export class SimulatedLife {
@@ -71,6 +50,9 @@ export class SimulatedLife {
   private device: MirrorDevice;
   private readonly workload: Workload;
   private readonly table: LogTable;
+  /** What is to be done to the mirror's table, and whether something is under way. */
+  private operations: Task[] = [];
+  private isOperating = false;
   /** The event of each request that the kernel waits for, by its seq. */
   private readonly asked = new Map<number, number>();
   /** By event; NaN for what is no request, or has no answer yet. */
@@ -154,15 +136,15 @@ export class SimulatedLife {
       case "leg-return":
         this.note("the second disk was back, and the mirror was suspended and resumed, so that it is resynced", false);
         this.legs.setFailed(SECOND_LEG, false);
-        spawn(this.suspendAndResume());
+        this.operate(this.suspendAndResume());
         break;
       case "suspend":
         this.note("the mirror was suspended and resumed", false);
-        spawn(this.suspendAndResume());
+        this.operate(this.suspendAndResume());
         break;
       case "resync":
         this.note("a table that says `sync` was loaded: every region is copied again", false);
-        spawn(this.reload(["sync"]));
+        this.operate(this.reload(["sync"]));
         break;
     }
   }
@@ -189,13 +171,29 @@ export class SimulatedLife {
   }
 
   private begin(options: string[]): void {
-    const { device, workload, table } = this;
+    const { clock, device, workload, table } = this;
     const task = function* (): Task {
-      const error = yield* device.create({ ...table, options });
-      if (error !== 0) throw new Error(`The simulated mirror could not be made: errno ${-error}.`);
+      // Where no server runs the table cannot be loaded, and one tries again.
+      while ((yield* device.create({ ...table, options })) !== 0) yield sleep(clock, RETRY_NS);
       workload.start();
     };
-    spawn(task());
+    this.operations = [];
+    this.isOperating = false;
+    this.operate(task());
+  }
+
+  /** Has something done to the table once all that was begun before is done: as a person with one terminal does it. */
+  private operate(task: Task): void {
+    this.operations.push(task);
+    if (!this.isOperating) spawn(this.workOff());
+  }
+
+  private *workOff(): Task {
+    this.isOperating = true;
+    // A power cut leaves this task behind, and another list to another one.
+    const { operations } = this;
+    for (let next = operations.shift(); next !== undefined; next = operations.shift()) yield* next;
+    this.isOperating = false;
   }
 
   private cutPower(): void {
@@ -217,6 +215,7 @@ export class SimulatedLife {
 
   private killServer(): void {
     const { machine, clock } = this;
+    if (machine.server.engine === null) return;
     // A kernel that is just constructing its log anew at a server would give up; so would this one.
     if (machine.server.isSpared()) {
       clock.after(MILLISECOND_NS, () => this.machine === machine && this.killServer());

@@ -2,20 +2,11 @@
 
 import { SECOND_NS } from "../../common/sim/clock.ts";
 import { Violation } from "../../common/sim/violation.ts";
-import { PATTERNS } from "../../common/sim/workload.ts";
 import type { Trace } from "../../common/trace/trace.ts";
 import type { Core } from "../core.ts";
-import { DEEDS, type Deed, type Done, REGIONS_MAX, type Settings, SimulatedLife } from "./simulated-life.ts";
+import { type Deed, type Done, type Settings, writeSimulation } from "./settings.ts";
+import { SimulatedLife } from "./simulated-life.ts";
 import type { Source, WorldNote } from "./source.ts";
-
-export const DEFAULTS: Settings = {
-  seed: 7,
-  regionCount: 2048,
-  pattern: "hot set",
-  writers: 16,
-  log: "disk",
-  integratedFlush: true,
-};
 
 /** Every event is kept: so many take 250 MiB. */
 const EVENTS_MAX = 400_000;
@@ -62,13 +53,7 @@ export class Simulation implements Source {
 
   get address(): string {
     const { settings, done } = this.life;
-    const parts = new URLSearchParams();
-    for (const [name, value] of Object.entries(settings)) {
-      if (value !== DEFAULTS[name as keyof Settings]) parts.set(name, String(value));
-    }
-    const deeds = [...done, ...this.planned];
-    if (deeds.length > 0) parts.set("do", deeds.map(({ deed, at }) => `${deed}@${at}`).join("."));
-    return `sim&${parts}`.replace(/&$/, "");
+    return writeSimulation(settings, [...done, ...this.planned]);
   }
 
   extend(eventCount: number, budgetMs: number): boolean {
@@ -107,29 +92,4 @@ export class Simulation implements Source {
       this.problem = error.message;
     }
   }
-}
-
-/** Settings and deeds of an address; what it leaves out or cannot mean is as in DEFAULTS. */
-export function readSimulation(parts: URLSearchParams): { settings: Settings; planned: Done[] } {
-  const number = (name: "seed" | "regionCount" | "writers", lowest: number, highest: number) => {
-    const value = Number(parts.get(name) ?? Number.NaN);
-    return Number.isInteger(value) && value >= lowest && value <= highest ? value : DEFAULTS[name];
-  };
-  const pattern = PATTERNS.find((known) => known === parts.get("pattern")) ?? DEFAULTS.pattern;
-  const planned = (parts.get("do") ?? "").split(".").flatMap((word) => {
-    const [name, at] = word.split("@");
-    const deed = DEEDS.find((known) => known === name);
-    return deed === undefined || !Number.isInteger(Number(at)) ? [] : [{ deed, at: Number(at) }];
-  });
-  return {
-    settings: {
-      seed: number("seed", 0, 0xffff_ffff),
-      regionCount: number("regionCount", 2, REGIONS_MAX),
-      pattern,
-      writers: number("writers", 1, 256),
-      log: parts.get("log") === "core" ? "core" : DEFAULTS.log,
-      integratedFlush: parts.get("integratedFlush") !== "false",
-    },
-    planned,
-  };
 }

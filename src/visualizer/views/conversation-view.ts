@@ -70,6 +70,7 @@ export class ConversationView {
       this.needsReveal = true;
     }
     const { length } = this.listed as LineList;
+    this.list.frame.classList.toggle("empty", length === 0);
     if (this.needsReveal) {
       this.list.render(length);
       const line = this.listed?.lineOf(this.chosen.event) ?? -1;

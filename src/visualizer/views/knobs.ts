@@ -1,7 +1,7 @@
 // What a person can choose of the simulated machine, and do to it.
 
 import { PATTERNS } from "../../common/sim/workload.ts";
-import type { Deed, Settings } from "../sources/simulated-life.ts";
+import type { Deed, Settings } from "../sources/settings.ts";
 import type { Simulation } from "../sources/simulation.ts";
 import { byId, element, grouped, setText } from "./dom.ts";
 

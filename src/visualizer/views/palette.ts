@@ -19,7 +19,6 @@ export interface Palette {
   ink: Colour;
   quiet: Colour;
   line: Colour;
-  ground: Colour;
   panel: Colour;
   accent: Colour;
   error: Colour;
@@ -31,7 +30,6 @@ export function readPalette(): Palette {
   document.body.append(probe);
   // A custom property keeps its `light-dark()` unresolved; a real property that uses it does not.
   const colour = (name: string): Colour => {
-    probe.className = `probe-${name}`;
     probe.style.color = `var(--${name})`;
     const css = getComputedStyle(probe).color;
     const [red = 0, green = 0, blue = 0] = (css.match(/[\d.]+/g) ?? []).map(Number);
@@ -44,7 +42,6 @@ export function readPalette(): Palette {
     ink: colour("ink"),
     quiet: colour("quiet"),
     line: colour("line"),
-    ground: colour("ground"),
     panel: colour("panel"),
     accent: colour("accent"),
     error: colour("error"),
