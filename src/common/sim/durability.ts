@@ -25,6 +25,8 @@ interface Ledger {
   readonly name: string;
   readonly device: LogDevice;
   readonly luid: number;
+  /** Which of all constructors has made it. */
+  readonly number: number;
   /** Marks not cleared since, in the order they were made: region to number. */
   readonly marks: Map<number, number>;
 }
@@ -38,9 +40,13 @@ export class Durability {
   private readonly ledgers = new Map<number, Ledger>();
   /** By seq. */
   private readonly waiting = new Map<number, Waiting>();
-  /** The log that uses each device: the one that was resumed last. */
-  private readonly users = new Map<LogDevice, number>();
+  /**
+   * The log that uses each device: the latest one of those that were resumed. A thread of the kernel that was held up may
+   * resume an earlier one for its last flush.
+   */
+  private readonly users = new Map<LogDevice, Ledger>();
   private markNumber = 0;
+  private constructorNumber = 0;
 
   constructor(
     private readonly abi: Abi,
@@ -55,7 +61,9 @@ export class Durability {
     if (type === abi.REQUEST_CTR) this.construct(datagram, luid);
     const ledger = this.ledgers.get(luid);
     if (ledger === undefined) return;
-    if (type === abi.REQUEST_RESUME) this.users.set(ledger.device, luid);
+    if (type === abi.REQUEST_RESUME && ledger.number >= (this.users.get(ledger.device)?.number ?? 0)) {
+      this.users.set(ledger.device, ledger);
+    }
     const regions: number[] = [];
     if (type === abi.REQUEST_MARK_REGION || type === abi.REQUEST_FLUSH) {
       for (const region of regionsOf(abi, view)) {
@@ -91,7 +99,7 @@ export class Durability {
     this.waiting.delete(seq);
     const { ledger, type } = waiting;
     const error = view.getInt32(abi.ULOG_ERROR, true);
-    if (this.users.get(ledger.device) !== ledger.luid) return;
+    if (this.users.get(ledger.device) !== ledger) return;
     if (type === abi.REQUEST_RESUME) {
       const { device } = ledger;
       const hasFailed = error !== 0 || device.failureCount !== waiting.failureCount;
@@ -129,7 +137,9 @@ export class Durability {
     // A constructor that ends in a NUL takes up the same log again.
     if (words.at(-1)?.includes("\0") && this.ledgers.has(luid)) return;
     this.ledgers.delete(luid);
-    if (device !== undefined) this.ledgers.set(luid, { name: device.name.path, device, luid, marks: new Map() });
+    if (device === undefined) return;
+    const number = ++this.constructorNumber;
+    this.ledgers.set(luid, { name: device.name.path, device, luid, number, marks: new Map() });
   }
 
   private checkFlush({ ledger, lastMark, writeCount }: Waiting): void {
