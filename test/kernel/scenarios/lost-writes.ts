@@ -124,6 +124,7 @@ export const lostWritesScenarios: Scenario[] = [
   {
     name: "lost-writes",
     sentence: `At ${CUTS} moments under load, unflushed writes of legs and log are lost in every combination: the log knows each difference.`,
+    timeLimitMs: 240_000,
     async run(lab) {
       await lab.server.start({ quietTimeMs: 200 });
       for (const integratedFlush of [false, true]) await lostWrites(lab, integratedFlush);
