@@ -35,6 +35,8 @@ import { Transport } from "./views/transport.ts";
 const FLASHED_EVENTS_MAX = 256;
 /** While playing, what is costly or read aloud is drawn no more often. */
 const SLOW_MS = 250;
+/** While events are read, the page is drawn no more often. */
+const READING_MS = 600;
 const SAY_MS = 5000;
 const REST_MS = 100;
 const NO_LOG_WORDS = "No log is there at this event.";
@@ -178,10 +180,11 @@ export class App {
     const { isMoved, isGrown } = this.player.tick(nowMs);
     if (!this.player.hasSource) return;
     const { progress, isPlaying } = this.player;
-    if (progress !== null) setText(this.status, `${Math.floor(100 * progress)} % of the events are read`);
-    else if (nowMs - this.saidMs > SAY_MS) setText(this.status, "");
     if (isGrown) this.hasGrown = true;
-    const isDue = this.hasGrown && nowMs - this.drawnMs > SLOW_MS;
+    const isDue = this.hasGrown && nowMs - this.drawnMs > (progress === null ? SLOW_MS : READING_MS);
+    // A text that changes costs a picture of the page: while much is read, reading comes first.
+    if (progress === null && nowMs - this.saidMs > SAY_MS) setText(this.status, "");
+    else if (progress !== null && isDue) setText(this.status, `${Math.floor(100 * progress)} % of the events are read`);
     if (isMoved || isPlaying || isDue || this.isStale || !this.map.flashes.isEmpty) this.draw(nowMs);
     this.address.tick(nowMs);
   }
@@ -212,7 +215,9 @@ export class App {
     this.regionPanel.draw(timeline, subject, number, map.selected);
     this.drawDetail(nowMs);
     this.knobs.draw();
-    setText(byId("source-title"), this.titleWords());
+    const title = byId("source-title");
+    setText(title, this.titleWords());
+    title.title = title.textContent ?? "";
     // What was left out of a frame while playing is drawn in the next one.
     if (player.isPlaying) this.isStale = true;
   }
@@ -221,9 +226,7 @@ export class App {
     const { source, timeline } = this.player;
     const recorded = timeline.trace.sections[0]?.coreSha256 ?? "";
     const isOther = recorded !== this.core.sha256 && recorded !== "unknown" && this.core.sha256 !== "unknown";
-    const other = isOther
-      ? "Recorded with another build of the core: states are what this page's core makes of it."
-      : "";
+    const other = isOther ? "recorded with another core: states are what this page's makes of it" : "";
     return [source.title, other, source.problem ?? "", timeline.problem ?? ""]
       .filter((words) => words !== "")
       .join(" · ");

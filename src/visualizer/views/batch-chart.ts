@@ -12,6 +12,8 @@ import { Surface } from "./surface.ts";
 
 const EVENTS_BEFORE = 90;
 const EVENTS_AFTER = 30;
+/** A pause that is longer ends what belongs together: on one axis with it nothing else could be seen. */
+const PAUSE_NS = 100e6;
 const LANES = ["marks", "urgent blocks", "flushes wait", "writing", "lazy blocks"] as const;
 const LABEL_PX = 84;
 const TEXT_PX = 11;
@@ -30,10 +32,9 @@ export class BatchChart {
   draw(timeline: Timeline, log: number, palette: Palette): void {
     const { surface } = this;
     const { context, width, height, scale } = surface;
-    const { index, position, length } = timeline;
+    const { index, position } = timeline;
     context.clearRect(0, 0, width, height);
-    const first = Math.max(0, position - EVENTS_BEFORE);
-    const end = Math.min(length, position + EVENTS_AFTER);
+    const { first, end } = around(timeline);
     if (end - first < 2) return;
     const left = LABEL_PX * scale;
     const axisPx = 16 * scale;
@@ -75,11 +76,10 @@ export class BatchChart {
 
   /** The event that is nearest to a place on the chart. */
   eventAt(timeline: Timeline, clientX: number): number {
-    const { index, position, length } = timeline;
+    const { index } = timeline;
     const box = this.surface.canvas.getBoundingClientRect();
     const share = Math.max(0, Math.min(1, (clientX - box.left - LABEL_PX) / (box.width - LABEL_PX)));
-    const first = Math.max(0, position - EVENTS_BEFORE);
-    const end = Math.min(length, position + EVENTS_AFTER);
+    const { first, end } = around(timeline);
     const fromNs = index.timeNs(first);
     const atNs = fromNs + share * (index.timeNs(end - 1) - fromNs);
     let nearest = first;
@@ -153,4 +153,14 @@ export class BatchChart {
     }
     paint(index.timeNs(end - 1));
   }
+}
+
+/** The events before and after the position that are shown. */
+function around({ index, position, length }: Timeline): { first: number; end: number } {
+  const pauseBefore = (event: number) => index.timeNs(event) - index.timeNs(event - 1);
+  let first = Math.max(0, position - 1);
+  while (first > 0 && position - first < EVENTS_BEFORE && pauseBefore(first) < PAUSE_NS) first--;
+  let end = Math.min(length, first + 1);
+  while (end < length && end - position < EVENTS_AFTER && (end < position || pauseBefore(end) < PAUSE_NS)) end++;
+  return { first, end };
 }

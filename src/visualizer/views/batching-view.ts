@@ -12,6 +12,7 @@ import type { Palette } from "./palette.ts";
 const BUCKETS = 240;
 /** A plot of a trace that grows is drawn anew no more often. */
 const REDRAW_MS = 400;
+const WORTH_TELLING = 1.2;
 const COUNTERS = [
   "marks",
   "flushes answered",
@@ -107,7 +108,9 @@ function verdictOf(written: number, whole: number, log: LogMemory | null): strin
     return log !== null && log.disk === null ? "A core log lives in memory: a flush of it has nothing to write." : "";
   }
   if (written === 0) return "No flush has cost a write yet.";
-  const share = grouped(Math.max(1, Math.round(whole / written)));
+  const times = whole / written;
+  if (times < WORTH_TELLING) return "Too few flushes yet for gathering marks to save much.";
+  const share = times < 10 ? times.toFixed(1).replace(/\.0$/, "") : grouped(Math.round(times));
   return `The device was written 1/${share} of what the whole bitmap at every flush would be.`;
 }
 

@@ -70,7 +70,8 @@ export class LatencyPlot {
 
 function powersOfTen(low: number, high: number): number[] {
   const powers: number[] = [];
-  for (let exponent = Math.floor(Math.log10(low)); 10 ** exponent <= high; exponent++) powers.push(10 ** exponent);
+  for (let exponent = Math.ceil(Math.log10(low) - 1e-9); 10 ** exponent <= high; exponent++)
+    powers.push(10 ** exponent);
   return powers;
 }
 

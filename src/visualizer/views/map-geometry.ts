@@ -24,12 +24,13 @@ const ZOOM_STEP = 1.45;
 const WASTE_MAX = 0.07;
 
 export function geometryOf(zoom: Zoom, regionCount: number, width: number, height: number): Geometry {
-  const columns = niceColumns(Math.max(1, Math.floor(width / zoom.cellPx)));
   const cells = Math.ceil(regionCount / zoom.perCell);
+  const rows = Math.max(1, Math.floor(height / zoom.cellPx));
+  const columns = niceColumns(Math.max(1, Math.floor(width / zoom.cellPx)), Math.ceil(cells / rows));
   return {
     ...zoom,
     columns: Math.min(columns, Math.max(1, cells)),
-    rows: Math.max(1, Math.floor(height / zoom.cellPx)),
+    rows,
     totalRows: Math.ceil(cells / columns),
   };
 }
@@ -67,9 +68,11 @@ export function zoomed(zoom: Zoom, direction: 1 | -1, fit: Zoom, scale: number):
   return isBeyond ? fit : farther;
 }
 
-/** Columns that make the numbers of rows round, where that costs little of the width. */
-function niceColumns(most: number): number {
-  for (const step of [64, 32, 16, 8, 4])
-    if ((most % step) / most <= WASTE_MAX) return Math.max(1, most - (most % step));
+/** Columns that make the numbers of rows round, where that costs little of the width, or `least` are enough for all cells. */
+function niceColumns(most: number, least: number): number {
+  for (const step of [64, 32, 16, 8, 4]) {
+    const columns = most - (most % step);
+    if (columns > 0 && ((most % step) / most <= WASTE_MAX || columns >= least)) return columns;
+  }
   return most;
 }

@@ -143,7 +143,8 @@ export class Scrubber {
         context.fillRect(x, bottom - part, Math.max(1, barPx - scale), part);
         bottom -= part;
       }
-      if (hasError) {
+      // Where bars are more than events, an error is one mark and not many.
+      if (hasError && (bar === 0 || eventAt(bar - 1) !== from)) {
         context.fillStyle = palette.error.css;
         context.fillRect(x, 0, 2 * scale, troublePx - scale);
       }

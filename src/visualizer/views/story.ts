@@ -63,13 +63,13 @@ function latest(timeline: Timeline, log: LogMemory | null): string[] {
   }
   const toCopy = resyncSince(timeline, note);
   if (toCopy === 0) return [`${note.words}.`];
-  const trouble = notes.findLast(({ isTrouble }) => isTrouble) ?? note;
+  const trouble = notes.findLast(({ isTrouble }) => isTrouble);
+  const cause = trouble === undefined ? "When this engine began" : `${trouble.words};`;
   const done = toCopy - Math.min(toCopy, log.outOfSync);
   const isDone = done === toCopy ? "all of them are done" : `${grouped(done)} are done`;
   const share = percent(toCopy / log.regionCount);
   return [
-    `${trouble.words}; the log had ${plural(toCopy, "region")} (${share}) as not clean: these are copied, ` +
-      `and no others; ${isDone}.`,
+    `${cause} the log had ${plural(toCopy, "region")} (${share}) as not clean: these are copied, and no others; ${isDone}.`,
   ];
 }
 

@@ -54,7 +54,7 @@ export class VirtualList {
       this.length = length;
       this.spacer.style.height = `${Math.min(TALLEST_PX, length * ROW_PX)}px`;
     }
-    const first = Math.max(0, Math.min(Math.floor(this.top), length - this.rowsInSight));
+    const first = Math.max(0, Math.min(Math.floor(this.top), length - 1));
     const shown = Math.min(length - first, this.rowsInSight + 2);
     while (this.rows.length < shown) {
       const row = element("div", { class: "line line-grid", role: "option" });
@@ -79,10 +79,10 @@ export class VirtualList {
   }
 
   private scrollTo(top: number): void {
-    this.top = Math.max(0, Math.min(top, this.length - this.rowsInSight));
+    const topMost = Math.max(0, this.length - this.frame.clientHeight / ROW_PX);
+    this.top = Math.max(0, Math.min(top, topMost));
     const tallPx = this.length * ROW_PX;
     const roomPx = Math.min(TALLEST_PX, tallPx) - this.frame.clientHeight;
-    const topMost = Math.max(1, this.length - this.frame.clientHeight / ROW_PX);
     this.frame.scrollTop = tallPx <= TALLEST_PX ? this.top * ROW_PX : (this.top / topMost) * roomPx;
     this.ownScrollTop = this.frame.scrollTop;
   }
