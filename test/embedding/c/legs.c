@@ -9,8 +9,6 @@
 
 /* The kernel's limit for a mirror, in the table that is live and in one that is loaded. */
 #define LEGS_MAX (2 * 9)
-#define ANSWER_BYTES_FIRST 16384u
-#define ANSWER_BYTES_MAX 16777216u
 
 struct legs { uint64_t luid; unsigned count; dev_t devices[LEGS_MAX]; };
 
@@ -35,9 +33,9 @@ static void add_legs(struct legs *legs, const char *uuid, char *table) {
       add_leg(legs, makedev(major_number, minor_number));
 }
 
-/* Asks device-mapper, with as much room as the answer takes. Returns NULL with errno. */
+/* Asks device-mapper, with as much room as the answer takes: 16 KiB at first, 16 MiB at most. Returns NULL with errno. */
 static struct dm_ioctl *ask(int control, unsigned long command, uint64_t device, uint32_t flags) {
-  for (uint32_t bytes = ANSWER_BYTES_FIRST; bytes <= ANSWER_BYTES_MAX; bytes *= 2) {
+  for (uint32_t bytes = 1u << 14; bytes <= 1u << 24; bytes *= 2) {
     struct dm_ioctl *answer = calloc(1, bytes);
     if (answer == NULL) return NULL;
     *answer = (struct dm_ioctl){{DM_VERSION_MAJOR}, .data_size = bytes, .data_start = sizeof *answer, .flags = flags};
