@@ -2,19 +2,25 @@
 // part. Needs CAP_NET_ADMIN; where that is missing the lab (npm run test:kernel) is what tests the server.
 
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { MessagePort } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest, type Reply, type Request } from "../src/common/kernel-frames.ts";
+import { replay } from "../src/common/trace/replay.ts";
+import { Trace } from "../src/common/trace/trace.ts";
 import { releaseWasm } from "./harness.ts";
 
 const NETLINK_CONNECTOR = 11;
 const CAP_NET_ADMIN = 12n;
 
-const { abi } = new Engine(new WebAssembly.Module(releaseWasm));
+const module = new WebAssembly.Module(releaseWasm);
+const { abi } = new Engine(module);
 
 function lacks(): string | undefined {
   if (process.platform !== "linux") return "this is not Linux";
@@ -84,6 +90,81 @@ if (lacking !== undefined) {
     await server.stop();
     stranger.close();
     kernel.close();
+  });
+
+  test("recorded from the first event, at run time, and in the flight recorder: every trace replays", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "dm-ulog-server-"));
+    const kernel = new RawNetlinkSocket(NETLINK_CONNECTOR, { recvBufferSize: 1 << 20, sendBufferSize: 1 << 20 });
+    const sentences: string[] = [];
+    const paths = { whole: join(folder, "whole"), part: join(folder, "part"), saved: join(folder, "saved") };
+    let failure: Error | undefined;
+    const start = (record?: string) =>
+      Server.start({
+        wasm: releaseWasm,
+        kernelPort: kernel.address().port,
+        runtimeDirectory: folder,
+        ...(record === undefined ? {} : { record: { path: record, sizeBytes: 1 << 28, filesMax: 2 } }),
+        log: (sentence) => sentences.push(sentence),
+        failed: (error) => {
+          failure = error;
+        },
+      });
+    let server = await start(paths.whole);
+    let seq = 0;
+    const ask = async (type: Request["type"], data: Request["data"] = []): Promise<void> => {
+      kernel.send(
+        encodeRequest(abi, { type, uuid: "LVM-r", luid: 4n, seq: ++seq, data }),
+        { port: server.port },
+        () => {},
+      );
+      for (;;) {
+        const [datagram] = (await once(kernel, "message")) as [Uint8Array];
+        // A server that starts asks for what died with the one before.
+        if (datagram.length < abi.FRAME_BYTES) continue;
+        assert.is(decodeReply(abi, datagram).error, 0);
+        return;
+      }
+    };
+    const askSome = async (count: number) => {
+      for (let i = 0; i < count; i++) await ask(i % 2 === 0 ? "MARK_REGION" : "CLEAR_REGION", [i % 1000]);
+    };
+
+    await ask("CTR", asciiBytes("2000 clustered-core 2"));
+    await ask("RESUME");
+    await askSome(300);
+    assert.is(server.recordedPath, paths.whole);
+    assert.is(await server.stopRecording(), paths.whole);
+    await askSome(50);
+    await server.record({ path: paths.part, sizeBytes: 1 << 28, filesMax: 2 });
+    await askSome(100);
+    server.saveFlight(paths.saved);
+    await server.stop();
+    assert.ok(sentences.includes(`Recorded to ${paths.whole}.`) && sentences.includes(`Recording to ${paths.part}.`));
+    const requests = (path: string): number => {
+      const trace = Trace.open(new Uint8Array(readFileSync(path)), abi);
+      const summary = replay(trace, module);
+      assert.ok(summary.isEqual, JSON.stringify(summary.difference));
+      assert.is(trace.problem, null);
+      assert.is(summary.events, trace.eventCount);
+      return summary.requests.reduce((sum, count) => sum + count, 0);
+    };
+    assert.is(requests(paths.whole), 302);
+    assert.is(requests(paths.part), 100, "stopping the server ends the file");
+    assert.is(requests(paths.saved), 452);
+
+    // A request thread that dies: here of an order that makes no sense.
+    server = await start();
+    await askSome(10);
+    sentences.length = 0;
+    (server as unknown as { recording: { orders: MessagePort; ring: () => void } }).recording.orders.postMessage(null);
+    (server as unknown as { recording: { ring: () => void } }).recording.ring();
+    for (let i = 0; i < 200 && failure === undefined; i++) await sleep(20);
+    assert.instance(failure, TypeError);
+    const told = /last events are in (\S+crash-1\.pcapng)/.exec(sentences.join("\n"));
+    assert.is(requests(told?.[1] as string), 10);
+    await server.stop();
+    kernel.close();
+    rmSync(folder, { recursive: true });
   });
 }
 

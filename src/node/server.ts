@@ -50,7 +50,8 @@ export class Server implements MemorySource {
     readonly port: number,
     private readonly bell: Bell,
     private readonly mailbox: Mailbox,
-    private readonly worker: Worker,
+    /** Resolves when the request thread has ended, however it ends. */
+    private readonly exited: Promise<unknown>,
     private readonly keeper: Worker,
     private readonly recording: FileRecording,
     private readonly flights: FlightFolders | undefined,
@@ -101,6 +102,7 @@ export class Server implements MemorySource {
       transferList: [requestEnd, ordersEnd, ...(prepared === undefined ? [] : [prepared.target.snapshots])],
     });
     worker.on("error", (error) => failed(error));
+    const exited = once(worker, "exit").catch(() => {});
     const listening = new Promise<number>((resolve, reject) => {
       failed = reject;
       worker.on("message", (message: RequestThreadMessage) => {
@@ -120,7 +122,7 @@ export class Server implements MemorySource {
       await recording.finish();
       options.failed(error);
     };
-    const server = new Server(console, port, bell, mailbox, worker, keeper, recording, flights);
+    const server = new Server(console, port, bell, mailbox, exited, keeper, recording, flights);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
@@ -163,9 +165,8 @@ export class Server implements MemorySource {
    * whose log device hangs does not, and the process cannot end by itself.
    */
   async stop(): Promise<boolean> {
-    const exited = once(this.worker, "exit");
     this.stopNow();
-    await exited;
+    await this.exited;
     const isRecorded = await this.recording.finish();
     process.off("exit", this.stopNow);
     let timer: NodeJS.Timeout | undefined;
