@@ -1,6 +1,7 @@
 import { ConsoleTail } from "./console-tail.ts";
 import type { GuestReport, ServerKind } from "./guest/contract.ts";
 import { DEFAULT_TIME_LIMIT_MS, type Scenario } from "./guest/scenario.ts";
+import { joinTraces, removeTraces } from "./traces.ts";
 import { Machine } from "./uml.ts";
 
 const BOOT_TIME_LIMIT_MS = 60_000;
@@ -15,6 +16,8 @@ export interface BootOptions {
   verbose: boolean;
   /** Column in which the times stand. */
   nameWidth: number;
+  /** Where each scenario leaves a trace; undefined for none. */
+  recordFolder: string | undefined;
 }
 
 function indent(text: string): string {
@@ -26,7 +29,7 @@ function indent(text: string): string {
  * power cut. Returns a verdict for each scenario run.
  */
 export async function runOnOneMachine(queue: Scenario[], options: BootOptions): Promise<boolean[]> {
-  const { labFolder, repositoryPath, appliancePath, server, seed, verbose, nameWidth } = options;
+  const { labFolder, repositoryPath, appliancePath, server, seed, verbose, nameWidth, recordFolder } = options;
   const verdicts: boolean[] = [];
   const tail = new ConsoleTail();
   let startedAt = performance.now();
@@ -48,6 +51,7 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
     powerCuts = 0;
     console.log(`${failure === undefined ? "ok  " : "FAIL"}  ${scenario.name.padEnd(nameWidth)}  ${seconds} s`);
     if (failure !== undefined) console.log(indent(failure));
+    if (recordFolder !== undefined) joinTraces(recordFolder, scenario.name);
   }
 
   function limit(timeLimitMs: number, what: string): void {
@@ -71,6 +75,7 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
     switch (report.event) {
       case "start":
         if (powerCuts === 0) {
+          if (recordFolder !== undefined) removeTraces(recordFolder, report.scenario);
           startedAt = performance.now();
           tail.clear();
         }
@@ -105,7 +110,7 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
       const scenarios = queue.slice(verdicts.length).map(({ name }) => name);
       limit(BOOT_TIME_LIMIT_MS, "The guest did not boot within");
       await machine.boot(
-        { seed, repositoryPath, appliancePath, server, scenarios, powerCuts },
+        { seed, repositoryPath, appliancePath, server, scenarios, powerCuts, recordFolder },
         { onReport, onConsole },
       );
       clearTimeout(cutTimer);

@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildAppliance } from "../embedding/c/build.ts";
@@ -18,6 +19,7 @@ async function main(): Promise<number> {
       list: { type: "boolean", default: false },
       server: { type: "string", default: "node" },
       verbose: { type: "boolean", default: false },
+      record: { type: "string" },
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
     },
   });
@@ -32,6 +34,7 @@ async function main(): Promise<number> {
   }
   const server = SERVER_KINDS.find((kind) => kind === values.server);
   if (server === undefined) throw new Error(`--server takes ${SERVER_KINDS.join(" or ")}, not "${values.server}".`);
+  if (values.record !== undefined && server !== "node") throw new Error("--record takes the server of Node.js.");
   const chosen = names.length > 0 ? names.map(findScenario) : scenarios;
   const missing = findWhatIsMissing(join(repositoryPath, "dist/cli/main.js"));
   if (missing) throw new Error(missing);
@@ -44,7 +47,10 @@ async function main(): Promise<number> {
     console.log(`--    ${name.padEnd(nameWidth)}  not for the ${server} server: ${nodeOnly}`);
   }
   const queue = chosen.filter(isForServer);
-  const options = { labFolder, repositoryPath, appliancePath, server, seed, verbose: values.verbose, nameWidth };
+  const recordFolder = values.record === undefined ? undefined : resolve(values.record);
+  if (recordFolder !== undefined) mkdirSync(recordFolder, { recursive: true });
+  const { verbose } = values;
+  const options = { labFolder, repositoryPath, appliancePath, server, seed, verbose, nameWidth, recordFolder };
   const verdicts: boolean[] = [];
   while (verdicts.length < queue.length)
     verdicts.push(...(await runOnOneMachine(queue.slice(verdicts.length), options)));

@@ -13,6 +13,13 @@ export interface BootPlan {
   scenarios: string[];
   /** How often the power was cut in the first of them so far. */
   powerCuts: number;
+  /** A folder of the host, into which every server is recorded. */
+  recordFolder?: string | undefined;
+}
+
+/** The trace of a scenario's server; every server has one of its own. */
+export function tracePart(folder: string, scenario: string, number: number): string {
+  return `${folder}/${scenario}.${number}.part`;
 }
 
 /** One JSON line each, over a console of its own: the kernel writes into the other. */
@@ -23,6 +30,9 @@ export type GuestReport =
   | { event: "cut power"; afterMs: number }
   | { event: "passed"; scenario: string }
   | { event: "failed"; scenario: string; reason: string };
+
+/** Where the guest has that folder. */
+export const RECORD_MOUNT = "/run/record";
 
 /** File descriptor 3 of the guest's process on the host. */
 export const REPORT_TERMINAL = "/dev/tty1";

@@ -49,7 +49,7 @@ export class Lab {
       reportDeath = reject;
     });
     this.#mainPath = join(plan.repositoryPath, "dist/cli/main.js");
-    const programs = serverPrograms(plan);
+    const programs = serverPrograms(plan, scenario.name);
     this.servers = { node: new Server(programs.node, reportDeath), c: new Server(programs.c, reportDeath) };
     this.server = this.servers[plan.server];
   }

@@ -1,6 +1,7 @@
-import { openSync, readFileSync, writeSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { findScenario } from "../scenarios/index.ts";
-import { type BootPlan, type GuestReport, REPORT_TERMINAL } from "./contract.ts";
+import { type BootPlan, type GuestReport, RECORD_MOUNT, REPORT_TERMINAL } from "./contract.ts";
 import { KernelLog } from "./kernel-log.ts";
 import { Lab } from "./lab.ts";
 
@@ -9,6 +10,12 @@ const terminal = openSync(REPORT_TERMINAL, "w");
 
 function report(event: GuestReport): void {
   writeSync(terminal, `${JSON.stringify(event)}\n`);
+}
+
+// The rest of the host can only be read.
+if (plan.recordFolder !== undefined) {
+  mkdirSync(RECORD_MOUNT);
+  execFileSync("mount", ["-t", "hostfs", "-o", plan.recordFolder, "none", RECORD_MOUNT]);
 }
 
 const kernelLog = new KernelLog();
