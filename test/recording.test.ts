@@ -217,10 +217,10 @@ for (const withFlight of [false, true]) {
   test(`recorded from the first event on${withFlight ? ", out of the flight recorder" : ""}, in files that each replay alone and together have every event`, async () => {
     const path = join(folder(), "trace.pcapng");
     const recorded = new Recorded(withFlight ? folder() : undefined);
-    const { target, ready } = recorded.recording.prepare({ path, sizeBytes: MIB, filesMax: 100 });
+    const { target, launch } = recorded.recording.prepare({ path, sizeBytes: MIB, filesMax: 100 });
     recorded.recorder.start(target);
     recorded.life.begin();
-    await ready;
+    await launch();
     await recorded.go(120, 100);
     const events = recorded.life.peer.engine.inputCount;
     assert.is(await recorded.recording.stop(), path);

@@ -16,8 +16,10 @@ const END_TIMEOUT_MS = 2000;
 interface Current {
   path: string;
   channel: RecordingChannel;
-  worker: Worker;
-  ended: Promise<unknown>;
+  /** Undefined before it is launched. */
+  worker: Worker | undefined;
+  /** Resolves when the thread is ready, or there will be none. */
+  started: Promise<void>;
 }
 
 export class FileRecording {
@@ -39,14 +41,17 @@ export class FileRecording {
 
   /** Records from the next event on. Rejects with a sentence where it cannot be done. */
   async start(options: RecordingOptions): Promise<void> {
-    const { target, ready } = this.prepare(options);
-    await ready;
+    const { target, launch } = this.prepare(options);
+    await launch();
     this.order({ kind: "record", target }, [target.snapshots]);
     this.log(`Recording to ${options.path}.`);
   }
 
-  /** Starts the file's thread for a request thread that is to be given `target`. `ready` rejects with a sentence. */
-  prepare(options: RecordingOptions): { target: RecordingTarget; ready: Promise<void> } {
+  /**
+   * What a request thread is to be given that is about to start. `launch` starts the file's thread, which may come later: the
+   * event log keeps what it has to write. It rejects with a sentence where there can be no recording.
+   */
+  prepare(options: RecordingOptions): { target: RecordingTarget; launch: () => Promise<void> } {
     if (this.current !== undefined) {
       throw new Error(`The server records to ${this.current.path}. End that first: dm-ulog record --stop`);
     }
@@ -61,16 +66,23 @@ export class FileRecording {
       log: this.flight ?? (log as SharedArrayBuffer),
       snapshots: port2,
     };
-    const worker = new Worker(new URL("./trace-thread.js", import.meta.url), { workerData, transferList: [port2] });
-    const current: Current = { path, channel, worker, ended: once(worker, "exit").catch(() => {}) };
+    const current: Current = { path, channel, worker: undefined, started: Promise.resolve() };
     this.current = current;
-    return { target: { channel: channel.shared, log, snapshots }, ready: this.listen(current) };
+    const launch = () => {
+      const worker = new Worker(new URL("./trace-thread.js", import.meta.url), { workerData, transferList: [port2] });
+      current.worker = worker;
+      const started = this.listen(current, worker);
+      current.started = started.catch(() => {});
+      return started;
+    };
+    return { target: { channel: channel.shared, log, snapshots }, launch };
   }
 
   /** Resolves with the file when all of it is written, or with undefined where nothing was recorded. */
   async stop(): Promise<string | undefined> {
     const { current } = this;
     if (current === undefined) return undefined;
+    await current.started;
     this.order({ kind: "stop recording" }, []);
     await this.end(current);
     this.log(`Recorded to ${current.path}.`);
@@ -85,8 +97,8 @@ export class FileRecording {
     return this.end(current);
   }
 
-  private listen(current: Current): Promise<void> {
-    const { path, worker } = current;
+  private listen(current: Current, worker: Worker): Promise<void> {
+    const { path } = current;
     return new Promise<void>((resolve, reject) => {
       const isOver = (error: Error) => {
         reject(error);
@@ -111,11 +123,12 @@ export class FileRecording {
     const timeout = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), END_TIMEOUT_MS);
     });
-    const hasEnded = await Promise.race([current.ended.then(() => true), timeout]);
+    const { worker } = current;
+    const hasEnded = worker === undefined || (await Promise.race([exitOf(worker), timeout]));
     clearTimeout(timer);
     if (!hasEnded) {
       this.log(`The end of the recording is not written: the disk of ${current.path} does not answer.`);
-      void current.worker.terminate();
+      void worker.terminate();
     }
     if (this.current === current) this.current = undefined;
     return hasEnded;
@@ -125,6 +138,12 @@ export class FileRecording {
     this.orders.postMessage(order, transfer);
     this.ring();
   }
+}
+
+async function exitOf(worker: Worker): Promise<true> {
+  // One that has exited says so no more, and has no number.
+  if (worker.threadId !== -1) await once(worker, "exit").catch(() => {});
+  return true;
 }
 
 /** Memory for an event log, taken from the system: the request thread need not wait for its pages. */

@@ -127,7 +127,7 @@ export class Server implements MemorySource {
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
     if (lost !== undefined) options.log(lost);
-    await prepared?.ready.catch(async (error) => {
+    await prepared?.launch().catch(async (error) => {
       await server.stop();
       throw error;
     });
