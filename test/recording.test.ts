@@ -421,6 +421,7 @@ test("flight recorder: where nothing settles the other half goes on without a sn
   const effect = [abi.EFFECT_KIND_WRITE, abi.HEAD_BYTES + 8, 1, 4 * MIB];
   for (const [i, word] of effect.entries()) view.setUint32(abi.EFFECTS + i * 4, word, true);
   recorder.handled(abi.EFFECT_PAYLOAD + abi.HEAD_BYTES + 8);
+  recorder.carriedOut();
   life.go(3);
   recorder.settle();
   life.go(2);

@@ -70,13 +70,17 @@ export interface Completion {
 }
 
 /**
- * Sees every input together with its effects, after the core has handled it and before the host carries the effects out:
- * a recorder. The core never writes to the input area, so both areas hold the event. Neither method may throw, nor give
- * the engine an input.
+ * Sees every input together with its effects: a recorder. The core never writes to the input area, so both areas hold the
+ * event, from `handled` on until the next input. No method may throw, nor give the engine an input.
  */
 export interface EngineTap {
-  /** `effectsBytes` bytes of records stand at EFFECTS; `engine.inputCount` counts this input already. */
+  /**
+   * The core has handled an input, and the host has not carried the effects out yet. `effectsBytes` bytes of records stand at
+   * EFFECTS; `engine.inputCount` counts this input already.
+   */
   handled(effectsBytes: number): void;
+  /** The host has carried them out, or failed to: a tap that takes its time here keeps no answer waiting. */
+  carriedOut?(): void;
   /** The core trapped on the input that stands in the input area. The engine is not to be used any more. */
   trapped(error: unknown): void;
 }
@@ -179,7 +183,17 @@ export class Engine {
 
   private input(kind: number, size: number, senderPort: number, nowNs: number, handler: EffectHandler): void {
     // The array that takes the halves takes the low 32 bits of each.
-    this.drain(this.handleRaw(kind, size, senderPort, nowNs, nowNs / TWO_TO_32), handler);
+    const effectsBytes = this.handleRaw(kind, size, senderPort, nowNs, nowNs / TWO_TO_32);
+    if (this.tap === null) this.drain(effectsBytes, handler);
+    else this.drainTapped(effectsBytes, handler, this.tap);
+  }
+
+  private drainTapped(effectsBytes: number, handler: EffectHandler, tap: EngineTap): void {
+    try {
+      this.drain(effectsBytes, handler);
+    } finally {
+      tap.carriedOut?.();
+    }
   }
 
   /**

@@ -1,7 +1,7 @@
 // The tap on the request thread's engine: writes each event into an event log, which is the flight recorder and what a
 // recording's file is written from.
 //
-// Invariants: nothing here waits, and an event is written once. Snapshots are taken in `settle`, between two inputs, when the
+// Invariants: nothing here waits, and an event is written once, after the answer to it was sent. Snapshots are taken in `settle`, between two inputs, when the
 // kernel has its answers: for the flight recorder by this thread, where the engine is small; for a recording as a bare copy
 // of linear memory, which the file's thread puts into words.
 
@@ -52,6 +52,7 @@ export class Recorder implements EngineTap {
   /** An event was too large: none is written until both halves have begun anew. */
   private hasGap = false;
   private isViolated = false;
+  private effectsBytes = 0;
   private timeLow = 0;
   private timeHigh = 0;
 
@@ -102,7 +103,12 @@ export class Recorder implements EngineTap {
   }
 
   handled(effectsBytes: number): void {
-    const { log } = this;
+    this.effectsBytes = effectsBytes;
+  }
+
+  /** The answer is on its way: what follows costs the kernel no time. */
+  carriedOut(): void {
+    const { log, effectsBytes } = this;
     if (log === null || this.hasGap) return;
     const { buffer } = log;
     const start = buffer.size;
