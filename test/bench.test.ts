@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 
 test("a quick run of the benchmarks prints a figure for every request type", () => {
   const script = fileURLToPath(new URL("../bench/run.ts", import.meta.url));
-  const words = ["--import", "tsx", script, "requests", "lives", "disk-logs", "trace", "--quick"];
+  const words = ["--import", "tsx", script, "requests", "lives", "disk-logs", "trace", "recording", "--quick"];
   const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8" });
   assert.is(status, 0, stderr);
   for (const name of [
@@ -18,6 +18,7 @@ test("a quick run of the benchmarks prints a figure for every request type", () 
     "whole life",
     "hot set",
     "replay, events/s",
+    "flight recorder and file",
   ]) {
     assert.match(stdout, name);
   }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { formatSectors, parseSectors } from "../src/cli/sizes.ts";
+import { formatSectors, parseBytes, parseSectors } from "../src/cli/sizes.ts";
 
 const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
@@ -18,7 +18,7 @@ function run(...words: string[]): { status: number | null; stdout: string; stder
 test("--help tells the commands, and each command has its own", () => {
   const { stdout, status } = run("--help");
   assert.is(status, 0);
-  for (const name of ["serve", "status", "table", "replay", "inspect", "trace", "demo", "simulate"]) {
+  for (const name of ["serve", "record", "status", "table", "replay", "inspect", "trace", "demo", "simulate"]) {
     assert.match(stdout, name);
     const help = run(name, "--help");
     assert.is(help.status, 0);
@@ -76,6 +76,19 @@ test("status without a server says how to start one", () => {
   }
 });
 
+test("record without a server says how to start one", () => {
+  const folder = mkdtempSync(join(tmpdir(), "dm-ulog-test-"));
+  try {
+    for (const words of [["FILE"], ["--stop"], ["--save", "FILE"]]) {
+      const result = run("record", ...words, "--runtime-dir", folder);
+      assert.is(result.status, 1);
+      assert.match(result.stderr, /No server answers .* sudo npx dm-ulog serve/);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("a wrong word is answered with where to read on", () => {
   const result = run("srve");
   assert.is(result.status, 1);
@@ -83,6 +96,10 @@ test("a wrong word is answered with where to read on", () => {
   assert.match(run("simulate", "--events", "many").stderr, /whole number/);
   assert.match(run("serve", "--quiet-time", "0").stderr, /from 1 to/);
   assert.match(run("serve", "--block-size", "5000").stderr, /one of those sizes/);
+  assert.match(run("serve", "--flight-recorder", "1K").stderr, /Give 0, or a size from 1M to 1G/);
+  assert.match(run("serve", "--record-size", "big").stderr, /"big" is no size/);
+  assert.match(run("record").stderr, /a FILE to record to, --stop, or --save FILE/);
+  assert.match(run("record", "FILE", "--stop").stderr, /Give one of these/);
 });
 
 test("sizes as people write them", () => {
@@ -102,6 +119,10 @@ test("sizes as people write them", () => {
   assert.is(formatSectors(1024), "512 KiB");
   assert.is(formatSectors(3), "3 sectors");
   assert.is(formatSectors(20 * 2 ** 31), "20 TiB");
+  assert.equal(
+    ["0", "1000", "2s", "1M"].map((text) => parseBytes(text, "Size")),
+    [0, 1000, 1024, 1048576],
+  );
 });
 
 test.run();
