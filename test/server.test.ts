@@ -92,6 +92,21 @@ if (lacking !== undefined) {
     kernel.close();
   });
 
+  test("a server may stop while its threads still start", async () => {
+    for (let i = 0; i < 12; i++) {
+      const server = await Server.start({
+        wasm: releaseWasm,
+        kernelPort: 1,
+        log: () => {},
+        failed: (error) => {
+          throw error;
+        },
+      });
+      await sleep(10 * i);
+      assert.ok(await server.stop(), `after ${10 * i} ms`);
+    }
+  });
+
   test("recorded from the first event, at run time, and in the flight recorder: every trace replays", async () => {
     const folder = mkdtempSync(join(tmpdir(), "dm-ulog-server-"));
     const kernel = new RawNetlinkSocket(NETLINK_CONNECTOR, { recvBufferSize: 1 << 20, sendBufferSize: 1 << 20 });

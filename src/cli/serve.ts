@@ -53,7 +53,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     },
     failed(error) {
       console.error(`dm-ulog: the request path has failed and the kernel goes unanswered: ${error.stack}`);
-      process.exit(1);
+      // Not process.exit, which terminates threads: see io-keeper.ts.
+      exitNow(1);
     },
   });
   const socketPath = controlSocketPath(options.runtimeDir);
@@ -76,10 +77,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     http.closeAllConnections();
     const ended = await server.stop();
     console.log("dm-ulog has stopped.");
-    if (!ended) {
-      console.error("dm-ulog: a device hangs; what was asked of it is left to the kernel.");
-      exitNow(0);
-    }
+    if (!ended) console.error("dm-ulog: a device hangs; what was asked of it is left to the kernel.");
+    // A thread that hangs would keep the process, and nothing is left to be done.
+    exitNow(0);
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);

@@ -4,7 +4,7 @@
 // Each slot has a buffer of its own, on a page boundary since direct I/O asks for it. Memory that nobody has touched
 // costs nothing, so a device that is written a block at a time costs 16 pages.
 //
-//   +0    words: SUBMITTED, COMPLETED, DEAD
+//   +0    words: SUBMITTED, COMPLETED, DEAD, HUNG_UP, RINGS
 //   +64   slots of 64 bytes
 //   then, from a page boundary on, the slots' buffers
 
@@ -21,6 +21,9 @@ const BUFFER_BYTES = PART_BYTES + 2 * PAGE_BYTES;
 const SUBMITTED = 0;
 const COMPLETED = 1;
 const DEAD = 2;
+const HUNG_UP = 3;
+/** Counts what the device's thread is to look at: it waits for a change of this word. */
+const RINGS = 4;
 const HEAD_BYTES = 64;
 const SLOT_BYTES = 64;
 const CHANNEL_BYTES = HEAD_BYTES + SLOTS * SLOT_BYTES + PAGE_BYTES + SLOTS * BUFFER_BYTES;
@@ -113,13 +116,23 @@ export class DeviceChannel {
   /** Request thread: operations before the n-th are filled in. */
   submit(n: number): void {
     Atomics.store(this.words, SUBMITTED, n | 0);
-    Atomics.notify(this.words, SUBMITTED);
+    this.ring();
   }
 
-  /** Device's thread: how many operations were submitted; waits until there are more than `taken`. */
+  /** Any thread: the request thread is gone, and submits no more. */
+  hangUp(): void {
+    Atomics.store(this.words, HUNG_UP, 1);
+    this.ring();
+  }
+
+  /** Device's thread: how many operations were submitted; waits until there are more than `taken`, or no more will come. */
   waitForMore(taken: number): number {
-    Atomics.wait(this.words, SUBMITTED, taken | 0);
-    return this.submitted();
+    for (;;) {
+      const rings = Atomics.load(this.words, RINGS);
+      const submitted = this.submitted();
+      if (submitted !== taken || Atomics.load(this.words, HUNG_UP) !== 0) return submitted;
+      Atomics.wait(this.words, RINGS, rings);
+    }
   }
 
   submitted(): number {
@@ -143,5 +156,10 @@ export class DeviceChannel {
 
   isDead(): boolean {
     return Atomics.load(this.words, DEAD) !== 0;
+  }
+
+  private ring(): void {
+    Atomics.add(this.words, RINGS, 1);
+    Atomics.notify(this.words, RINGS);
   }
 }

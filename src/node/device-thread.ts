@@ -6,13 +6,17 @@ import { CLOSE, type DeviceChannel, OPEN, READ, type Slot, WRITE } from "./devic
 import { LogDevice } from "./log-device.ts";
 import { EIO, negativeErrno, systemError } from "./system-calls.ts";
 
-/** Blocks this thread until the device is closed, or could not be opened. */
+/** Blocks this thread until the device is closed, could not be opened, or nobody is left to ask for anything. */
 export function serveDevice(channel: DeviceChannel, bell: Bell, runtimeDirectory: string | undefined): void {
   let device: LogDevice | undefined;
   let taken = 0;
   let isClosed = false;
   while (!isClosed) {
     let submitted = channel.waitForMore(taken);
+    if (submitted === taken) {
+      device?.close();
+      return;
+    }
     const unsynced: Slot[] = [];
     for (let n = taken; n !== submitted; n = (n + 1) >>> 0) {
       const slot = channel.slot(n);

@@ -126,10 +126,7 @@ export class FileRecording {
     const { worker } = current;
     const hasEnded = worker === undefined || (await Promise.race([exitOf(worker), timeout]));
     clearTimeout(timer);
-    if (!hasEnded) {
-      this.log(`The end of the recording is not written: the disk of ${current.path} does not answer.`);
-      void worker.terminate();
-    }
+    if (!hasEnded) this.log(`The end of the recording is not written: the disk of ${current.path} does not answer.`);
     if (this.current === current) this.current = undefined;
     return hasEnded;
   }

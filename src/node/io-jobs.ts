@@ -12,6 +12,9 @@ export type IoJob =
   /** Flush the write cache of a device, `major:minor`. */
   | { kind: "flush leg"; leg: string };
 
+/** Told instead of a job: there will be none, the thread is to end. */
+export const END = "end";
+
 /** What came of it. */
 export interface IoResult {
   /** 0, or a negative errno. */

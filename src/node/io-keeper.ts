@@ -1,5 +1,8 @@
 // Keeps the threads that wait for devices, for the request thread, which must not even wait for the start of one. A
 // thread of its own, with an event loop: the main thread's may be held up by a terminal or a log that takes no more.
+//
+// Its threads and then it end by themselves when the request thread has closed its end of the port, or is dead. Nobody
+// may terminate them instead: koffi ends the whole process (SIGABRT) where a thread is terminated that is loading it.
 
 import { type MessagePort, workerData } from "node:worker_threads";
 import { Bell } from "./bell.ts";
@@ -16,10 +19,13 @@ export interface KeeperOptions extends IoThreadOptions {
 const { port, bell: sharedBell, runtimeDirectory } = workerData as KeeperOptions;
 const bell = new Bell(sharedBell);
 const threads = new IoThreads({ bell: sharedBell, runtimeDirectory });
+/** The channels of devices that have a thread. */
+const open = new Set<SharedArrayBuffer>();
 const flusher = new LegFlusher((job) => threads.run(job));
 
 port.on("message", async (request: KeeperRequest) => {
   if (request.kind === "device") {
+    open.add(request.channel);
     try {
       await threads.run({ kind: "device", channel: request.channel });
     } catch {
@@ -27,11 +33,16 @@ port.on("message", async (request: KeeperRequest) => {
       new DeviceChannel(request.channel).die();
       bell.ring();
     }
+    open.delete(request.channel);
   } else if (request.kind === "forget") flusher.forget(request.handle);
   else {
     const error = await flusher.flush(request.head.handle, request.uuid);
     port.postMessage({ head: request.head, error } satisfies LegsFlushed);
     bell.ring();
   }
+});
+port.on("close", () => {
+  for (const channel of open) new DeviceChannel(channel).hangUp();
+  threads.end();
 });
 threads.warmUp();

@@ -5,7 +5,7 @@ import { Bell } from "./bell.ts";
 import { DeviceChannel } from "./device-channel.ts";
 import { findUserspaceMirrors } from "./device-mapper.ts";
 import { serveDevice } from "./device-thread.ts";
-import type { IoJob, IoResult, IoThreadOptions } from "./io-jobs.ts";
+import { END, type IoJob, type IoResult, type IoThreadOptions } from "./io-jobs.ts";
 import { flushLeg } from "./legs.ts";
 import { negativeErrno } from "./system-calls.ts";
 
@@ -14,7 +14,10 @@ if (port === null) throw new Error("io-thread is started by io-threads.ts, as a 
 const { bell: sharedBell, runtimeDirectory } = workerData as IoThreadOptions;
 const bell = new Bell(sharedBell);
 
-port.on("message", (job: IoJob) => port.postMessage(attempt(job)));
+port.on("message", (job: IoJob | typeof END) => {
+  if (job === END) port.close();
+  else port.postMessage(attempt(job));
+});
 
 function attempt(job: IoJob): IoResult {
   try {

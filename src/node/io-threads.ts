@@ -2,7 +2,7 @@
 // 100 ms of a processor. Each costs 7 to 9 MB.
 
 import { Worker } from "node:worker_threads";
-import type { IoJob, IoResult, IoThreadOptions } from "./io-jobs.ts";
+import { END, type IoJob, type IoResult, type IoThreadOptions } from "./io-jobs.ts";
 
 /**
  * Threads that wait for a job from the beginning: a log device takes one and keeps it, and the look-up of its legs, which
@@ -14,6 +14,7 @@ const IDLE_THREADS_MAX = 3;
 
 export class IoThreads {
   private readonly idle: IoThread[] = [];
+  private isEnding = false;
 
   constructor(private readonly options: IoThreadOptions) {}
 
@@ -22,8 +23,15 @@ export class IoThreads {
     while (this.idle.length < IDLE_THREADS_MIN) this.idle.push(new IoThread(this.options));
   }
 
+  /** Ends every thread when its job is done. No job may follow. */
+  end(): void {
+    this.isEnding = true;
+    for (const thread of this.idle.splice(0)) thread.end();
+  }
+
   /** Does a job on a thread of its own. Rejects where there is no thread for it, or it is lost. */
   async run(job: IoJob): Promise<IoResult> {
+    if (this.isEnding) throw new Error("The I/O threads are ending.");
     let thread = this.idle.pop();
     while (thread?.isLost) thread = this.idle.pop();
     thread ??= new IoThread(this.options);
@@ -34,7 +42,7 @@ export class IoThreads {
   }
 
   private release(thread: IoThread): void {
-    if (this.idle.length < IDLE_THREADS_MAX) this.idle.push(thread);
+    if (!this.isEnding && this.idle.length < IDLE_THREADS_MAX) this.idle.push(thread);
     else thread.end();
   }
 }
@@ -63,7 +71,8 @@ class IoThread {
     });
   }
 
+  /** It may still be starting: it reads this then. */
   end(): void {
-    void this.worker.terminate();
+    this.worker.postMessage(END);
   }
 }

@@ -52,7 +52,8 @@ export class Server implements MemorySource {
     private readonly mailbox: Mailbox,
     /** Resolves when the request thread has ended, however it ends. */
     private readonly exited: Promise<unknown>,
-    private readonly keeper: Worker,
+    /** Resolves when the threads that wait for devices have ended. */
+    private readonly keeperEnded: Promise<unknown>,
     private readonly recording: FileRecording,
     private readonly flights: FlightFolders | undefined,
   ) {}
@@ -82,6 +83,7 @@ export class Server implements MemorySource {
     });
     let failed: (error: Error) => void = options.failed;
     keeper.on("error", (error) => failed(error));
+    const keeperEnded = exitOf(keeper);
     const requestOptions: RequestThreadOptions = {
       wasm: options.wasm,
       mailbox: mailbox.shared,
@@ -102,7 +104,7 @@ export class Server implements MemorySource {
       transferList: [requestEnd, ordersEnd, ...(prepared === undefined ? [] : [prepared.target.snapshots])],
     });
     worker.on("error", (error) => failed(error));
-    const exited = once(worker, "exit").catch(() => {});
+    const exited = exitOf(worker);
     const listening = new Promise<number>((resolve, reject) => {
       failed = reject;
       worker.on("message", (message: RequestThreadMessage) => {
@@ -114,7 +116,7 @@ export class Server implements MemorySource {
     });
     const port = await listening.catch(async (error) => {
       await recording.finish();
-      await keeper.terminate();
+      await endsSoon(keeperEnded);
       throw error;
     });
     failed = async (error) => {
@@ -122,7 +124,7 @@ export class Server implements MemorySource {
       await recording.finish();
       options.failed(error);
     };
-    const server = new Server(console, port, bell, mailbox, exited, keeper, recording, flights);
+    const server = new Server(console, port, bell, mailbox, exited, keeperEnded, recording, flights);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
@@ -169,19 +171,29 @@ export class Server implements MemorySource {
     await this.exited;
     const isRecorded = await this.recording.finish();
     process.off("exit", this.stopNow);
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), STOP_TIMEOUT_MS);
-    });
-    const ended = await Promise.race([this.keeper.terminate().then(() => true), timeout]);
-    clearTimeout(timer);
-    return ended && isRecorded;
+    return (await endsSoon(this.keeperEnded)) && isRecorded;
   }
 
   private readonly stopNow = (): void => {
     this.mailbox.requestStop();
     this.bell.ring();
   };
+}
+
+/** Resolves when the thread has ended, however it ends. */
+function exitOf(worker: Worker): Promise<unknown> {
+  return once(worker, "exit").catch(() => {});
+}
+
+/** Resolves with whether the threads have ended; those that hang in a system call are not waited for. */
+async function endsSoon(ended: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), STOP_TIMEOUT_MS);
+  });
+  const isOver = await Promise.race([ended.then(() => true), timeout]);
+  clearTimeout(timer);
+  return isOver;
 }
 
 /** Returns the file of the flight recorder, or undefined where there is none. */
