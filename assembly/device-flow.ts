@@ -322,6 +322,10 @@ function loaded(disk: Disk): void {
   // the mirror does nothing before.
   if (goal == GOAL_RESUME && disk.legsFlushing != 0) return;
   disk.goal = GOAL_NONE;
+  if (disk.phase == PHASE_READY && disk.error == 0 && log.deviceBehind != 0) {
+    log.deviceBehind = 0;
+    saveHeader(log);
+  }
   if (goal == GOAL_RESUME) {
     becomeResumed(log);
     // A device that has failed makes flushes fail, never this: a kernel that reconnects would not get the answer to its
@@ -406,6 +410,21 @@ export function isSucceeded(log: Log): bool {
     // Where both were lost, they have come in any order: each resume takes the mirror, whose marks are all in doubt.
     if (log.isLost() && other.isLost()) continue;
     if (other.wasResumed != 0 || firstWaiter(other.diskRecord(), WAITS_FOR_RESUME) != 0) return true;
+  }
+  return false;
+}
+
+/**
+ * Whether a RESUME says nothing of the mirror. A kernel that reconnects resumes the log of a table too that is only loaded
+ * so far, and the mirror is still another luid's: its suspend would have been heard of first. Should it be the table's
+ * after all, the first work asked of it is refused with ESRCH, and the kernel resumes it again.
+ */
+export function isPremature(log: Log): bool {
+  if (log.wasResumed != 0 || log.isAsked != 0 || log.isLost()) return false;
+  for (let at = nextLog(0); at != 0; at = nextLog(at)) {
+    const other = changetype<Log>(at);
+    if (other.disk == 0 || at == changetype<usize>(log) || other.isRetired != 0) continue;
+    if (other.state == STATE_RESUMED && sameUuid(other, log.uuid())) return true;
   }
   return false;
 }

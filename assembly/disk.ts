@@ -23,7 +23,7 @@ import { OPTION_NOSYNC, OPTION_SYNC } from "./constructor";
 import { core } from "./core";
 import { emitDevice, emitFlushLegs, emitOpen, emitWrite, noticeOfLog } from "./effects";
 import { EFFECT_KIND_CLOSE, EFFECT_KIND_READ, READ_BYTES_MAX } from "./layout";
-import { DOUBT_NONE, DOUBT_UNTIL_SUSPEND, Log, STATE_SUSPENDED } from "./log";
+import { DOUBT_NONE, DOUBT_UNTIL_SUSPEND, Log, newSerial, SERIAL_KNOWN, STATE_SUSPENDED } from "./log";
 import {
   NOTICE_DEVICE_FAILED,
   NOTICE_DEVICE_GROWN,
@@ -34,7 +34,7 @@ import {
 } from "./notices";
 import { EINVAL } from "./protocol";
 import { NO_REGION, RegionSet } from "./region-set";
-import { saveSets } from "./state-file";
+import { saveHeader, saveSets } from "./state-file";
 import { armTimer } from "./timer";
 import { coverWaiters } from "./waiters";
 
@@ -241,6 +241,7 @@ export class Disk {
       this.fail(error);
     } else if (isForeign) {
       this.error = noticeOfLog(NOTICE_DEVICE_VERSION, log, -EINVAL, version);
+      log.deviceBehind = 1;
     } else if (!isOurs) {
       noticeOfLog(NOTICE_DEVICE_NEW, log, 0, log.regionCount);
     } else if (held > log.regionCount) {
@@ -251,8 +252,8 @@ export class Disk {
 
     if (!isFirst && !isForeign) {
       if (log.marksInDoubt == DOUBT_UNTIL_SUSPEND && log.state == STATE_SUSPENDED) this.dropDoubt();
-      // What the device holds was not seen, or never got there: all of it is written.
-      if (!isOurs || held != log.regionCount) {
+      // What the device holds was not seen, never got there, or goes for legs that have changed: all of it is written.
+      if (!isOurs || held != log.regionCount || log.deviceBehind != 0) {
         memory.fill(this.image + BITS_OFFSET, 0, <usize>this.blockCount * this.blockBytes - BITS_OFFSET);
         this.unsureSet().fill();
       }
@@ -328,11 +329,11 @@ export class Disk {
     log.dirtyCount = log.inSyncCount();
   }
 
-  /** The mirror is this luid's: it goes for the latest from now on. */
+  /** The mirror is this luid's: it goes for the latest of those that were lost from now on. */
   private dropDoubt(): void {
     const log = this.owner();
     log.marksInDoubt = DOUBT_NONE;
-    log.serial = ++core.nextSerial;
+    log.serial = newSerial((log.serial & SERIAL_KNOWN) == 0);
     log.markedSet().clear();
     log.dirtyCount = 0;
     saveSets(log);
@@ -496,7 +497,10 @@ export class Disk {
   fail(error: i32): void {
     if (this.error != 0) return;
     this.error = error;
-    noticeOfLog(NOTICE_DEVICE_FAILED, this.owner(), error, 0);
+    const log = this.owner();
+    log.deviceBehind = 1;
+    saveHeader(log);
+    noticeOfLog(NOTICE_DEVICE_FAILED, log, error, 0);
   }
 }
 

@@ -54,7 +54,7 @@ export class Log {
   /** What core and host call the log's device and state file. */
   handle: u32;
   luid: u64;
-  /** Order of creation, from 1; kept from server to server. */
+  /** By which the luids of a mirror follow each other (newSerial); kept from server to server. */
   serial: u64;
   /** Bytes of the UUID, without its NUL. */
   uuidBytes: u32;
@@ -78,6 +78,8 @@ export class Log {
   disk: usize;
   /** Non-zero once the log was resumed: memory knows at least as much as a device from then on. */
   wasResumed: u32;
+  /** Non-zero once the kernel has asked for what it only asks of a log that it has resumed. */
+  isAsked: u32;
   /** Non-zero for a log whose place another has taken: it waits for its device alone. */
   isRetired: u32;
   /** While restoring: the state to be, and the bytes of the state file that have come. */
@@ -87,6 +89,8 @@ export class Log {
   reconnects: u32;
   /** DOUBT_…: whether every region is marked because nobody knows which are. */
   marksInDoubt: u32;
+  /** Non-zero from a failure of the log device until it says again what memory knows: its clean bits may be of the past. */
+  deviceBehind: u32;
   /** Regions in sync and marked. */
   dirtyCount: u32;
   /** Region handed out as resync work and not yet reported, or NO_REGION. */
@@ -326,6 +330,17 @@ export function destroyLog(log: Log): void {
   arenaFree(changetype<usize>(log), log.blockBytes);
 }
 
+/** The bit that puts a log after all those that were lost. */
+export const SERIAL_KNOWN: u64 = (<u64>1) << 63;
+
+/**
+ * Later than any so far, but for one thing: a lost log was made before its state was lost, so it is earlier than all whose
+ * first constructor was seen, whenever it is heard of again.
+ */
+export function newSerial(isLost: bool): u64 {
+  return ++core.nextSerial | (isLost ? 0 : SERIAL_KNOWN);
+}
+
 function unchain(log: Log): void {
   const self = changetype<usize>(log);
   const bucket = bucketOf(log.luid);
@@ -340,7 +355,7 @@ function unchain(log: Log): void {
 
 function enlist(log: Log): void {
   const self = changetype<usize>(log);
-  log.serial = ++core.nextSerial;
+  log.serial = newSerial(false);
   log.previous = core.lastLog;
   if (core.lastLog) changetype<Log>(core.lastLog).next = self;
   else core.firstLog = self;

@@ -9,6 +9,7 @@ import {
   beginDrain,
   DEFERRED,
   defer,
+  isPremature,
   isSucceeded,
   nameDevice,
   pump,
@@ -24,6 +25,7 @@ import {
   destroyLog,
   findLog,
   Log,
+  newSerial,
   retireLog,
   STATE_CREATED,
   STATE_RESTORING,
@@ -238,6 +240,7 @@ function refuseRegion(log: Log, frame: usize): i32 {
  * successor is not to be resumed.
  */
 function refuseState(log: Log, frame: usize): i32 {
+  log.isAsked = 1;
   return notice(NOTICE_REFUSED_STATE, frame, isSucceeded(log) ? -EINVAL : -ESRCH, log.state);
 }
 
@@ -273,7 +276,10 @@ function construct(frame: usize): i32 {
   if (created === null) return notice(NOTICE_REFUSED_MEMORY, frame, -ENOMEM, constructorRead.regionCount());
   // `nosync` speaks of a new mirror; one that reconnects has been written to, and what is known of it is lost.
   if (!(created.options & OPTION_NOSYNC) || reconnects) created.pendingSet().fill();
-  created.reconnects = reconnects ? 1 : 0;
+  if (reconnects) {
+    created.reconnects = 1;
+    created.serial = newSerial(true);
+  }
 
   if (existing !== null) {
     replace(existing);
@@ -294,7 +300,7 @@ function constructedAlready(log: Log, frame: usize, reconnects: bool): i32 {
   const disk = log.diskRecord();
   if (!reconnects) {
     // The kernel may have dropped the table unheard, loaded others, and now this one at the same address.
-    log.serial = ++core.nextSerial;
+    log.serial = newSerial(false);
     if (disk.goal != GOAL_CONSTRUCT) saveHeader(log);
     if (disk.goal == GOAL_NONE && disk.phase == PHASE_CLOSED) disk.open(GOAL_REOPEN);
   }
@@ -346,7 +352,7 @@ function resume(log: Log, frame: usize): i32 {
 
 /** A disk log resumes when its device is read; one whose device was never opened or has failed tries again. */
 function resumeDisk(log: Log, frame: usize): i32 {
-  if (log.state == STATE_RESUMED) return 0;
+  if (log.state == STATE_RESUMED || isPremature(log)) return 0;
   const disk = log.diskRecord();
   const result = defer(disk, WAITS_FOR_RESUME, frame);
   if (result == DEFERRED) pump(disk);

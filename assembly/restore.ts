@@ -22,6 +22,7 @@ import {
   destroyLog,
   findLogOf,
   Log,
+  SERIAL_KNOWN,
   SET_COUNT,
   STATE_CREATED,
   STATE_RESTORING,
@@ -81,10 +82,11 @@ function begin(handle: u32, part: usize, partBytes: u32, fileBytes: u64): bool {
   const log = createLog(header.luid, uuid, header.uuidBytes, constructorRead, handle);
   if (log === null) return false;
   log.serial = header.serial;
-  core.nextSerial = max(core.nextSerial, header.serial);
+  core.nextSerial = max(core.nextSerial, header.serial & ~SERIAL_KNOWN);
   log.wasResumed = header.wasResumed;
   log.reconnects = header.reconnects;
   log.marksInDoubt = header.marksInDoubt;
+  log.deviceBehind = header.deviceBehind;
   log.restoredState = state;
   log.state = STATE_RESTORING;
   if (fileBytes == stateFileBytes(log)) return true;

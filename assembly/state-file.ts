@@ -2,9 +2,9 @@
 // starts again restores its logs from it, and the kernel never meets one that has forgotten what was in sync.
 //
 //   offset         size
-//        0           48  struct StateHeader
-//       48          136  UUID, padded with zeros
-//      184            n  the constructor string, padded to 8
+//        0           56  struct StateHeader
+//       56          136  UUID, padded with zeros
+//      192            n  the constructor string, padded to 8
 //        …  3 × 8 × m    the log's three sets of regions as they stand in memory, level 0: m words for 64 × m regions
 //
 // Invariant: what an answer depends on is in the file before the answer leaves, since effects are carried out in order.
@@ -16,7 +16,7 @@ import { UUID_ROOM } from "./protocol";
 import { RegionSet } from "./region-set";
 
 /** "dmulog", then the version of the file in 16 bits. */
-export const STATE_MAGIC: u64 = 0x0002_676f_6c75_6d64;
+export const STATE_MAGIC: u64 = 0x0003_676f_6c75_6d64;
 
 @unmanaged
 export class StateHeader {
@@ -27,8 +27,11 @@ export class StateHeader {
   wasResumed: u32;
   reconnects: u32;
   marksInDoubt: u32;
+  deviceBehind: u32;
   uuidBytes: u32;
   constructorBytes: u32;
+  /** Zero. */
+  reserved: u32;
 }
 
 export const STATE_UUID: usize = offsetof<StateHeader>();
@@ -74,6 +77,7 @@ export function saveHeader(log: Log): void {
   header.wasResumed = log.wasResumed;
   header.reconnects = log.reconnects;
   header.marksInDoubt = log.marksInDoubt;
+  header.deviceBehind = log.deviceBehind;
   header.uuidBytes = log.uuidBytes;
   header.constructorBytes = log.constructorBytes;
   memory.copy(STATE_HEADER + STATE_UUID, log.uuid(), log.uuidBytes);

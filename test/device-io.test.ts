@@ -393,7 +393,7 @@ test("the files of this program are found in its memory", () => {
 test("all threads end", async () => {
   assert.is((await open(99, file("left open", MIB))).error, 0);
   const ended = once(keeper, "exit");
-  port2.close();
+  keeper.postMessage(END);
   assert.equal(await ended, [0], "by themselves, also the one whose device is open");
   assert.ok(fstatSync(0));
   rmSync(folder, { recursive: true });

@@ -13,7 +13,7 @@ const EINVAL = -22;
 const ESRCH = -3;
 /** Of a state file: where it says the log's state, and where the constructor string begins (state-file.ts). */
 const STATE_OFFSET = 24;
-const TEXT_OFFSET = 184;
+const TEXT_OFFSET = 192;
 const newEngine = () => new Engine(new WebAssembly.Module(debugWasm));
 
 function host(regions = 128, options = "", deviceBytes = 1 << 20): DeviceHost {

@@ -12,7 +12,7 @@ export type IoJob =
   /** Flush the write cache of a device, `major:minor`. */
   | { kind: "flush leg"; leg: string };
 
-/** Told instead of a job: there will be none, the thread is to end. */
+/** Told to an I/O thread instead of a job, and to the keeper: there will be no more, the thread is to end. */
 export const END = "end";
 
 /** What came of it. */

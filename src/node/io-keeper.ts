@@ -1,10 +1,10 @@
 // Keeps the threads that wait for devices, for the request thread, which must not even wait for the start of one. A
 // thread of its own, with an event loop: the main thread's may be held up by a terminal or a log that takes no more.
 //
-// Its threads and then it end by themselves when the request thread has closed its end of the port, or is dead. Nobody
-// may terminate them instead: koffi ends the whole process (SIGABRT) where a thread is terminated that is loading it.
+// It and its threads end by themselves when END comes, once the request thread is gone. Nobody may terminate them instead:
+// koffi ends the whole process (SIGABRT) where a thread is terminated that is loading it.
 
-import { type MessagePort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Bell } from "./bell.ts";
 import { DeviceChannel } from "./device-channel.ts";
 import type { IoThreadOptions, KeeperRequest, LegsFlushed } from "./io-jobs.ts";
@@ -41,8 +41,10 @@ port.on("message", async (request: KeeperRequest) => {
     bell.ring();
   }
 });
-port.on("close", () => {
+// Not the port's close: where that comes while this thread starts, nobody hears of it.
+parentPort?.once("message", () => {
   for (const channel of open) new DeviceChannel(channel).hangUp();
   threads.end();
+  port.close();
 });
 threads.warmUp();

@@ -10,6 +10,7 @@ import { FileRecording } from "./file-recording.ts";
 import { createFlight } from "./flight-recorder.ts";
 import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
 import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFlight } from "./flights.ts";
+import { END } from "./io-jobs.ts";
 import type { KeeperOptions } from "./io-keeper.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
@@ -104,7 +105,7 @@ export class Server implements MemorySource {
       transferList: [requestEnd, ordersEnd, ...(prepared === undefined ? [] : [prepared.target.snapshots])],
     });
     worker.on("error", (error) => failed(error));
-    const exited = exitOf(worker);
+    const exited = exitOf(worker).then(() => keeper.postMessage(END));
     const listening = new Promise<number>((resolve, reject) => {
       failed = reject;
       worker.on("message", (message: RequestThreadMessage) => {
