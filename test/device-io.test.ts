@@ -25,7 +25,7 @@ import * as assert from "uvu/assert";
 import type { Completion, Head } from "../src/common/engine.ts";
 import { Bell } from "../src/node/bell.ts";
 import { parseDevices, parseTargets, parseUserspaceMirror } from "../src/node/device-mapper.ts";
-import type { IoJob, IoResult, KeeperRequest, LegsFlushed } from "../src/node/io-jobs.ts";
+import { END, type IoJob, type IoResult, type KeeperRequest, type LegsFlushed } from "../src/node/io-jobs.ts";
 import { LegFlusher } from "../src/node/leg-flusher.ts";
 import { LogDevice } from "../src/node/log-device.ts";
 import { LogDevices } from "../src/node/log-devices.ts";

@@ -304,6 +304,26 @@ test("a device that cannot be read: nothing is in sync", () => {
   assert.match(String.fromCharCode(...made.ask("STATUS_INFO").data), / D$/);
 });
 
+test("a device that was away while a region was copied says that it is clean when the legs are flushed, and not before", () => {
+  const made = host(128);
+  device(made).set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, 128]);
+  device(made).fill(0xff, 1024, 1040);
+  made.request("RESUME");
+  made.complete(0, EIO);
+  made.completeAll();
+  assert.is(made.ask("SET_REGION_SYNC", [3, 1]).error, 0);
+  assert.is(made.ask("POSTSUSPEND").error, EIO);
+  const { EFFECT_KIND_FLUSH_LEGS: legs } = made.engine.abi;
+  const again = made.request("RESUME");
+  while (made.pending.length > 0) made.complete(0, made.pending[0]?.effect === legs ? -19 : 0);
+  assert.is(made.replyTo(again)?.error, 0);
+  assert.is(inSync(made), 1);
+  assert.not.ok(cleanOnDevice(made, 3));
+  made.tick(3);
+  assert.ok(cleanOnDevice(made, 3));
+  assert.not.ok(cleanOnDevice(made, 4));
+});
+
 test("quiet time, lazy regions and block size are options", () => {
   const made = new DeviceHost(newEngine());
   made.devices.set("/dev/log", new Uint8Array(1 << 20));
@@ -418,6 +438,12 @@ test("a log whose suspend never arrived writes nothing more once its successor h
   const made = resumed(128, " nosync");
   made.ask("FLUSH", [7]);
   made.ask("CTR", asciiBytes("131072 clustered-disk /dev/log 1024"), "LVM-disk", 9n);
+  assert.is(
+    made.ask("RESUME", [], "LVM-disk", 9n).error,
+    0,
+    "a kernel that reconnects resumes what is only loaded too",
+  );
+  assert.is(made.ask("IN_SYNC", [9], "LVM-disk", 9n).error, ESRCH, "it was meant: the kernel resumes again");
   const late = made.request("FLUSH", [8]);
   const resume = made.request("RESUME", [], "LVM-disk", 9n);
   assert.is(made.replyTo(resume), undefined, "it waits for the write under way");

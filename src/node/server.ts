@@ -41,7 +41,7 @@ export interface ServerOptions {
 }
 
 /** How long `stop` waits for threads that are in the middle of something, in ms. */
-const STOP_TIMEOUT_MS = 2000;
+const STOP_TIMEOUT_MS = 5000;
 
 export class Server implements MemorySource {
   private constructor(

@@ -3,7 +3,7 @@
 // What must hold after any input, however wrong: no trap; the invariants; effects that are whole records, within their
 // area and of known kinds; addresses within linear memory; offsets within what the host said the device and the state file
 // have; at most one reply to each request that was given; linear memory grows where a log is made and nowhere else; a
-// request that is refused as wrong changes nothing. Where the host tells no lies, also: the bytes of a write stay as they
+// request that is refused as wrong changes nothing (one that a log is not resumed for may leave that it was asked). Where the host tells no lies, also: the bytes of a write stay as they
 // are until it is done, a device is open when it is used, and nothing is under way on it when it is closed.
 
 import { createHash } from "node:crypto";
@@ -40,7 +40,6 @@ interface Held {
 
 const TWO_TO_32 = 0x1_0000_0000;
 const EINVAL = 22;
-const ESRCH = 3;
 const SECTOR_BYTES = 512;
 
 export class Judge implements EngineTap {
@@ -106,7 +105,7 @@ export class Judge implements EngineTap {
     const mayGrow = kind === abi.INPUT_KIND_RESTORE || this.isConstructor(kind);
     if (memory.length !== this.memoryBytes && !mayGrow) throw new Misdeed(`an input of kind ${kind} made memory grow`);
     this.memoryBytes = memory.length;
-    const isRefused = kind === abi.INPUT_KIND_DATAGRAM && [-EINVAL, -ESRCH].includes(this.lastError);
+    const isRefused = kind === abi.INPUT_KIND_DATAGRAM && this.lastError === -EINVAL;
     if (this.before !== null && isRefused && this.before !== this.stateDigest()) {
       throw new Misdeed(`a request that was refused with ${this.lastError} has changed something`);
     }
