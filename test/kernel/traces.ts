@@ -21,6 +21,7 @@ export function joinTraces(folder: string, scenario: string): void {
     // One that was killed before it wrote anything, or in the middle of a block.
     return file.length === 0 ? file : file.subarray(0, Trace.open(file, abi).scannedBytes);
   });
+  if (traces.length === 0) return;
   writeFileSync(tracePath(folder, scenario), Buffer.concat(traces));
   for (const path of parts(folder, scenario)) rmSync(path);
 }
