@@ -37,6 +37,8 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
   let cutTimer: NodeJS.Timeout | undefined;
   /** In the scenario under way. */
   let powerCuts = 0;
+  /** What it has to tell besides its verdict, which comes first: another machine may print between. */
+  const notes: string[] = [];
   let isCut = false;
 
   function isOver(): boolean {
@@ -50,6 +52,7 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
     verdicts.push(failure === undefined);
     powerCuts = 0;
     console.log(`${failure === undefined ? "ok  " : "FAIL"}  ${scenario.name.padEnd(nameWidth)}  ${seconds} s`);
+    for (const note of notes.splice(0)) console.log(indent(note));
     if (failure !== undefined) console.log(indent(failure));
     if (recordFolder !== undefined) joinTraces(recordFolder, scenario.name);
   }
@@ -82,7 +85,7 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
         limit(queue[verdicts.length]?.timeLimitMs ?? DEFAULT_TIME_LIMIT_MS, "It took longer than");
         return;
       case "note":
-        console.log(indent(report.text));
+        notes.push(report.text);
         return;
       case "cut power":
         cutPowerAfter(report.afterMs);

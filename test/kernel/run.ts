@@ -10,6 +10,8 @@ import { findWhatIsMissing } from "./preflight.ts";
 import { findScenario, scenarios } from "./scenarios/index.ts";
 
 const labFolder = fileURLToPath(new URL(".", import.meta.url));
+/** Each machine takes 512 MiB. */
+const JOBS_MAX = 8;
 const repositoryPath = fileURLToPath(new URL("../..", import.meta.url));
 
 async function main(): Promise<number> {
@@ -20,6 +22,7 @@ async function main(): Promise<number> {
       server: { type: "string", default: "node" },
       verbose: { type: "boolean", default: false },
       record: { type: "string" },
+      jobs: { type: "string", default: "1" },
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
     },
   });
@@ -35,6 +38,10 @@ async function main(): Promise<number> {
   const server = SERVER_KINDS.find((kind) => kind === values.server);
   if (server === undefined) throw new Error(`--server takes ${SERVER_KINDS.join(" or ")}, not "${values.server}".`);
   if (values.record !== undefined && server !== "node") throw new Error("--record takes the server of Node.js.");
+  const jobs = Number(values.jobs);
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > JOBS_MAX) {
+    throw new Error(`--jobs takes a number from 1 to ${JOBS_MAX}, not "${values.jobs}".`);
+  }
   const chosen = names.length > 0 ? names.map(findScenario) : scenarios;
   const missing = findWhatIsMissing(join(repositoryPath, "dist/cli/main.js"));
   if (missing) throw new Error(missing);
@@ -51,9 +58,16 @@ async function main(): Promise<number> {
   if (recordFolder !== undefined) mkdirSync(recordFolder, { recursive: true });
   const { verbose } = values;
   const options = { labFolder, repositoryPath, appliancePath, server, seed, verbose, nameWidth, recordFolder };
-  const verdicts: boolean[] = [];
-  while (verdicts.length < queue.length)
-    verdicts.push(...(await runOnOneMachine(queue.slice(verdicts.length), options)));
+  const run = async (hand: Scenario[]): Promise<boolean[]> => {
+    const verdicts: boolean[] = [];
+    while (verdicts.length < hand.length)
+      verdicts.push(...(await runOnOneMachine(hand.slice(verdicts.length), options)));
+    return verdicts;
+  };
+  const hands: Scenario[][] = Array.from({ length: jobs }, () => []);
+  queue.filter(({ isAlone }) => !isAlone).forEach((scenario, i) => hands[i % jobs]?.push(scenario));
+  const verdicts = (await Promise.all(hands.map(run))).flat();
+  verdicts.push(...(await run(queue.filter(({ isAlone }) => isAlone))));
   const passed = verdicts.filter((verdict) => verdict).length;
   console.log(`${passed} passed, ${verdicts.length - passed} failed`);
   return passed === verdicts.length && passed > 0 ? 0 : 1;

@@ -103,7 +103,8 @@ export class Machine {
   #whereMemoryLies(): { TMPDIR?: string } {
     if (existsSync("/dev/shm")) {
       const { bavail, bsize } = statfsSync("/dev/shm");
-      if (bavail * bsize >= MEMORY_MIB * 1024 * 1024) return {};
+      // The other machines may not have touched theirs yet.
+      if (bavail * bsize >= machines.size * MEMORY_MIB * 1024 * 1024) return {};
     }
     return { TMPDIR: this.#folder };
   }

@@ -8,6 +8,8 @@ export interface Scenario {
   timeLimitMs?: number;
   /** What of it only the Node.js server has. It is not run with another one, and the lab says so. */
   nodeOnly?: string;
+  /** Whether it measures, and so wants no other machine beside its own. */
+  isAlone?: boolean;
   /** Warnings and errors the kernel must log here. Each must appear, and any other fails the scenario. */
   expectedKernelLog?: RegExp[];
   /** Runs anew in the next boot after each power cut that it asked for; `lab.powerCuts` tells how many there were. */

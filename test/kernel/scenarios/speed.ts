@@ -138,6 +138,7 @@ const iops: Scenario = {
   name: "iops",
   sentence: "For information: IOPS on the kernel's own logs and on those of both servers, in one boot, with ratios.",
   timeLimitMs: 400_000,
+  isAlone: true,
   run: compare,
 };
 
