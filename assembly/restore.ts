@@ -37,6 +37,7 @@ import {
   STATE_TEXT,
   STATE_UUID,
   StateHeader,
+  saveSets,
   stateFileBytes,
   stateSetBytes,
   stateSetsOffset,
@@ -112,10 +113,15 @@ function finish(log: Log): void {
   const failed = log.failedSet();
   const marked = log.markedSet();
   const bytes = <usize>stateSetBytes(log);
-  // A server that ended in the midst of moving a region may have left it in both.
+  // A server that ended in the midst of moving a region may have left it in both. The file must not keep that: whoever takes
+  // the region out of one of them later writes that one alone.
+  let inBoth: u64 = 0;
   for (let at: usize = 0; at < bytes; at += 8) {
-    store<u64>(failed.bits + at, load<u64>(failed.bits + at) & ~load<u64>(pending.bits + at));
+    const both = load<u64>(failed.bits + at) & load<u64>(pending.bits + at);
+    store<u64>(failed.bits + at, load<u64>(failed.bits + at) & ~both);
+    inBoth |= both;
   }
+  if (inBoth != 0) saveSets(log);
   pending.rebuild();
   failed.rebuild();
   marked.rebuild();

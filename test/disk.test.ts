@@ -613,6 +613,21 @@ test("a log that was constructed and not resumed keeps its state file when it is
   assert.is(made.ask("RESUME").error, 0);
 });
 
+test("a region that a killed server left in both sets that are out of sync is in sync once it was copied", () => {
+  const made = resumed(128, " nosync");
+  const [[handle, file] = []] = made.stateFiles;
+  const sets = TEXT_OFFSET + ((file?.length ?? 0) - TEXT_OFFSET - 3 * 16);
+  for (const set of [0, 1]) (file as Uint8Array)[sets + set * 16] = 1 << 3;
+  made.stateFiles.set(handle as number, file as Uint8Array);
+  made.restart(newEngine());
+  made.completeAll();
+  assert.is(inSync(made), 127);
+  assert.is(made.ask("SET_REGION_SYNC", [3, 1]).error, 0);
+  made.restart(newEngine());
+  made.completeAll();
+  assert.is(inSync(made), 128);
+});
+
 test("a file that is no state file is refused and removed", () => {
   const made = resumed(128);
   const [handle, file] = [...made.stateFiles][0] as [number, Uint8Array];

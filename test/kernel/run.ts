@@ -64,8 +64,8 @@ async function main(): Promise<number> {
       verdicts.push(...(await runOnOneMachine(hand.slice(verdicts.length), options)));
     return verdicts;
   };
-  const hands: Scenario[][] = Array.from({ length: jobs }, () => []);
-  queue.filter(({ isAlone }) => !isAlone).forEach((scenario, i) => hands[i % jobs]?.push(scenario));
+  const together = queue.filter(({ isAlone }) => !isAlone);
+  const hands = Array.from({ length: jobs }, (_, hand) => together.filter((_scenario, i) => i % jobs === hand));
   const verdicts = (await Promise.all(hands.map(run))).flat();
   verdicts.push(...(await run(queue.filter(({ isAlone }) => isAlone))));
   const passed = verdicts.filter((verdict) => verdict).length;
