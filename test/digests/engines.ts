@@ -48,12 +48,27 @@ export function inNode({ folder, names }: Work): Digests {
   );
 }
 
-/** The program is that of test/embedding/c/replay.c. */
-export function inNative({ folder, names }: Work, program: string): Digests {
+/** What the program of test/embedding/c/replay.c says of a file: a digest, or in its place a sentence. */
+export interface NativeReplay {
+  inputs: number;
+  digest: string;
+}
+
+/** Runs that program once over files of a folder. Throws where it is ended by a signal. */
+export function replayNative({ folder, names }: Work, program: string): Map<string, NativeReplay> {
   const { stdout, stderr, signal, error } = spawnSync(program, names, { cwd: folder, encoding: "utf8" });
   if (error !== undefined || signal !== null) throw error ?? new Error(`ended by ${signal}: ${stderr}`);
-  const lines = stdout.split("\n").map((line) => /^(.*?): (?:\d+ inputs, digest )?(.*)$/.exec(line) ?? []);
-  return Object.fromEntries(lines.filter(([, name]) => name !== undefined).map(([, name, found]) => [name, found]));
+  const found = new Map<string, NativeReplay>();
+  for (const [, name = "", count, digest, problem, before] of stdout.matchAll(
+    /^(.*?): (?:(\d+) inputs, digest (\w+)|(.*), after (\d+) inputs)$/gm,
+  )) {
+    found.set(name, { inputs: Number(count ?? before), digest: digest ?? problem ?? "" });
+  }
+  return found;
+}
+
+export function inNative(work: Work, program: string): Digests {
+  return Object.fromEntries([...replayNative(work, program)].map(([name, { digest }]) => [name, digest]));
 }
 
 export function inChromium(work: Work): Promise<Digests> {
@@ -84,7 +99,8 @@ async function inBrowser(work: Work, words: (profile: string, url: string) => st
   const server = await StaticServer.start(work.folder, "/", new Map(), posted);
   const [program = "", ...rest] = words(profile, server.url);
   // In a process group of its own, so that all its processes can be ended.
-  const child = spawn(program, rest, { detached: true, stdio: "ignore" });
+  const env = { ...process.env, HOME: profile };
+  const child = spawn(program, rest, { detached: true, stdio: "ignore", env });
   const ended = once(child, "exit");
   const timeout = new AbortController();
   try {

@@ -10,7 +10,7 @@ async function bytesOf(name: string): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 async function digests(): Promise<Digests> {
-  const module = await WebAssembly.compile(await bytesOf("dm-ulog.wasm"));
+  const module = new WebAssembly.Module(await bytesOf("dm-ulog.wasm"));
   const engine = new Engine(module);
   const names = JSON.parse(new TextDecoder().decode(await bytesOf("names.json"))) as string[];
   const found: Digests = {};
