@@ -4,6 +4,7 @@ import { createReadStream, statSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
+import { text } from "node:stream/consumers";
 
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
@@ -24,9 +25,22 @@ export class StaticServer {
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${base}`;
   }
 
-  /** Serves `folder` below `base`, which begins and ends with a slash, and `files` beside its index.html. */
-  static async start(folder: string, base: string, files: ReadonlyMap<string, string>): Promise<StaticServer> {
+  /**
+   * Serves `folder` below `base`, which begins and ends with a slash, and `files` beside its index.html. What a page posts
+   * to any address is given to `posted`.
+   */
+  static async start(
+    folder: string,
+    base: string,
+    files: ReadonlyMap<string, string>,
+    posted: (text: string) => void = () => {},
+  ): Promise<StaticServer> {
     const server = createServer((request, response) => {
+      if (request.method === "POST") {
+        response.writeHead(204).end();
+        void text(request).then(posted);
+        return;
+      }
       const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
       const name = path.startsWith(base) ? normalize(path.slice(base.length) || "index.html") : "..";
       const file = files.get(name) ?? join(folder, name);
