@@ -3,7 +3,7 @@
 // A console has an instance of the core to itself, called by as-bind, which allocates. It reads an engine's memory
 // through a `MemorySource`, from the same thread or from another one, and never runs inside the engine it describes.
 
-import asBind from "as-bind/dist/as-bind.cjs.js";
+import asBind from "#as-bind";
 import { type Abi, readAbi } from "./abi.ts";
 
 /** Copies of an engine's linear memory. An `Engine` is one. */
