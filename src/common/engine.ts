@@ -4,6 +4,13 @@
 
 import { type Abi, readAbi } from "./abi.ts";
 
+declare global {
+  // A compiled core, in the declarations of the package: they must be readable where no library declares WebAssembly.
+  namespace WebAssembly {
+    interface Module {}
+  }
+}
+
 /** What an effect on a log's device, legs or state file names, and its completion names again. */
 export interface Head {
   /** The log, as a small number. */
