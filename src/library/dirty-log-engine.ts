@@ -4,6 +4,7 @@
 
 import { Console, type Counters, type LogDescription } from "../common/console.ts";
 import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
+import { compileCore } from "./core.ts";
 import type { Clock, StateStore, Storage, Transport } from "./host.ts";
 import { type LogChange, LogWatch } from "./log-watch.ts";
 import { type OpenDevice, type Operation, Operations } from "./operations.ts";
@@ -95,7 +96,7 @@ export class DirtyLogEngine {
    * such a core.
    */
   static async create(options: DirtyLogEngineOptions): Promise<DirtyLogEngine> {
-    const [module, words] = await Promise.all([WebAssembly.compile(options.core), Console.create(options.core)]);
+    const [module, words] = await Promise.all([compileCore(options.core), Console.create(options.core)]);
     const made = new DirtyLogEngine(module, words, options);
     made.begin();
     made.checkRunning();

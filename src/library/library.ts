@@ -20,6 +20,7 @@ export {
   type OpenedDevice,
 } from "../common/engine.ts";
 export { decodeReply, encodeRequest, type Reply, type Request, type RequestName } from "../common/kernel-frames.ts";
+export { compileCore } from "./core.ts";
 export { DirtyLogEngine, type DirtyLogEngineOptions, type EngineSnapshot } from "./dirty-log-engine.ts";
 export type { Clock, LogName, LogStorage, StateStore, Storage, Transport } from "./host.ts";
 export type { LogChange } from "./log-watch.ts";
