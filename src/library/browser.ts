@@ -1,4 +1,7 @@
-// The package's main entry everywhere else: pages, workers, and bundles for them.
+/**
+ * The package's main entry: `node.ts` in Node.js, this one everywhere else.
+ * @module dm-ulog
+ */
 
 export * from "./library.ts";
 

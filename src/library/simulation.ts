@@ -1,5 +1,8 @@
-// The package's entry for the simulated kernel: as the peer of an engine of one's own, and random lives of mirrors from
-// a seed.
+/**
+ * The package's entry for the simulated kernel: as the peer of an engine of one's own, and random lives of mirrors from
+ * a seed.
+ * @module dm-ulog/simulation
+ */
 
 export { Actions, type LifeScript } from "../common/sim/choices.ts";
 export { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "../common/sim/clock.ts";

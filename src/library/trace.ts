@@ -1,4 +1,7 @@
-// The package's entry for traces: record an engine, replay what was recorded, go to any moment of it.
+/**
+ * The package's entry for traces: record an engine, replay what was recorded, go to any moment of it.
+ * @module dm-ulog/trace
+ */
 
 export type { Difference } from "../common/trace/difference.ts";
 export { cut, merge } from "../common/trace/edit.ts";

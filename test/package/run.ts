@@ -57,6 +57,12 @@ async function main(): Promise<number> {
       assert.equal(strangers(packed.files), []);
       assert.equal(missing(packed.files), []);
     });
+    await check("the library's documentation has no gap", () => {
+      execFileSync(process.execPath, [join(REPOSITORY, "node_modules/typedoc/bin/typedoc"), "--emit", "none"], {
+        cwd: REPOSITORY,
+        stdio: "pipe",
+      });
+    });
     await check("npm installs it into an empty project, without a network", () => makeProject(project, packed));
     await typescript(check, project);
     await node(check, project, packed);
