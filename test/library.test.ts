@@ -15,6 +15,7 @@ import {
   SECOND_NS,
   SimulatedKernel,
   spawn,
+  Workload,
 } from "../src/library/simulation.ts";
 import { Recording, replay, Trace } from "../src/library/trace.ts";
 import { debugWasm } from "./harness.ts";
@@ -291,7 +292,7 @@ test("a core that fails says so, and takes nothing more", async () => {
   await engine.close();
 });
 
-test("the simulated kernel resyncs a mirror through it, and what was recorded replays", async () => {
+test("the simulated kernel resyncs and writes to a mirror through it, and what was recorded replays", async () => {
   const clock = new Clock();
   const random = new Random(1);
   const transport = {
@@ -336,9 +337,17 @@ test("the simulated kernel resyncs a mirror through it, and what was recorded re
   assert.is(error, 0);
   assert.is(legs.differing.size, 0);
   assert.is(engine.logs()[0]?.inSyncRegions, REGIONS);
+  const options = { pattern: "uniform", writerCount: 4, readOneIn: 4, thinkNs: 1_000_000 } as const;
+  const workload = new Workload(clock, new Actions(random.fork()), device, options);
+  workload.start();
+  clock.run(SECOND_NS);
+  workload.stop();
+  clock.run(60 * SECOND_NS);
+  assert.ok(workload.writeCount > 100);
+  assert.ok(Number(engine.logs()[0]?.marks) > 100);
+  assert.is(engine.logs()[0]?.dirtyRegions, 0);
   const trace = Trace.open(recording.finish(), abi);
   assert.ok(replay(trace, new WebAssembly.Module(debugWasm)).isEqual);
-  assert.ok(new Actions(random).next(() => 0) !== null);
 });
 
 test.run();
