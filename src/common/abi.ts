@@ -123,6 +123,7 @@ const NAMES = [
   "EINVAL",
 ] as const;
 
+/** What the core exports beside functions, by its exported name. */
 export type AbiName = (typeof NAMES)[number];
 
 /** Addresses, offsets, sizes in bytes and protocol numbers of the core, by their exported names. */

@@ -3,11 +3,12 @@
 // A console has an instance of the core to itself, called by as-bind, which allocates. It reads an engine's memory
 // through a `MemorySource`, from the same thread or from another one, and never runs inside the engine it describes.
 
-import asBind from "as-bind/dist/as-bind.cjs.js";
+import asBind from "#as-bind";
 import { type Abi, readAbi } from "./abi.ts";
 
 /** Copies of an engine's linear memory. An `Engine` is one. */
 export interface MemorySource {
+  /** A copy of `size` bytes from `address` on. */
   read(address: number, size: number): Uint8Array;
 }
 
@@ -79,6 +80,10 @@ export interface Counters {
 }
 
 export const REGION_STATES = ["clean", "dirty", "out of sync", "failed"] as const;
+/**
+ * The state of a region: in sync and left alone, in sync and marked, to be resynced, or to be resynced and failed at
+ * it.
+ */
 export type RegionState = (typeof REGION_STATES)[number];
 
 interface ConsoleExports {
@@ -95,6 +100,7 @@ interface ConsoleExports {
 /** Looks at a list of logs that keeps changing before giving up. */
 const READ_ATTEMPTS = 100;
 
+/** Looks at engines for a person or a program, and has the words for what they say. Any number of engines share one. */
 export class Console {
   private constructor(
     private readonly core: ConsoleExports,
@@ -117,6 +123,7 @@ export class Console {
     return this.readLogs(source, (record, address) => this.describe(record, address));
   }
 
+  /** What an engine has counted. */
   counters(source: MemorySource): Counters {
     const area = source.read(this.abi.CORE, this.abi.CORE_BYTES);
     return JSON.parse(this.collected(this.core.describeCounters(area))) as Counters;

@@ -4,6 +4,13 @@
 
 import { type Abi, readAbi } from "./abi.ts";
 
+declare global {
+  // A compiled core, in the declarations of the package: they must be readable where no library declares WebAssembly.
+  namespace WebAssembly {
+    interface Module {}
+  }
+}
+
 /** What an effect on a log's device, legs or state file names, and its completion names again. */
 export interface Head {
   /** The log, as a small number. */
@@ -33,6 +40,7 @@ export interface EffectHandler {
   read?(head: Head): void;
   /** Write the bytes at `address`; `engine.completed` once they are durable. They do not change before. */
   write?(head: Head, address: number): void;
+  /** Let go of the log device. Nothing is under way on it, and nothing is to be completed. */
   close?(head: Head): void;
   /** Flush the write caches of the legs of the mirror whose log has this luid and UUID; `engine.completed`. */
   flushLegs?(head: Head, luid: bigint, uuid: string): void;
@@ -43,7 +51,9 @@ export interface EffectHandler {
    * host that keeps none leaves these three out: its logs are lost with it.
    */
   stateCreate?(head: Head): void;
+  /** Write the bytes at `address` to the state file, at the offset of the head, before this returns. */
   stateWrite?(head: Head, address: number): void;
+  /** Remove the state file, where there is one. */
   stateDelete?(head: Head): void;
 }
 
@@ -97,6 +107,10 @@ const WASM_PAGE_BYTES = 65536;
 /** A number of nanoseconds goes into the input as two halves, since a BigInt would cost an allocation per request. */
 const TWO_TO_32 = 0x1_0000_0000;
 
+/**
+ * Drives one instance of the core. Whoever gives it inputs has to keep the contract of assembly/README.md;
+ * `DirtyLogEngine` is the class that does.
+ */
 export class Engine {
   readonly abi: Abi;
   /** Null for none. May be set and taken away between two inputs. */

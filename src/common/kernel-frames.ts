@@ -9,6 +9,7 @@ export type RequestName =
     ? Exclude<Name, "TYPE_MASK" | "TYPE_MAX" | "VERSION_MAX">
     : never;
 
+/** A request of the kernel. */
 export interface Request {
   type: RequestName | number;
   uuid: string;
@@ -20,6 +21,7 @@ export interface Request {
   data?: Uint8Array | readonly (number | bigint)[];
 }
 
+/** What the kernel takes from an answer. */
 export interface Reply {
   seq: number;
   /** 0, or a negative errno. */

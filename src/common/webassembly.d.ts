@@ -2,6 +2,7 @@
 // room must compile without the DOM's: that it does is what keeps browser and Node.js out of it.
 
 declare namespace WebAssembly {
+  function compile(bytes: Uint8Array): Promise<Module>;
   class Module {
     constructor(bytes: Uint8Array);
     static imports(module: Module): { module: string; name: string }[];

@@ -17,6 +17,7 @@ import type { RequestThreadMessage, RequestThreadOptions } from "./request-threa
 import { stateDirectory } from "./runtime-paths.ts";
 import type { RecordingOptions } from "./trace-files.ts";
 
+/** What a server is started with. */
 export interface ServerOptions {
   /** Bytes of the core. */
   wasm: Uint8Array;

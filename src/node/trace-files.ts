@@ -18,6 +18,7 @@ import {
 import { dirname } from "node:path";
 import { BLOCK_SECTION } from "../common/trace/format.ts";
 
+/** Where a recording goes, and how much of it is kept. */
 export interface RecordingOptions {
   /** Absolute. */
   path: string;

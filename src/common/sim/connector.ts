@@ -61,6 +61,7 @@ interface Outstanding {
   readonly resume: (error: number) => void;
 }
 
+/** The end of the connector at which the kernel asks. Several requests may wait for their answers. */
 export class Connector {
   /** Requests sent again because no reply came in time. */
   timeoutCount = 0;

@@ -34,14 +34,17 @@ export interface HostTamper {
   stored?(head: Head, bytes: Uint8Array): Uint8Array | null;
 }
 
+/** A mistake that is put into the simulation, to see that it is found. */
 export interface Fault {
   readonly name: string;
   readonly sentence: string;
+  /** What happens to datagrams. */
   readonly tamper?: (frame: Frame, random: Random) => Tamper;
   /** The mirror does not wait for the mark. */
   readonly writesBeforeMark?: boolean;
   /** A server that starts again takes up a state that is older than its end. */
   readonly restoresOldState?: boolean;
+  /** What happens to what the core asks of its host. */
   readonly host?: (random: Random) => HostTamper;
   /** Writes of a dead server reach the device when its successor works there already. */
   readonly orphansLinger?: boolean;

@@ -36,6 +36,7 @@ export class SimulatedKernel {
     return found?.uuid === uuid ? found.legs : undefined;
   }
 
+  /** Whether a mirror has a log of this luid. */
   hasLog(luid: bigint): boolean {
     return this.legs.has(luid);
   }
@@ -65,6 +66,7 @@ export class SimulatedKernel {
     return mirror;
   }
 
+  /** Destroys the log of a mirror whose table is not live any more. */
   *unload(mirror: Mirror): Task {
     yield* mirror.drain();
     yield* mirror.log.destroy();
@@ -72,6 +74,7 @@ export class SimulatedKernel {
   }
 }
 
+/** A mapped device on its legs. */
 export class MirrorDevice {
   /** The mirror of the live table; null where there is none. */
   mirror: Mirror | null = null;
@@ -88,6 +91,7 @@ export class MirrorDevice {
     return this.mirror !== null && !this.isSuspended && this.mirror.isQuiet;
   }
 
+  /** Takes an I/O, now or when the device is resumed. */
   submit(io: Io): void {
     if (this.isSuspended || this.mirror === null) this.deferred.push(io);
     else this.mirror.take(io);
@@ -102,6 +106,7 @@ export class MirrorDevice {
     return 0;
   }
 
+  /** Lets the I/O under way end, and keeps what comes from then on. */
   *suspend(): Task {
     const { mirror } = this;
     if (mirror === null) return;
@@ -110,6 +115,7 @@ export class MirrorDevice {
     yield* mirror.postsuspend();
   }
 
+  /** Works again, beginning with what was kept. */
   *resume(): Task {
     const { mirror, deferred } = this;
     if (mirror === null) return;

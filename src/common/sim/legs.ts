@@ -29,6 +29,7 @@ interface Transfer {
   versions: readonly number[];
 }
 
+/** The disks under a mirror. A block holds a version: the number of the write that it holds. */
 export class Legs {
   readonly blockCount: number;
   /** Versions by leg and block, as a read finds them. */
@@ -84,14 +85,17 @@ export class Legs {
     return this.timing.flushNs !== undefined;
   }
 
+  /** The version that a read finds. */
   version(leg: number, block: number): number {
     return this.versions[leg]?.[block] as number;
   }
 
+  /** Whether the legs differ in a region, as a read finds them. */
   differs(region: number): boolean {
     return this.differing.has(region);
   }
 
+  /** The regions in which they differ, ascending. */
   differingRegions(): number[] {
     return [...this.differing].sort((one, other) => one - other);
   }
@@ -101,6 +105,7 @@ export class Legs {
     return this.unsettled.has(region) || this.differing.has(region);
   }
 
+  /** Whether a leg refuses everything. */
   hasFailed(leg: number): boolean {
     return this.failed[leg] as boolean;
   }

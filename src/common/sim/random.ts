@@ -54,6 +54,7 @@ export class Random {
     return this.below(times) === 0;
   }
 
+  /** One of the items, each as likely. */
   pick<T>(items: readonly T[]): T {
     return items[this.below(items.length)] as T;
   }

@@ -18,6 +18,7 @@ import { makeRigParts, makeWorkload, type Rig, type RigParts, tableAfterPowerCut
 import { sleep, spawn, type Task } from "./task.ts";
 import { Violation } from "./violation.ts";
 
+/** What decides a life: the same options are the same life, on every machine. */
 export interface ScenarioOptions {
   seed: number;
   /** Simulated events before everything is brought to rest; 1 or more. */
@@ -116,6 +117,7 @@ const HELP_TRIES_MAX = 3;
 const MIRRORS_MAX = 3;
 const BOOTS_MAX = 5;
 
+/** Lives a life to its end. Throws a ScenarioViolation where what must always hold does not. */
 export function runScenario(options: ScenarioOptions): ScenarioResult {
   return new Scenario(options).run();
 }

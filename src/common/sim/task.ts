@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 /** Arranges that `resume` is called later: never before the call returns. */
 export type Wait = (resume: (value?: unknown) => void) => void;
 
+/** A thread of the simulated kernel: a generator that yields what it waits for. */
 export type Task<Result = void> = Generator<Wait, Result, unknown>;
 
 /** Starts a task: it runs at once up to its first wait. */

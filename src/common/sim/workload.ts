@@ -10,6 +10,7 @@ import { Violation } from "./violation.ts";
 
 export const PATTERNS = ["uniform", "sequential", "hot set"] as const;
 
+/** How the writers behave. */
 export interface WorkloadOptions {
   pattern: (typeof PATTERNS)[number];
   /** Blocks in use at the same time; at most as many as there are blocks. */
@@ -27,6 +28,7 @@ const COLD_ONE_IN = 10;
 const HOT_REGIONS = 8;
 const FIRST_LEG = 0;
 
+/** Programs that write to a mirror and read from it, and know what they must find. */
 export class Workload {
   writeCount = 0;
   readCount = 0;
@@ -71,6 +73,7 @@ export class Workload {
     return this.busyWriters === 0;
   }
 
+  /** The writers begin, or go on. */
   start(): void {
     if (this.isRunning) return;
     this.isRunning = true;

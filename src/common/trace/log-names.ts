@@ -4,6 +4,7 @@
 import type { Abi } from "../abi.ts";
 import { latin1 } from "./packet.ts";
 
+/** A log that a trace speaks of. */
 export interface LogName {
   readonly luid: bigint;
   readonly uuid: string;

@@ -15,6 +15,7 @@ import { type Run, runsOf, startRun } from "./run.ts";
 import type { Trace } from "./trace.ts";
 import { TraceBuffer } from "./trace-buffer.ts";
 
+/** What came of a replay. */
 export interface ReplaySummary {
   /** Whether all outputs were as recorded. */
   isEqual: boolean;
@@ -34,6 +35,7 @@ export interface ReplaySummary {
   problem: string | null;
 }
 
+/** A replay that is done piece by piece; `replay` does one in one go. */
 export class Replayer {
   /** Events to replay, and those that were replayed. */
   readonly total: number;
@@ -92,6 +94,7 @@ export class Replayer {
     return this.difference !== null || this.done === this.total;
   }
 
+  /** What came of the events so far. */
   summary(): ReplaySummary {
     const { difference, events, requests, digest, skippedEvents, cutEvent } = this;
     return {
@@ -181,6 +184,7 @@ export class Replayer {
   }
 }
 
+/** What may be chosen about a replay. */
 export interface ReplayOptions {
   /** Called now and then with the events replayed and those to replay. */
   onProgress?: (done: number, total: number) => void;

@@ -8,6 +8,7 @@ import { MemorySnapshots } from "./memory-snapshots.ts";
 import { type Run, runsOf, startRun } from "./run.ts";
 import type { Trace } from "./trace.ts";
 
+/** What may be chosen about it. */
 export interface TimeTravelOptions {
   /** What copies of memory may take together, in bytes; 256 MiB where left out. Fewer copies make longer ways. */
   memoryBytes?: number;
@@ -41,6 +42,7 @@ const STEP_EVENTS_DEFAULT = 16_384;
 /** So many bytes of blocks, or of linear memory that is passed over, are the work of one ordinary event. */
 const BYTES_PER_EVENT = 8192;
 
+/** Takes an engine to any event of a trace. The way back is as short as the way on. */
 export class TimeTravel {
   private readonly histories: History[] = [];
   private knownEvents = -1;

@@ -46,6 +46,7 @@ type GrowingSection = Section & { snapshotParts: number[]; links: number[] };
 const FILE_BYTES_MAX = 0xffff_ffff;
 const KNOWN_BLOCKS = new Set([BLOCK_SECTION, BLOCK_INTERFACE, BLOCK_STATISTICS, BLOCK_PACKET]);
 
+/** A trace that was read: its sections and where its events stand. */
 export class Trace {
   readonly sections: Section[] = [];
   /** Why the trace ends before the file does; null where it does not. */

@@ -16,6 +16,7 @@ const TEXT_BYTES_MAX = 4096;
 /** Exports that begin as request types do. */
 const NO_REQUESTS = new Set(["TYPE_MASK", "TYPE_MAX", "VERSION_MAX"]);
 
+/** The words for what a trace holds. */
 export class EventWords {
   /** Names of request types without DM_ULOG_, by number. */
   readonly requestNames: readonly (string | undefined)[];

@@ -1,0 +1,27 @@
+// All that the package's main entry has, but for how it finds the core: Node.js and browsers differ in that.
+
+export { type Abi, type AbiName, readAbi } from "../common/abi.ts";
+export {
+  Console,
+  type Counters,
+  type DeviceDescription,
+  type LogDescription,
+  type MemorySource,
+  REGION_STATES,
+  type RegionState,
+} from "../common/console.ts";
+export {
+  type Completion,
+  type EffectHandler,
+  Engine,
+  type EngineOptions,
+  type EngineTap,
+  type Head,
+  type OpenedDevice,
+} from "../common/engine.ts";
+export { decodeReply, encodeRequest, type Reply, type Request, type RequestName } from "../common/kernel-frames.ts";
+export { compileCore } from "./core.ts";
+export { DirtyLogEngine, type DirtyLogEngineOptions, type EngineSnapshot } from "./dirty-log-engine.ts";
+export type { Clock, LogName, LogStorage, StateStore, Storage, Transport } from "./host.ts";
+export type { LogChange } from "./log-watch.ts";
+export type { OpenDevice, Operation } from "./operations.ts";

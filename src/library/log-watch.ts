@@ -1,0 +1,32 @@
+// Tells which logs have come, changed or gone since the last look.
+
+import type { LogDescription } from "../common/console.ts";
+
+/** What has happened to a log. */
+export interface LogChange {
+  kind: "created" | "changed" | "removed";
+  /** The log as it is now; as it was, where it is removed. */
+  log: LogDescription;
+  /** The log as it was at the last change that was told; null where it is new. */
+  before: LogDescription | null;
+}
+
+export class LogWatch {
+  private known = new Map<string, { log: LogDescription; text: string }>();
+
+  /** What has changed since the last call: those that went first. */
+  look(logs: readonly LogDescription[]): LogChange[] {
+    const before = this.known;
+    this.known = new Map(logs.map((log) => [`${log.luid} ${log.uuid}`, { log, text: JSON.stringify(log) }]));
+    const changes: LogChange[] = [];
+    for (const [name, { log }] of before) {
+      if (!this.known.has(name)) changes.push({ kind: "removed", log, before: log });
+    }
+    for (const [name, { log, text }] of this.known) {
+      const was = before.get(name);
+      if (was === undefined) changes.push({ kind: "created", log, before: null });
+      else if (was.text !== text) changes.push({ kind: "changed", log, before: was.log });
+    }
+    return changes;
+  }
+}

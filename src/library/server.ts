@@ -1,0 +1,7 @@
+/**
+ * The package's entry for the whole server, as `dm-ulog serve` runs it: Linux and Node.js alone.
+ * @module dm-ulog/server
+ */
+
+export { Server, type ServerOptions } from "../node/server.ts";
+export type { RecordingOptions } from "../node/trace-files.ts";
