@@ -15,6 +15,7 @@ import { status } from "./status.ts";
 import { type TableOptions, tableLine } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
+import type { ViewOptions } from "./view.ts";
 
 function wholeNumber(text: string): number {
   const value = Number(text);
@@ -25,6 +26,12 @@ function wholeNumber(text: string): number {
 function positive(text: string): number {
   const value = wholeNumber(text);
   if (value === 0 || value > 0xffff_ffff) throw new InvalidArgumentError("Give a whole number from 1 to 4294967295.");
+  return value;
+}
+
+function portNumber(text: string): number {
+  const value = wholeNumber(text);
+  if (value > 0xffff) throw new InvalidArgumentError("Give a port: a whole number up to 65535.");
   return value;
 }
 
@@ -212,12 +219,32 @@ trace
   .action(() => console.log(dissectorPath()));
 
 program
+  .command("view")
+  .description("Show the protocol in a browser, event by event: a simulated machine, or a trace. Until Ctrl-C.")
+  .argument("[file]", "a trace file; left out, the simulation")
+  .option("--port <number>", "where on this machine the page is served (any that is free)", portNumber, 0)
+  .addHelpText("after", "\nA live server is shown by dm-ulog serve --view.")
+  .action(async (file: string | undefined, options: ViewOptions) => {
+    const { view } = await import("./view.ts");
+    await view(file, options);
+  });
+
+program
   .command("demo")
   .description("Show a mirror's life on a simulated kernel: resync, writes, a crash, and back.")
   .option("--seed <number>", "another seed is another life", wholeNumber, 1)
+  .addHelpText(
+    "after",
+    "\nOn a terminal it goes on to serve the page that shows such lives in a browser, until Ctrl-C.",
+  )
   .action(async (options: { seed: number }) => {
     const { demo } = await import("./demo.ts");
     await demo({ ...options, out: process.stdout });
+    if (process.stdin.isTTY && process.stdout.isTTY) {
+      const { view } = await import("./view.ts");
+      console.log("\nSuch a life event by event, in a browser:");
+      await view(undefined, { port: 0 });
+    } else console.log("\nSuch a life event by event, in a browser: npx dm-ulog view");
   });
 
 program
