@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 // The dm-ulog command: what a person types, and the sentences they get back.
 
+import { isIP } from "node:net";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/flight-sizes.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
+import { LIVE_PORT_DEFAULT, LOOPBACK } from "../node/web/defaults.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
 import { type RecordOptions, record } from "./record.ts";
@@ -33,6 +35,11 @@ function portNumber(text: string): number {
   const value = wholeNumber(text);
   if (value > 0xffff) throw new InvalidArgumentError("Give a port: a whole number up to 65535.");
   return value;
+}
+
+function ipAddress(text: string): string {
+  if (isIP(text) === 0) throw new InvalidArgumentError("Give an IP address.");
+  return text;
 }
 
 function blockSize(text: string): number {
@@ -103,6 +110,13 @@ program
   .option(
     "--crash-directory <directory>",
     "where the last events are put when the server fails (in the runtime directory)",
+  )
+  .option("--view [port]", `serve a page that shows what the engine does (port ${LIVE_PORT_DEFAULT})`, portNumber)
+  .option("--view-address <address>", "an IP address of this machine to serve it at", ipAddress, LOOPBACK)
+  .addHelpText(
+    "after",
+    "\nThe view is only to be looked at, and never delays the kernel. Whoever reaches its address sees names of logs and\n" +
+      "which regions are written: every user of this machine, and with --view-address more than those.",
   )
   .action(serve);
 
