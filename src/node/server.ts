@@ -19,7 +19,7 @@ import { LiveView, type LiveViewOptions } from "./web/view.ts";
 
 export interface ServerOptions {
   /** Bytes of the core. */
-  wasm: Uint8Array;
+  wasm: Uint8Array<ArrayBuffer>;
   /** A sentence for the server's log. */
   log: (sentence: string) => void;
   /** The request path has ended by itself, and with it the service. */

@@ -202,7 +202,9 @@ export class App {
     const { source, isFollowing } = this.player;
     if (!isFollowing || source.problem === null || nowMs - this.connectedMs < RECONNECT_MS) return;
     this.connectedMs = nowMs;
-    void this.opener.openLive();
+    void this.opener.openLive().then(() => {
+      if (this.player.source !== source) this.say("The live server is back.");
+    });
   }
 
   /** Draws everything from the state at the position. */
