@@ -21,15 +21,15 @@ const PAGE = fileURLToPath(new URL("../dist/visualizer/", import.meta.url));
 
 interface Scale {
   turns: number;
-  /** Unmeasured, after those who look on have come or gone: the buffers of the stuck ones fill up. */
-  warmUp: number;
+  /** Unmeasured, in ms, after those who look on have come or gone: the buffers of the stuck ones fill up. */
+  warmUpMs: number;
   /** Blocks of a turn, and round trips of a block. */
   blocks: number;
   count: number;
 }
 
-const FULL: Scale = { turns: 9, warmUp: 150_000, blocks: 4, count: 20_000 };
-const QUICK: Scale = { turns: 2, warmUp: 500, blocks: 1, count: 500 };
+const FULL: Scale = { turns: 9, warmUpMs: 4500, blocks: 4, count: 20_000 };
+const QUICK: Scale = { turns: 2, warmUpMs: 0, blocks: 1, count: 500 };
 
 const WAYS = ["nobody looks on", `${IDLE} idle and ${STUCK} stuck ones look on`] as const;
 
@@ -92,16 +92,16 @@ async function measureTurn(
   workshop: Workshop,
   server: UlogServer,
   asked: string,
-  { warmUp, blocks, count }: Scale,
+  { warmUpMs, blocks, count }: Scale,
   onlookers: Onlookers,
   idle: number,
   stuck: number,
 ): Promise<RoundTrips[]> {
   await onlookers.be(idle, stuck);
+  const measure = () => workshop.measure(server, asked, { warmUp: count / 10, count });
+  for (const endMs = performance.now() + warmUpMs; performance.now() < endMs; ) await measure();
   const measured: RoundTrips[] = [];
-  for (let block = 0; block < blocks; block++) {
-    measured.push(await workshop.measure(server, asked, { warmUp: block === 0 ? warmUp : count / 10, count }));
-  }
+  for (let block = 0; block < blocks; block++) measured.push(await measure());
   return measured;
 }
 
