@@ -20,6 +20,7 @@ import { createFlight, mapFlight } from "../src/node/flight-recorder.ts";
 import { Recorder } from "../src/node/recorder.ts";
 import { FlightFollower } from "../src/node/web/flight-follower.ts";
 import { CLIENTS_MAX } from "../src/node/web/live-feed.ts";
+import { refusalOf } from "../src/node/web/web-rules.ts";
 import { Peer, releaseWasm, seeded, seedFor, words } from "./harness.ts";
 
 // Worker threads have no TypeScript loader: what starts one runs as it is built.
@@ -173,6 +174,20 @@ test("who does not ask from the page itself is refused", async () => {
     assert.is(await status({ ...visit, "sec-fetch-dest": "iframe" }, "/"), 403);
   }
   await watched.end();
+});
+
+test("a server at other addresses goes by the one that was asked", () => {
+  const refused = (localAddress: string, host: string) =>
+    refusalOf({ method: "GET", headers: { host }, socket: { localAddress } } as unknown as IncomingMessage, false)
+      ?.status;
+  assert.is(refused("::ffff:10.1.2.3", "10.1.2.3:8640"), undefined);
+  assert.is(refused("10.1.2.3", "10.1.2.3"), undefined);
+  assert.is(refused("fd00::1", "[fd00::1]:8640"), undefined);
+  assert.is(refused("::1", "localhost:8640"), undefined);
+  assert.is(refused("::ffff:127.0.0.2", "localhost"), undefined);
+  for (const host of ["localhost", "127.0.0.1", "10.1.2.4", "evil.example", "[::ffff:10.1.2.3]"]) {
+    assert.is(refused("::ffff:10.1.2.3", host), 421, host);
+  }
 });
 
 test("what is no HTTP, or too much of it, is cut off", async () => {

@@ -10,6 +10,9 @@ import { HEAD_BYTES, type LogHead, type LogPosition, readLogHead } from "../even
 /** Of the head, what says anything. */
 const HEAD_READ_BYTES = 128;
 
+/** The head changes every few microseconds at most, and is read in one. */
+const ATTEMPTS_MAX = 1000;
+
 /** How a half begins: a section's header, and the snapshot that it starts from. */
 export interface Beginning {
   bytes: Uint8Array;
@@ -48,6 +51,7 @@ export class FlightFollower {
   /** Where the half in hand begins; with `isOldest` the one before it, as long as it is there. */
   beginning(isOldest: boolean): Beginning | undefined {
     const { halves } = this.head();
+    // One that is being begun has no length yet.
     const there = halves.filter(({ age, usedBytes }) => age >= 0 && usedBytes > 0);
     const half = there.at(isOldest ? 0 : -1);
     if (half === undefined) return undefined;
@@ -64,14 +68,12 @@ export class FlightFollower {
    * Undefined where they are overwritten.
    */
   read({ age, offset }: LogPosition, bytesMax: number): Piece | undefined {
-    const hasTurned = this.head().halves.some((half) => half.age === age + 1);
-    // Read last: where the writer has turned, this is all that will ever be there.
     const { halves } = this.head();
     const half = halves.find((one) => one.age === age);
     if (half === undefined) return undefined;
     if (offset < half.usedBytes) return this.whole({ age, offset }, half.usedBytes, bytesMax);
     const next = halves.find((one) => one.age === age + 1);
-    if (!hasTurned || next === undefined || next.usedBytes === 0) {
+    if (next === undefined || next.usedBytes === 0) {
       return { bytes: new Uint8Array(0), end: { age, offset } };
     }
     return next.hasGap ? undefined : this.read({ age: age + 1, offset: next.eventsAt }, bytesMax);
@@ -95,11 +97,24 @@ export class FlightFollower {
     return this.head().halves.some((half) => half.age === age) ? bytes : undefined;
   }
 
+  /** As it was at one moment: what changes while it is read is not the same when it is read again. */
   private head(): LogHead {
-    const bytes = new Uint8Array(HEAD_READ_BYTES);
+    let before = this.headBytes();
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const bytes = this.headBytes();
+      if (bytes.equals(before)) {
+        const head = readLogHead(bytes);
+        if (head === undefined) throw new Error("The flight recorder is not one any more.");
+        return head;
+      }
+      before = bytes;
+    }
+    throw new Error("The flight recorder is written faster than its head can be read.");
+  }
+
+  private headBytes(): Buffer {
+    const bytes = Buffer.alloc(HEAD_READ_BYTES);
     readSync(this.fd, bytes, 0, bytes.length, 0);
-    const head = readLogHead(bytes);
-    if (head === undefined) throw new Error("The flight recorder is not one any more.");
-    return head;
+    return bytes;
   }
 }

@@ -64,6 +64,7 @@ export class LiveFeed {
     };
     this.clients.add(client);
     response.on("close", () => this.remove(client));
+    response.on("error", () => {});
     this.timer ??= setInterval(() => this.feedAll(), ROUND_MS);
     this.feed(client, performance.now());
   };

@@ -34,16 +34,18 @@ export class LiveView {
     const workerData: ViewThreadOptions = { ...options, flight, stuckMs };
     const worker = new Worker(new URL("./view-thread.js", import.meta.url), { workerData, resourceLimits: MEMORY });
     const exited = once(worker, "exit").catch(() => {});
+    let isServing = false;
     const url = await new Promise<string>((resolve, reject) => {
       worker.on("error", (error) => {
         reject(error);
-        log(`There is no view any more: ${error.message}`);
+        if (isServing) log(`There is no view any more: ${error.message}`);
       });
       worker.once("message", (message: ViewThreadMessage) => {
         if (message.kind === "serving") resolve(message.url);
         else reject(new Error(message.reason));
       });
     });
+    isServing = true;
     return new LiveView(url, worker, exited);
   }
 

@@ -70,7 +70,7 @@ export class LiveServer implements Source {
   }
 
   close(): void {
-    this.end(null);
+    this.end("It is not looked at any more.");
   }
 
   private async readOn(): Promise<void> {
@@ -96,7 +96,7 @@ export class LiveServer implements Source {
     this.end("The connection to the server has ended.");
   }
 
-  private end(problem: string | null): void {
+  private end(problem: string): void {
     this.problem ??= problem;
     void this.reader.cancel().catch(() => {});
   }
