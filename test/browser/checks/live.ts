@@ -12,6 +12,7 @@ import { lacksForServer, PlayedKernel } from "../../played-kernel.ts";
 import { OpenPage } from "../open-page.ts";
 import { abi, type Expected, expectedOf } from "../page-model.ts";
 import type { Bench } from "../run.ts";
+import { assertAccessible } from "./accessibility.ts";
 
 const REGION_COUNT = 3000;
 /** Behind a change, until the page shows it. */
@@ -137,6 +138,8 @@ export async function live({ browser, screenshots, check }: Bench): Promise<void
     assert.equal(small.errors, []);
     await small.close();
   });
+
+  await check("axe finds nothing serious on a live server", () => assertAccessible(opened));
 
   await check("asks nothing of any other server", async () => {
     assert.equal(
