@@ -30,12 +30,13 @@ interface Client {
   isKnown: boolean;
   /** Since when a piece is under way; 0 for none. */
   writingSinceMs: number;
-  /** It has had its share until then. */
-  fedUntilMs: number;
 }
 
 export class LiveFeed {
+  /** In the order in which they are fed: who was fed is the last. */
   private readonly clients = new Set<Client>();
+  /** When what was sent is worth its time. */
+  private paidUntilMs = 0;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -58,15 +59,13 @@ export class LiveFeed {
       response.end();
       return;
     }
-    const client: Client = {
-      ...{ response, at: undefined, hasBegun: false, isKnown: false },
-      ...{ writingSinceMs: 0, fedUntilMs: 0 },
-    };
+    response.flushHeaders();
+    const client: Client = { response, at: undefined, hasBegun: false, isKnown: false, writingSinceMs: 0 };
     this.clients.add(client);
     response.on("close", () => this.remove(client));
     response.on("error", () => {});
+    // Nothing is sent here: who comes and goes all the time costs no more than others.
     this.timer ??= setInterval(() => this.feedAll(), ROUND_MS);
-    this.feed(client, performance.now());
   };
 
   /** Lets all clients go. */
@@ -86,11 +85,12 @@ export class LiveFeed {
 
   private feedAll(): void {
     const nowMs = performance.now();
-    for (const client of this.clients) {
-      const { response, writingSinceMs, fedUntilMs } = client;
+    this.paidUntilMs = Math.max(this.paidUntilMs, nowMs);
+    for (const client of [...this.clients]) {
+      const { response, writingSinceMs } = client;
       if (writingSinceMs !== 0) {
         if (nowMs - writingSinceMs > this.stuckMs) response.destroy();
-      } else if (nowMs >= fedUntilMs) this.feed(client, nowMs);
+      } else if (this.paidUntilMs < nowMs + ROUND_MS) this.feed(client, nowMs);
     }
   }
 
@@ -99,7 +99,9 @@ export class LiveFeed {
     if (bytes === undefined) return;
     const { response } = client;
     client.writingSinceMs = nowMs;
-    client.fedUntilMs = nowMs + (bytes.length * this.clients.size * 1000) / BYTES_PER_SECOND_MAX;
+    this.paidUntilMs += (bytes.length * 1000) / BYTES_PER_SECOND_MAX;
+    this.clients.delete(client);
+    this.clients.add(client);
     response.write(bytes, () => {
       client.writingSinceMs = 0;
     });
