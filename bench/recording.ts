@@ -51,7 +51,7 @@ export async function benchmarkRecording(options: BenchmarkOptions): Promise<Ben
 }
 
 /** Marks and clears in turns, so that each changes the log and its state file. */
-function exchanges({ corePath, seed }: BenchmarkOptions): { birth: Exchange[]; questions: Exchange[] } {
+export function exchanges({ corePath, seed }: BenchmarkOptions): { birth: Exchange[]; questions: Exchange[] } {
   const client = new Client(loadCore(corePath), REGION_COUNT);
   const regions = new RandomRegions(seed, REGION_COUNT);
   const exchange = (request: Uint8Array): Exchange => ({ request, reply: client.replyBytes(request) });
@@ -141,7 +141,7 @@ function measureBlock({ client, questions, settle }: Subject, requests: number):
 }
 
 /** Runtime directories lie in memory, as /run does. */
-function memoryFolder(): string {
+export function memoryFolder(): string {
   return mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "dm-ulog-bench-"));
 }
 

@@ -40,6 +40,13 @@ export interface EchoServer {
 export interface UlogServer extends EchoServer {
   /** Keeps the process' main thread busy most of the time, or leaves it idle again. */
   setBusy(busy: boolean): Promise<void>;
+  /** Where its view is, if it has one. */
+  viewUrl: string | undefined;
+}
+
+export interface Onlookers {
+  /** Has so many look on from now on, and no others. Resolves with the bytes that those before have taken. */
+  be(idle: number, stuck: number): Promise<number>;
 }
 
 /** A folder with the compiled programs, and every process started from it. */
@@ -116,7 +123,7 @@ export class Workshop {
   async startUlog(
     corePath: string,
     processor?: number,
-    more: Pick<ServerOptions, "runtimeDirectory" | "flightBytes" | "record"> = {},
+    more: Pick<ServerOptions, "runtimeDirectory" | "flightBytes" | "record" | "view"> = {},
   ): Promise<UlogServer> {
     const program = fileURLToPath(new URL("round-trip-server.ts", import.meta.url));
     const command = [
@@ -132,16 +139,38 @@ export class Workshop {
     const ended = once(child, "close").then(() => Promise.reject(new Error("dm-ulog's server has ended by itself.")));
     ended.catch(() => {}); // It also ends when all is measured and nobody waits for an answer any more.
     const answer = async () => {
-      const [message] = (await Promise.race([once(child, "message"), ended])) as [{ port: number }];
+      const [message] = (await Promise.race([once(child, "message"), ended])) as [{ port: number; viewUrl?: string }];
       return message;
     };
-    const { port } = await answer();
+    const { port, viewUrl } = await answer();
     return {
       port,
+      viewUrl,
       async setBusy(busy) {
         const answered = answer();
         child.send({ busy });
         await answered;
+      },
+    };
+  }
+
+  /** Starts the process of those who look on at the view of a server. */
+  async startOnlookers(viewUrl: string): Promise<Onlookers> {
+    const program = fileURLToPath(new URL("onlookers.ts", import.meta.url));
+    const command = [process.execPath, "--import", "tsx", program, viewUrl];
+    const child = this.start(command, undefined, ["ignore", "inherit", "inherit", "ipc"]);
+    const ended = once(child, "close").then(() => Promise.reject(new Error("Those who look on have ended.")));
+    ended.catch(() => {}); // They also end when all is measured.
+    const answer = async () => {
+      const [message] = (await Promise.race([once(child, "message"), ended])) as [{ takenBytes: number }];
+      return message.takenBytes;
+    };
+    await answer();
+    return {
+      be(idle, stuck) {
+        const answered = answer();
+        child.send({ idle, stuck });
+        return answered;
       },
     };
   }

@@ -1,6 +1,6 @@
-// dm-ulog's server as a process of its own, for round-trip.ts and recording.ts. Arguments: core, netlink port of the client,
+// dm-ulog's server as a process of its own, for round-trip.ts, recording.ts and view.ts. Arguments: core, netlink port of the client,
 // and as JSON what else the server is told.
-// Sends its own port to its parent; a message from it says whether this thread, the control plane, is to be busy.
+// Sends its own port to its parent, and where its view is; a message from it says whether this thread, the control plane, is to be busy.
 
 import { readFileSync } from "node:fs";
 import type { ServerOptions } from "../src/node/server.ts";
@@ -16,9 +16,9 @@ const server = await Server.start({
   ...(JSON.parse(more) as Partial<ServerOptions>),
   wasm: readFileSync(corePath),
   kernelPort: Number(clientPort),
-  // What it says of its mirror is of no interest; that it loses events is.
+  // What it says of its mirror is of no interest; that it loses events is, or that there is no view.
   log: (sentence) => {
-    if (/recording/i.test(sentence)) console.error(sentence);
+    if (/recording|view/i.test(sentence)) console.error(sentence);
   },
   failed: (error) => {
     throw error;
@@ -40,4 +40,4 @@ process.on("message", (message: { busy: boolean }) => {
 });
 // Without a parent nobody needs the server.
 process.on("disconnect", () => process.exit());
-process.send?.({ port: server.port });
+process.send?.({ port: server.port, viewUrl: server.viewUrl });

@@ -11,6 +11,7 @@ import { benchmarkRecording } from "./recording.ts";
 import { benchmarkRequests } from "./requests.ts";
 import { benchmarkRoundTrip } from "./round-trip.ts";
 import { benchmarkTrace } from "./trace.ts";
+import { benchmarkView } from "./view.ts";
 
 const benchmarks: Record<string, (options: BenchmarkOptions) => BenchmarkResult | Promise<BenchmarkResult>> = {
   requests: benchmarkRequests,
@@ -19,6 +20,7 @@ const benchmarks: Record<string, (options: BenchmarkOptions) => BenchmarkResult 
   "round-trip": benchmarkRoundTrip,
   trace: benchmarkTrace,
   recording: benchmarkRecording,
+  view: benchmarkView,
 };
 
 const { values, positionals } = parseArgs({

@@ -1,7 +1,9 @@
 // The dm-ulog command as a person meets it: what it prints, and what it says where something is wrong.
 
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,7 +20,7 @@ function run(...words: string[]): { status: number | null; stdout: string; stder
 test("--help tells the commands, and each command has its own", () => {
   const { stdout, status } = run("--help");
   assert.is(status, 0);
-  for (const name of ["serve", "record", "status", "table", "replay", "inspect", "trace", "demo", "simulate"]) {
+  for (const name of ["serve", "record", "status", "table", "replay", "inspect", "trace", "view", "demo", "simulate"]) {
     assert.match(stdout, name);
     const help = run(name, "--help");
     assert.is(help.status, 0);
@@ -89,6 +91,41 @@ test("record without a server says how to start one", () => {
   }
 });
 
+test("view serves the page, on a trace where one is named, and ends when it is told to", async () => {
+  const file = fileURLToPath(new URL("traces/two-logs.pcapng", import.meta.url));
+  const child = spawn(process.execPath, [command, "view", file], { stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = (await once(child.stdout, "data")) as [Buffer];
+  const url = new URL(/http:\S+/.exec(line.toString())?.[0] as string);
+  assert.is(url.hostname, "127.0.0.1");
+  assert.match(await (await fetch(new URL("/", url))).text(), "<title>dm-ulog");
+  const path = new URLSearchParams(url.hash.slice(1)).get("trace") as string;
+  const trace = await fetch(new URL(path, url));
+  assert.equal(Buffer.from(await trace.arrayBuffer()), readFileSync(file));
+  assert.is((await fetch(new URL(path, url), { headers: { origin: "http://evil.example" } })).status, 403);
+  assert.is((await fetch(new URL("live.pcapng", url))).status, 404);
+  const exited = once(child, "exit");
+  child.kill("SIGINT");
+  assert.equal(await exited, [0, null]);
+});
+
+test("view refuses what is no trace, and a port that is taken, with a sentence", async () => {
+  const none = run("view", fileURLToPath(import.meta.url));
+  assert.is(none.status, 1);
+  assert.match(none.stderr, /not a trace of dm-ulog/);
+  assert.match(run("view", "/no/such/file").stderr, /ENOENT/);
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  assert.match(run("view", "--port", String(port)).stderr, /is taken. Name another one/);
+  taken.close();
+});
+
+test("the demonstration ends by itself without a terminal, and says how to see it", () => {
+  const { status, stdout } = run("demo");
+  assert.is(status, 0);
+  assert.match(stdout, /in a browser: npx dm-ulog view\n$/);
+});
+
 test("a wrong word is answered with where to read on", () => {
   const result = run("srve");
   assert.is(result.status, 1);
@@ -98,6 +135,8 @@ test("a wrong word is answered with where to read on", () => {
   assert.match(run("serve", "--block-size", "5000").stderr, /one of those sizes/);
   assert.match(run("serve", "--flight-recorder", "1K").stderr, /Give 0, or a size from 1M to 1G/);
   assert.match(run("serve", "--record-size", "big").stderr, /"big" is no size/);
+  assert.match(run("serve", "--view", "65536").stderr, /a whole number up to 65535/);
+  assert.match(run("serve", "--view-address", "example.org").stderr, /Give an IP address/);
   assert.match(run("record").stderr, /a FILE to record to, --stop, or --save FILE/);
   assert.match(run("record", "FILE", "--stop").stderr, /Give one of these/);
 });

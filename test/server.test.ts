@@ -7,29 +7,25 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import type { MessagePort } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest, type Reply, type Request } from "../src/common/kernel-frames.ts";
 import { replay } from "../src/common/trace/replay.ts";
+import { TimeTravel } from "../src/common/trace/time-travel.ts";
 import { Trace } from "../src/common/trace/trace.ts";
+import type { ServerOptions } from "../src/node/server.ts";
 import { releaseWasm } from "./harness.ts";
+import { lacksForServer, PlayedKernel } from "./played-kernel.ts";
 
 const NETLINK_CONNECTOR = 11;
-const CAP_NET_ADMIN = 12n;
 
 const module = new WebAssembly.Module(releaseWasm);
 const { abi } = new Engine(module);
 
-function lacks(): string | undefined {
-  if (process.platform !== "linux") return "this is not Linux";
-  const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
-  if (((BigInt(`0x${capabilities}`) >> CAP_NET_ADMIN) & 1n) === 0n) return "there is no CAP_NET_ADMIN";
-  return undefined;
-}
-
-const lacking = lacks();
+const lacking = lacksForServer();
 if (lacking !== undefined) {
   test("what serving lacks here is told in a sentence", async () => {
     const { missingPrerequisites } = await import("../src/node/prerequisites.ts");
@@ -178,6 +174,55 @@ if (lacking !== undefined) {
     const told = /last events are in (\S+crash-1\.pcapng)/.exec(sentences.join("\n"));
     assert.is(requests(told?.[1] as string), 10);
     await server.stop();
+    kernel.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test("a view shows what the server does, to those who are stuck too, and ends with it", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "dm-ulog-server-"));
+    const kernel = new PlayedKernel(abi, "LVM-v");
+    const sentences: string[] = [];
+    const start = (view: ServerOptions["view"], flightBytes?: number) =>
+      Server.start({
+        wasm: releaseWasm,
+        kernelPort: kernel.port,
+        runtimeDirectory: folder,
+        ...(view === undefined ? {} : { view }),
+        ...(flightBytes === undefined ? {} : { flightBytes }),
+        log: (sentence) => sentences.push(sentence),
+        failed: (error) => {
+          throw error;
+        },
+      });
+    const view = {
+      port: 0,
+      address: "127.0.0.1",
+      page: fileURLToPath(new URL("../dist/visualizer/", import.meta.url)),
+    };
+    const server = await start(view);
+    assert.match(server.viewUrl ?? "", /^http:\/\/127\.0\.0\.1:\d+\/$/);
+    await kernel.ask(server.port, "CTR", asciiBytes("2000 clustered-core 2 nosync"));
+    await kernel.ask(server.port, "RESUME");
+    const feed = await fetch(`${server.viewUrl}live.pcapng`);
+    const stuck = await Promise.all(Array.from({ length: 5 }, () => fetch(`${server.viewUrl}live.pcapng`)));
+    for (let i = 0; i < 400; i++) assert.is((await kernel.ask(server.port, "MARK_REGION", [i])).error, 0);
+    const parts: Uint8Array[] = [];
+    for await (const part of feed.body as unknown as AsyncIterable<Uint8Array>) {
+      parts.push(part);
+      const trace = Trace.open(new Uint8Array(Buffer.concat(parts)), abi);
+      const travel = new TimeTravel(trace, module);
+      const [log] = trace.eventCount > 0 ? server.console.logs(travel.seek(trace.eventCount - 1)) : [];
+      if (log?.dirtyRegions === 400 && trace.isWhole(trace.eventCount - 1)) break;
+    }
+    assert.ok(await server.stop(), "all threads have ended");
+    await Promise.allSettled(stuck.map((one) => one.arrayBuffer()));
+
+    // A view that cannot be had keeps nobody from serving.
+    const blind = await start(view, 0);
+    assert.is(blind.viewUrl, undefined);
+    assert.match(sentences.join("\n"), /There is no view. It shows what the flight recorder has/);
+    assert.is((await kernel.ask(blind.port, "GET_SYNC_COUNT")).error, 0);
+    await blind.stop();
     kernel.close();
     rmSync(folder, { recursive: true });
   });

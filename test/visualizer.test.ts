@@ -328,6 +328,50 @@ test("whatever is done to the simulated machine, and when: no rule of the dirty 
   }
 });
 
+test("what is live is followed at its end, and left alone where somebody has stopped", () => {
+  const bytes = refusalsTrace();
+  const whole = Trace.open(bytes, abi);
+  const trace = Trace.begin(bytes.subarray(0, whole.endOf(99)), abi);
+  trace.scan();
+  const source: Source = { ...sourceOf(trace), isLive: true };
+  // A copy of an object has the values that its getters had.
+  Object.defineProperty(source, "eventCount", { get: () => trace.eventCount });
+  const grow = (events: number) => {
+    trace.extend(bytes.subarray(0, whole.endOf(events - 1)));
+    trace.scan();
+  };
+  const player = new Player(releaseModule);
+  let frames = 0;
+  const ticks = (count: number) => {
+    for (let i = 0; i < count; i++) player.tick(16 * frames++);
+  };
+  player.load(source, 0);
+  ticks(20);
+  assert.ok(player.isFollowing);
+  assert.is(player.position, 100);
+  for (const events of [101, 150, 300]) {
+    grow(events);
+    ticks(20);
+    assert.is(player.position, events);
+  }
+  player.step(-1);
+  grow(350);
+  ticks(20);
+  assert.is(player.position, 299);
+  assert.is(player.timeline.length, 350);
+  // Who plays from there is at the end some time, and follows again.
+  player.eventsPerSecond = 100;
+  player.toggle();
+  ticks(10);
+  assert.ok(player.position > 299 && player.position < 350);
+  ticks(60);
+  assert.is(player.position, 350);
+  grow(whole.eventCount);
+  ticks(20);
+  assert.is(player.position, whole.eventCount);
+  assert.ok(player.isPlaying);
+});
+
 test("the player steps, jumps to errors both ways, and waits for what is still to come", () => {
   const player = new Player(releaseModule);
   const said: string[] = [];

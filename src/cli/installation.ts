@@ -13,6 +13,11 @@ export function dissectorPath(): string {
   return fileURLToPath(new URL("../../src/wireshark/dm-ulog.lua", import.meta.url));
 }
 
+/** The folder of the page. */
+export function pagePath(): string {
+  return fileURLToPath(new URL("../visualizer/", import.meta.url));
+}
+
 export function packageVersion(): string {
   const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(manifest) as { version: string }).version;

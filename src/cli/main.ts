@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 // The dm-ulog command: what a person types, and the sentences they get back.
 
+import { isIP } from "node:net";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/flight-sizes.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
+import { LIVE_PORT_DEFAULT, LOOPBACK } from "../node/web/defaults.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
 import { type RecordOptions, record } from "./record.ts";
@@ -15,6 +17,7 @@ import { status } from "./status.ts";
 import { type TableOptions, tableLine } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
+import type { ViewOptions } from "./view.ts";
 
 function wholeNumber(text: string): number {
   const value = Number(text);
@@ -26,6 +29,17 @@ function positive(text: string): number {
   const value = wholeNumber(text);
   if (value === 0 || value > 0xffff_ffff) throw new InvalidArgumentError("Give a whole number from 1 to 4294967295.");
   return value;
+}
+
+function portNumber(text: string): number {
+  const value = wholeNumber(text);
+  if (value > 0xffff) throw new InvalidArgumentError("Give a port: a whole number up to 65535.");
+  return value;
+}
+
+function ipAddress(text: string): string {
+  if (isIP(text) === 0) throw new InvalidArgumentError("Give an IP address.");
+  return text;
 }
 
 function blockSize(text: string): number {
@@ -96,6 +110,13 @@ program
   .option(
     "--crash-directory <directory>",
     "where the last events are put when the server fails (in the runtime directory)",
+  )
+  .option("--view [port]", `serve a page that shows what the engine does (port ${LIVE_PORT_DEFAULT})`, portNumber)
+  .option("--view-address <address>", "an IP address of this machine to serve it at", ipAddress, LOOPBACK)
+  .addHelpText(
+    "after",
+    "\nThe view is only to be looked at, and never delays the kernel. Whoever reaches its address sees names of logs and\n" +
+      "which regions are written: every user of this machine, and with --view-address more than those.",
   )
   .action(serve);
 
@@ -212,12 +233,32 @@ trace
   .action(() => console.log(dissectorPath()));
 
 program
+  .command("view")
+  .description("Show the protocol in a browser, event by event: a simulated machine, or a trace. Until Ctrl-C.")
+  .argument("[file]", "a trace file; left out, the simulation")
+  .option("--port <number>", "where on this machine the page is served (any that is free)", portNumber, 0)
+  .addHelpText("after", "\nA live server is shown by dm-ulog serve --view.")
+  .action(async (file: string | undefined, options: ViewOptions) => {
+    const { view } = await import("./view.ts");
+    await view(file, options);
+  });
+
+program
   .command("demo")
   .description("Show a mirror's life on a simulated kernel: resync, writes, a crash, and back.")
   .option("--seed <number>", "another seed is another life", wholeNumber, 1)
+  .addHelpText(
+    "after",
+    "\nOn a terminal it goes on to serve the page that shows such lives in a browser, until Ctrl-C.",
+  )
   .action(async (options: { seed: number }) => {
     const { demo } = await import("./demo.ts");
     await demo({ ...options, out: process.stdout });
+    if (process.stdin.isTTY && process.stdout.isTTY) {
+      const { view } = await import("./view.ts");
+      console.log("\nSuch a life event by event, in a browser:");
+      await view(undefined, { port: 0 });
+    } else console.log("\nSuch a life event by event, in a browser: npx dm-ulog view");
   });
 
 program

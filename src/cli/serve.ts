@@ -5,7 +5,8 @@ import { resolve } from "node:path";
 import { missingPrerequisites, otherListeners } from "../node/prerequisites.ts";
 import { controlSocketPath } from "../node/runtime-paths.ts";
 import type { ServerOptions } from "../node/server.ts";
-import { packageVersion, wasmPath } from "./installation.ts";
+import { LIVE_PORT_DEFAULT } from "../node/web/defaults.ts";
+import { packageVersion, pagePath, wasmPath } from "./installation.ts";
 
 export interface ServeOptions {
   runtimeDir: string;
@@ -17,6 +18,9 @@ export interface ServeOptions {
   recordFiles: number;
   flightRecorder: number;
   crashDirectory?: string;
+  /** The port of the view, or true for the usual one. */
+  view?: number | true;
+  viewAddress: string;
 }
 
 const NS_PER_MS = 1e6;
@@ -46,6 +50,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     flightBytes: options.flightRecorder,
     ...(options.crashDirectory === undefined ? {} : { crashDirectory: resolve(options.crashDirectory) }),
     ...recordingOf(options),
+    ...viewOf(options),
     engineOptions: {
       quietNs: options.quietTime * NS_PER_MS,
       lazyRegionsMax: options.lazyRegions,
@@ -69,6 +74,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   for (const warning of warnings) if (warning !== undefined) console.error(`dm-ulog: ${warning}`);
   console.log(`dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). See: dm-ulog status`);
 
+  if (server.viewUrl !== undefined) console.log(`What it does is to be seen at ${server.viewUrl}`);
+
   let stopping = false;
   const stop = async () => {
     if (stopping) return;
@@ -83,6 +90,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+}
+
+function viewOf({ view, viewAddress }: ServeOptions): Pick<ServerOptions, "view"> {
+  if (view === undefined) return {};
+  return { view: { port: view === true ? LIVE_PORT_DEFAULT : view, address: viewAddress, page: pagePath() } };
 }
 
 function recordingOf({ record, recordSize, recordFiles }: ServeOptions): Pick<ServerOptions, "record"> {

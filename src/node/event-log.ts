@@ -183,17 +183,23 @@ export interface LogHead {
   /** The core's time of the last event, ns. */
   timeNs: number;
   /** In the order they were written. */
-  halves: { index: number; age: number; usedBytes: number }[];
+  halves: { index: number; age: number; eventsAt: number; usedBytes: number; hasGap: boolean }[];
 }
 
-/** Reads the first HEAD_BYTES of a log's memory; undefined where they are none. */
+/** Reads the beginning of a log's memory, HEAD_BYTES or less; undefined where they are none. */
 export function readLogHead(bytes: Uint8Array): LogHead | undefined {
   const head = headOf(bytes);
   const halfBytes = head[HALF_BYTES] as number;
   if (head[MAGIC] !== MAGIC_VALUE || halfBytes <= 0) return undefined;
   const halves = [0, 1].map((index) => {
     const word = headWordOf(index);
-    return { index, age: head[word + AGE] as number, usedBytes: head[word + USED] as number };
+    return {
+      index,
+      age: head[word + AGE] as number,
+      eventsAt: head[word + EVENTS_AT] as number,
+      usedBytes: head[word + USED] as number,
+      hasGap: head[word + HAS_GAP] !== 0,
+    };
   });
   return {
     halfBytes,

@@ -20,7 +20,7 @@ import { WakeUp } from "./wake-up.ts";
 
 export interface RequestThreadOptions {
   /** Bytes of the core. */
-  wasm: Uint8Array;
+  wasm: Uint8Array<ArrayBuffer>;
   mailbox: SharedArrayBuffer;
   bell: SharedArrayBuffer;
   /** To io-keeper.ts. */

@@ -16,11 +16,12 @@ import { Mailbox } from "./mailbox.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
 import { stateDirectory } from "./runtime-paths.ts";
 import type { RecordingOptions } from "./trace-files.ts";
+import { LiveView, type LiveViewOptions } from "./web/view.ts";
 
 /** What a server is started with. */
 export interface ServerOptions {
   /** Bytes of the core. */
-  wasm: Uint8Array;
+  wasm: Uint8Array<ArrayBuffer>;
   /** A sentence for the server's log. */
   log: (sentence: string) => void;
   /** The request path has ended by itself, and with it the service. */
@@ -39,6 +40,8 @@ export interface ServerOptions {
   flightBytes?: number;
   /** Where traces of failures are put; left out, a folder of the runtime directory. */
   crashDirectory?: string;
+  /** A page that shows what the engine does, for those who look on. It takes a flight recorder. */
+  view?: LiveViewOptions;
 }
 
 /** How long `stop` waits for threads that are in the middle of something, in ms. */
@@ -58,6 +61,7 @@ export class Server implements MemorySource {
     private readonly keeperEnded: Promise<unknown>,
     private readonly recording: FileRecording,
     private readonly flights: FlightFolders | undefined,
+    private readonly view: LiveView | undefined,
   ) {}
 
   /** Starts to serve. Rejects where the socket cannot be had. */
@@ -126,7 +130,8 @@ export class Server implements MemorySource {
       await recording.finish();
       options.failed(error);
     };
-    const server = new Server(console, port, bell, mailbox, exited, keeperEnded, recording, flights);
+    const view = await startView(options, flight);
+    const server = new Server(console, port, bell, mailbox, exited, keeperEnded, recording, flights, view);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
@@ -141,6 +146,11 @@ export class Server implements MemorySource {
   /** The file that is recorded to, if one is. */
   get recordedPath(): string | undefined {
     return this.recording.path;
+  }
+
+  /** The address of the page that shows what the engine does, if it is served. */
+  get viewUrl(): string | undefined {
+    return this.view?.url;
   }
 
   /** Records from the next event on. Rejects with a sentence where it cannot be done. */
@@ -170,10 +180,11 @@ export class Server implements MemorySource {
    */
   async stop(): Promise<boolean> {
     this.stopNow();
+    const viewEnded = this.view?.stop();
     await this.exited;
     const isRecorded = await this.recording.finish();
     process.off("exit", this.stopNow);
-    return (await endsSoon(this.keeperEnded)) && isRecorded;
+    return (await endsSoon(Promise.all([this.keeperEnded, viewEnded]))) && isRecorded;
   }
 
   private readonly stopNow = (): void => {
@@ -205,6 +216,18 @@ function makeFlight({ runtimeDirectory, flightBytes = FLIGHT_BYTES_DEFAULT, log 
     return createFlight(runtimeDirectory, flightBytes);
   } catch (error) {
     log(`There is no flight recorder, since its file cannot be made: ${(error as Error).message}.`);
+    return undefined;
+  }
+}
+
+/** Who cannot look on is told; the kernel is served all the same. */
+async function startView({ view, log }: ServerOptions, flight: string | undefined): Promise<LiveView | undefined> {
+  if (view === undefined) return undefined;
+  try {
+    if (flight === undefined) throw new Error("It shows what the flight recorder has, and there is none.");
+    return await LiveView.start(view, flight, log);
+  } catch (error) {
+    log(`There is no view. ${(error as Error).message}`);
     return undefined;
   }
 }

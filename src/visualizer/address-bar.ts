@@ -4,6 +4,8 @@ import { writeHash } from "./address.ts";
 import type { Player } from "./player.ts";
 
 const REST_MS = 400;
+const LIVE_LINK_WORDS =
+  "The link to this server is copied. Its events pass: dm-ulog record --save keeps the last ones.";
 
 export class AddressBar {
   private restingSinceMs = 0;
@@ -22,11 +24,12 @@ export class AddressBar {
   /** Called for each frame. */
   tick(nowMs: number): void {
     const { source, position, isPlaying, progress } = this.player;
-    if (isPlaying || progress !== null || source.address === undefined) {
+    const isMoving = isPlaying && source.isLive !== true;
+    if (isMoving || progress !== null || source.address === undefined) {
       this.restingSinceMs = nowMs;
       return;
     }
-    const hash = writeHash(source.address, position);
+    const hash = writeHash(source.address, position, source.isLive);
     if (hash === this.written || nowMs - this.restingSinceMs < REST_MS) return;
     this.written = hash;
     history.replaceState(null, "", hash);
@@ -40,10 +43,10 @@ export class AddressBar {
       );
       return;
     }
-    const link = new URL(writeHash(source.address, position), window.location.href).href;
+    const link = new URL(writeHash(source.address, position, source.isLive), window.location.href).href;
     try {
       await navigator.clipboard.writeText(link);
-      this.say("The link to this event is copied.");
+      this.say(source.isLive ? LIVE_LINK_WORDS : "The link to this event is copied.");
     } catch {
       this.say(link);
     }

@@ -2,9 +2,10 @@
 //
 //   #sim&seed=3&do=power-cut@4711&at=1200     the simulation with its settings and deeds
 //   #trace=traces/night.pcapng&at=1200        a trace of the page's origin; ?trace=… without a hash is the same
+//   #live                                     the server that the page comes from
 
 export interface Address {
-  kind: "sim" | "trace";
+  kind: "sim" | "trace" | "live";
   parts: URLSearchParams;
   /** The position, or null where the address says none. */
   at: number | null;
@@ -18,13 +19,13 @@ export function readAddress(location: { hash: string; search: string }): Address
   if (trace !== null && !hash.startsWith("sim") && !parts.has("trace")) parts.set("trace", trace);
   const at = Number(parts.get("at") ?? Number.NaN);
   return {
-    kind: parts.has("trace") ? "trace" : "sim",
+    kind: parts.has("trace") ? "trace" : hash === "live" ? "live" : "sim",
     parts,
     at: Number.isInteger(at) && at >= 0 ? at : null,
   };
 }
 
-/** The hash of a source's address and a position. */
-export function writeHash(source: string, position: number): string {
-  return `#${source}&at=${position}`;
+/** The hash of a source's address and a position, which in a live server nobody finds again. */
+export function writeHash(address: string, position: number, isLive = false): string {
+  return isLive ? `#${address}` : `#${address}&at=${position}`;
 }

@@ -39,6 +39,8 @@ const SLOW_MS = 250;
 const READING_MS = 600;
 const SAY_MS = 5000;
 const REST_MS = 100;
+/** Between two attempts to find a live server again. */
+const RECONNECT_MS = 2000;
 const NO_LOG_WORDS = "No log is there at this event.";
 const UNKNOWN_WORDS = "The trace does not tell what the core knew here: its events can be looked at, and no more.";
 
@@ -71,6 +73,7 @@ export class App {
   private detailKey = "";
   private detailSinceMs = 0;
   private saidMs = -Infinity;
+  private connectedMs = 0;
 
   constructor(private readonly core: Core) {
     const { module, console } = core;
@@ -154,6 +157,9 @@ export class App {
       player.isPlaying = true;
       changed();
     };
+    const showLive = byId("show-live");
+    showLive.hidden = this.opener.livePath === undefined;
+    showLive.addEventListener("click", () => void this.opener.openLive());
     byId("show-simulation").addEventListener("click", () => this.opener.openScene());
     listenForTraces((file) => void this.opener.openFile(file));
     byId("copy-link").addEventListener("click", () => void this.address.copyLink());
@@ -179,7 +185,9 @@ export class App {
     requestAnimationFrame((next) => this.frame(next));
     const { isMoved, isGrown } = this.player.tick(nowMs);
     if (!this.player.hasSource) return;
-    const { progress, isPlaying } = this.player;
+    const { progress } = this.player;
+    const isPlaying = this.player.isPlaying && !this.player.isFollowing;
+    this.reconnect(nowMs);
     if (isGrown) this.hasGrown = true;
     const isDue = this.hasGrown && nowMs - this.drawnMs > (progress === null ? SLOW_MS : READING_MS);
     // A text that changes costs a picture of the page: while much is read, reading comes first.
@@ -187,6 +195,16 @@ export class App {
     else if (progress !== null && isDue) setText(this.status, `${Math.floor(100 * progress)} % of the events are read`);
     if (isMoved || isPlaying || isDue || this.isStale || !this.map.flashes.isEmpty) this.draw(nowMs);
     this.address.tick(nowMs);
+  }
+
+  /** Who follows a live server follows the next one too. What somebody has stopped to look at stays. */
+  private reconnect(nowMs: number): void {
+    const { source, isFollowing } = this.player;
+    if (!isFollowing || source.problem === null || nowMs - this.connectedMs < RECONNECT_MS) return;
+    this.connectedMs = nowMs;
+    void this.opener.openLive().then(() => {
+      if (this.player.source !== source) this.say("The live server is back.");
+    });
   }
 
   /** Draws everything from the state at the position. */
@@ -209,7 +227,10 @@ export class App {
     this.transport.draw();
     this.conversation.draw(number);
     this.batching.draw(timeline, log, number, this.scrubber.sight, palette, nowMs);
-    if (player.isPlaying && nowMs - this.slowDrawnMs < SLOW_MS) return;
+    if (player.isPlaying && nowMs - this.slowDrawnMs < SLOW_MS) {
+      this.isStale = true;
+      return;
+    }
     this.slowDrawnMs = nowMs;
     this.story.draw(timeline, log, map.stateCounts);
     this.regionPanel.draw(timeline, subject, number, map.selected);
@@ -218,8 +239,6 @@ export class App {
     const title = byId("source-title");
     setText(title, this.titleWords());
     title.title = title.textContent ?? "";
-    // What was left out of a frame while playing is drawn in the next one.
-    if (player.isPlaying) this.isStale = true;
   }
 
   private titleWords(): string {

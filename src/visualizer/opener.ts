@@ -3,6 +3,7 @@
 import type { Abi } from "../common/abi.ts";
 import { readAddress } from "./address.ts";
 import type { Core } from "./core.ts";
+import { LiveServer } from "./sources/live-server.ts";
 import { openingScene } from "./sources/opening.ts";
 import { readSimulation, type Settings } from "./sources/settings.ts";
 import { Simulation } from "./sources/simulation.ts";
@@ -13,6 +14,9 @@ import { TraceFile } from "./sources/trace-file.ts";
 const AT_THE_END = Number.MAX_SAFE_INTEGER;
 
 export class Opener {
+  /** Where a server that lives has its feed, which it has written into the page. */
+  readonly livePath = document.documentElement.dataset.live;
+
   constructor(
     private readonly core: Core,
     private readonly abi: Abi,
@@ -25,7 +29,10 @@ export class Opener {
   /** Opens what the page's address says. */
   async openAddress(): Promise<void> {
     const { kind, parts, at } = readAddress(window.location);
-    if (kind === "trace") {
+    const isBare = window.location.hash === "" && window.location.search === "";
+    if (kind === "live" || (isBare && this.livePath !== undefined)) {
+      await this.openLive();
+    } else if (kind === "trace") {
       await this.openTrace(TraceFile.ofAddress(parts.get("trace") ?? "", this.abi), at ?? AT_THE_END);
     } else if (at === null && parts.size === 0) {
       this.openScene();
@@ -37,6 +44,13 @@ export class Opener {
 
   async openFile(file: File): Promise<void> {
     await this.openTrace(TraceFile.ofFile(file, this.abi), AT_THE_END);
+  }
+
+  /** Looks at the server that the page comes from. */
+  async openLive(): Promise<void> {
+    if (this.livePath === undefined)
+      this.fail("This page does not come from a live server: dm-ulog serve --view is one.");
+    else await this.openTrace(LiveServer.connect(this.livePath, this.abi), 0);
   }
 
   openScene(): void {

@@ -46,6 +46,12 @@ export class Player {
     return this.loaded.timeline;
   }
 
+  /** Whether it plays at the end of what is live: every event that comes is shown as it comes. */
+  get isFollowing(): boolean {
+    const { source, timeline } = this.loaded;
+    return this.isPlaying && source.isLive === true && timeline.position === timeline.length;
+  }
+
   get position(): number {
     return this.timeline.position;
   }
@@ -63,7 +69,7 @@ export class Player {
   load(source: Source, position: number): void {
     this.current?.source.close?.();
     this.current = { source, timeline: new Timeline(this.module, source) };
-    this.isPlaying = false;
+    this.isPlaying = source.isLive === true;
     this.search = null;
     this.goal = null;
     this.onSource();
@@ -127,7 +133,8 @@ export class Player {
     const { timeline } = this;
     const lengthBefore = timeline.length;
     const positionBefore = timeline.position;
-    if (this.isPlaying) this.due += (elapsedMs / 1000) * this.eventsPerSecond;
+    const { isFollowing } = this;
+    if (this.isPlaying && !isFollowing) this.due += (elapsedMs / 1000) * this.eventsPerSecond;
     const whole = Math.floor(this.due);
     this.fetch(this.goal ?? (this.search !== null ? this.search.until : timeline.position + whole));
     if (this.search !== null) this.lookAhead();
@@ -135,6 +142,8 @@ export class Player {
       const { goal } = this;
       this.goal = null;
       timeline.seek(goal);
+    } else if (isFollowing) {
+      if (timeline.length !== lengthBefore) timeline.seek(timeline.length);
     } else if (this.isPlaying && whole > 0) {
       this.due -= whole;
       timeline.seek(timeline.position + whole);
@@ -159,7 +168,8 @@ export class Player {
   }
 
   private get mayGrow(): boolean {
-    return this.source.extend !== undefined || this.source.progress !== null;
+    const { extend, progress, isLive } = this.source;
+    return extend !== undefined || progress !== null || isLive === true;
   }
 
   private lookAhead(): void {

@@ -1,7 +1,7 @@
 // What the page must show, worked out in Node.js from the same bytes: by time travel and the console.
 
 import { readAbi } from "../../src/common/abi.ts";
-import { Console } from "../../src/common/console.ts";
+import { Console, type MemorySource } from "../../src/common/console.ts";
 import { TimeTravel } from "../../src/common/trace/time-travel.ts";
 import { Trace } from "../../src/common/trace/trace.ts";
 import { readSimulation } from "../../src/visualizer/sources/settings.ts";
@@ -42,17 +42,21 @@ export class Reference {
   }
 
   expected(position: number): Expected {
-    const engine = position === 0 ? this.travel.seekBefore(0) : this.travel.seek(position - 1);
-    const log = words.logs(engine)[0];
-    if (log === undefined) return { clean: 0, dirty: 0, out: 0, failed: 0, recovering: null };
-    const { regionCount, dirtyRegions, outOfSyncRegions, failedRegions, recoveringRegion } = log;
-    return {
-      // In memory: what is dirty on the device only is clean there.
-      clean: regionCount - dirtyRegions - outOfSyncRegions,
-      dirty: dirtyRegions,
-      out: outOfSyncRegions - failedRegions,
-      failed: failedRegions,
-      recovering: recoveringRegion,
-    };
+    return expectedOf(position === 0 ? this.travel.seekBefore(0) : this.travel.seek(position - 1));
   }
+}
+
+/** Counts of the regions of the first log of an engine. */
+export function expectedOf(memory: MemorySource): Expected {
+  const log = words.logs(memory)[0];
+  if (log === undefined) return { clean: 0, dirty: 0, out: 0, failed: 0, recovering: null };
+  const { regionCount, dirtyRegions, outOfSyncRegions, failedRegions, recoveringRegion } = log;
+  return {
+    // In memory: what is dirty on the device only is clean there.
+    clean: regionCount - dirtyRegions - outOfSyncRegions,
+    dirty: dirtyRegions,
+    out: outOfSyncRegions - failedRegions,
+    failed: failedRegions,
+    recovering: recoveringRegion,
+  };
 }

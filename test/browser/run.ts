@@ -1,5 +1,5 @@
 // `npm run test:browser`: the page in Debian's Chromium. Prints figures, names the folder of its screenshots, and ends with
-// one line of counts. `--picture FILE` also keeps the picture for the README.
+// one line of counts. Names of parts, such as `live`, run those alone. `--picture FILE` also keeps the picture for the README.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,6 +9,7 @@ import { gzipSync } from "node:zlib";
 import { type Browser, chromium } from "playwright-core";
 import { accessibility } from "./checks/accessibility.ts";
 import { figures } from "./checks/figures.ts";
+import { live } from "./checks/live.ts";
 import { looks } from "./checks/looks.ts";
 import { simulation } from "./checks/simulation.ts";
 import { traces } from "./checks/traces.ts";
@@ -78,7 +79,9 @@ async function main(): Promise<number> {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
   try {
     const bench: Bench = { browser, url: server.url, traces: traceFiles, screenshots, check };
-    for (const part of [simulation, traces, figures, accessibility, looks]) await part(bench);
+    const parts = [simulation, traces, live, figures, accessibility, looks];
+    const chosen = parts.filter(({ name }) => process.argv.includes(name));
+    for (const part of chosen.length > 0 ? chosen : parts) await part(bench);
   } finally {
     await browser.close();
     server.stop();

@@ -20,6 +20,8 @@ export interface Source {
   readonly title: string;
   /** What a link needs to find this source again; undefined where no link can. */
   readonly address: string | undefined;
+  /** Whether events come by themselves, and those that were are nowhere to be found again. */
+  readonly isLive?: boolean;
   /** Why events are missing or no more can come, in words; null where all is well. */
   readonly problem: string | null;
   /** Share of the trace that is read; null where all of it is, as far as there is a whole. */

@@ -5,6 +5,7 @@ import type { Abi } from "../../common/abi.ts";
 import { TraceError } from "../../common/trace/format.ts";
 import { Trace } from "../../common/trace/trace.ts";
 import { grouped } from "../views/dom.ts";
+import { GrowingBytes } from "./growing-bytes.ts";
 import type { Source, WorldNote } from "./source.ts";
 
 /** Events between two looks at the clock. */
@@ -100,11 +101,10 @@ export class TraceFile implements Source {
   }
 }
 
-/** Bytes of a stream, put together as they come. */
+/** Bytes of a stream. */
 class Incoming {
   isAll = false;
-  private bytes: Uint8Array;
-  private count = 0;
+  private readonly bytes: GrowingBytes;
   private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
 
   /** `expected` is how many there will be, as far as is known. */
@@ -112,16 +112,16 @@ class Incoming {
     stream: ReadableStream<Uint8Array>,
     readonly expected: number,
   ) {
-    this.bytes = new Uint8Array(Math.max(HEADER_BYTES, expected));
+    this.bytes = new GrowingBytes(Math.max(HEADER_BYTES, expected));
     this.reader = stream.getReader();
   }
 
   get filled(): Uint8Array {
-    return this.bytes.subarray(0, this.count);
+    return this.bytes.filled;
   }
 
   async atLeast(count: number): Promise<void> {
-    while (!this.isAll && this.count < count) await this.readOne();
+    while (!this.isAll && this.filled.length < count) await this.readOne();
   }
 
   async readAll(): Promise<void> {
@@ -144,18 +144,12 @@ class Incoming {
       this.isAll = true;
       return;
     }
-    if (this.count + value.length > this.bytes.length) {
-      const larger = new Uint8Array(Math.max(this.count + value.length, this.bytes.length * 2));
-      larger.set(this.filled);
-      this.bytes = larger;
-    }
-    this.bytes.set(value, this.count);
-    this.count += value.length;
+    this.bytes.append(value);
   }
 }
 
 /** Where a trace's sections begin: other engines, or events that nobody recorded. */
-function notesOf(trace: Trace, isRead: boolean): WorldNote[] {
+export function notesOf(trace: Trace, isRead: boolean): WorldNote[] {
   const notes: WorldNote[] = [];
   trace.sections.forEach((section, i) => {
     const before = trace.sections[i - 1];
@@ -163,7 +157,7 @@ function notesOf(trace: Trace, isRead: boolean): WorldNote[] {
     const goesOn = section.life !== "" && section.life === before.life;
     const missing = section.firstEvent - before.firstEvent - before.eventCount;
     if (goesOn && missing === 0) return;
-    const words = goesOn ? `${grouped(missing)} events were not recorded here` : "Another engine begins here";
+    const words = goesOn ? `${grouped(missing)} events are missing here` : "Another engine begins here";
     notes.push({ event: section.firstIndex, words, isTrouble: goesOn });
   });
   if (isRead && trace.problem !== null)

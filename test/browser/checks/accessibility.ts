@@ -10,6 +10,19 @@ import type { Bench } from "../run.ts";
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SERIOUS = ["serious", "critical"];
 
+/** Fails where axe finds something serious on the page as it stands. */
+export async function assertAccessible({ page }: OpenPage): Promise<void> {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
+  const words = found.violations.map(({ id, impact, help, nodes }) => {
+    return `${impact} ${id}: ${help}\n${nodes.map(({ html, failureSummary }) => `  ${html}\n  ${failureSummary}`).join("\n")}`;
+  });
+  for (const { id, impact } of found.violations) console.log(`          ${impact}: ${id}`);
+  const serious = words.filter((_, i) => SERIOUS.includes(found.violations[i]?.impact ?? ""));
+  assert.is(serious.join("\n"), "");
+  assert.ok(found.passes.length > 20);
+}
+
 export async function accessibility({ browser, url, check }: Bench): Promise<void> {
   console.log("Accessibility");
   const narrow = { width: 390, height: 844 };
@@ -24,17 +37,7 @@ export async function accessibility({ browser, url, check }: Bench): Promise<voi
       const opened = await OpenPage.open(browser, url + path, options);
       await opened.page.locator("#map-frame").press("End");
       await opened.page.waitForTimeout(400);
-      await opened.page.evaluate(axe);
-      const found = await opened.page.evaluate(() =>
-        (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
-      );
-      const words = found.violations.map(({ id, impact, help, nodes }) => {
-        return `${impact} ${id}: ${help}\n${nodes.map(({ html, failureSummary }) => `  ${html}\n  ${failureSummary}`).join("\n")}`;
-      });
-      for (const { id, impact } of found.violations) console.log(`          ${impact}: ${id}`);
-      const serious = words.filter((_, i) => SERIOUS.includes(found.violations[i]?.impact ?? ""));
-      assert.is(serious.join("\n"), "");
-      assert.ok(found.passes.length > 20);
+      await assertAccessible(opened);
       await opened.close();
     });
   }

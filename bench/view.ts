@@ -1,0 +1,134 @@
+// What it costs the kernel that others look on: round trips of a server with a live view, while nobody looks, and while many
+// do, some of them stuck. All of it in one run, in turns.
+
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { FLIGHT_BYTES_DEFAULT } from "../src/node/flight-sizes.ts";
+import { LOOPBACK } from "../src/node/web/defaults.ts";
+import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
+import { exchanges, memoryFolder } from "./recording.ts";
+import { Lacking, type Onlookers, type RoundTrips, type UlogServer, Workshop } from "./round-trip-parts.ts";
+import { median } from "./statistics.ts";
+import { type Cell, formatTable, verdictWord } from "./table.ts";
+
+const TARGET = 1.05;
+const IDLE = 20;
+const STUCK = 5;
+const NS_PER_US = 1e3;
+const MIB = 1024 * 1024;
+const PAGE = fileURLToPath(new URL("../dist/visualizer/", import.meta.url));
+
+interface Scale {
+  turns: number;
+  /** Unmeasured, in ms, after those who look on have come or gone: the buffers of the stuck ones fill up. */
+  warmUpMs: number;
+  /** Blocks of a turn, and round trips of a block. */
+  blocks: number;
+  count: number;
+}
+
+const FULL: Scale = { turns: 9, warmUpMs: 4500, blocks: 4, count: 20_000 };
+const QUICK: Scale = { turns: 2, warmUpMs: 0, blocks: 1, count: 500 };
+
+const WAYS = ["nobody looks on", `${IDLE} idle and ${STUCK} stuck ones look on`] as const;
+
+/** The blocks of each way, turn by turn, and how much was taken. */
+interface Measured {
+  turns: [RoundTrips[], RoundTrips[]][];
+  takenBytes: number;
+  seconds: number;
+}
+
+export async function benchmarkView(options: BenchmarkOptions): Promise<BenchmarkResult> {
+  if (process.platform !== "linux") return skip(`netlink is Linux's, and this is ${process.platform}`);
+  const workshop = new Workshop();
+  const folder = memoryFolder();
+  try {
+    workshop.checkUlog();
+    workshop.compile();
+    return report(await takeTurns(workshop, folder, options), options.quick);
+  } catch (error) {
+    if (error instanceof Lacking) return skip(error.message);
+    throw error;
+  } finally {
+    await workshop.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function skip(reason: string): BenchmarkResult {
+  console.log(`Skipped: ${reason}.`);
+  return { missed: 0, figures: { skipped: reason } };
+}
+
+async function takeTurns(workshop: Workshop, folder: string, options: BenchmarkOptions): Promise<Measured> {
+  const scale = options.quick ? QUICK : FULL;
+  const { birth, questions } = exchanges(options);
+  const born = workshop.prepare("born", birth);
+  const asked = workshop.prepare("asked", questions);
+  const runtimeDirectory = join(folder, "runtime");
+  mkdirSync(runtimeDirectory);
+  const server = await workshop.startUlog(options.corePath, undefined, {
+    runtimeDirectory,
+    flightBytes: FLIGHT_BYTES_DEFAULT,
+    view: { port: 0, address: LOOPBACK, page: PAGE },
+  });
+  await workshop.measure(server, born, { warmUp: 0, count: birth.length });
+  const onlookers = await workshop.startOnlookers(server.viewUrl as string);
+  const measured: Measured = { turns: [], takenBytes: 0, seconds: 0 };
+  for (let turn = 0; turn < scale.turns; turn++) {
+    const alone = await measureTurn(workshop, server, asked, scale, onlookers, 0, 0);
+    const startMs = performance.now();
+    const seen = await measureTurn(workshop, server, asked, scale, onlookers, IDLE, STUCK);
+    measured.turns.push([alone, seen]);
+    measured.takenBytes += await onlookers.be(0, 0);
+    measured.seconds += (performance.now() - startMs) / 1000;
+  }
+  return measured;
+}
+
+async function measureTurn(
+  workshop: Workshop,
+  server: UlogServer,
+  asked: string,
+  { warmUpMs, blocks, count }: Scale,
+  onlookers: Onlookers,
+  idle: number,
+  stuck: number,
+): Promise<RoundTrips[]> {
+  await onlookers.be(idle, stuck);
+  const measure = () => workshop.measure(server, asked, { warmUp: count / 10, count });
+  for (const endMs = performance.now() + warmUpMs; performance.now() < endMs; ) await measure();
+  const measured: RoundTrips[] = [];
+  for (let block = 0; block < blocks; block++) measured.push(await measure());
+  return measured;
+}
+
+function report({ turns, takenBytes, seconds }: Measured, quick: boolean): BenchmarkResult {
+  const figures: Record<string, unknown> = {};
+  const of = (blocks: RoundTrips[], figure: keyof RoundTrips) => median(blocks.map((block) => block[figure]));
+  let missed = 0;
+  const rows: Cell[][] = [];
+  for (const figure of ["medianNs", "meanNs", "p99Ns"] as const) {
+    const [alone, seen] = [0, 1].map((way) => turns.map((turn) => of(turn[way] as RoundTrips[], figure)));
+    const ratio = median((seen as number[]).map((ns, turn) => ns / (alone?.[turn] as number)));
+    const name = figure.replace("Ns", "");
+    const isJudged = figure === "medianNs";
+    const met = ratio <= TARGET;
+    if (isJudged && !met && !quick) missed++;
+    const us = [alone, seen].map((ns) => (median(ns as number[]) / NS_PER_US).toFixed(1)) as [string, string];
+    const verdict = quick || !isJudged ? "not judged" : verdictWord(met);
+    rows.push([name, ...us, ratio.toFixed(3), isJudged ? TARGET.toFixed(2) : "", verdict]);
+    figures[name] = { alone: Number(us[0]), seen: Number(us[1]), ratio: Number(ratio.toFixed(3)) };
+  }
+  const rate = takenBytes / seconds / MIB;
+  figures["taken by those who look on, MiB/s"] = Number(rate.toFixed(1));
+  console.log(
+    "Round trips of a mark or a clear in microseconds, of a client that waits for each answer. Each figure is the",
+  );
+  console.log("median of the turns; a ratio is the median of the ratios of turns that followed each other.\n");
+  console.log(formatTable(["", ...WAYS, "ratio", "at most", "verdict"], rows));
+  console.log(`\nThe idle ones took ${rate.toFixed(1)} MiB/s together, the stuck ones nothing.`);
+  return { missed, figures };
+}
