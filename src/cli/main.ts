@@ -6,6 +6,7 @@ import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../nod
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
+import type { PlanOptions } from "./plan.ts";
 import { type RecordOptions, record } from "./record.ts";
 import type { ReplayOptions } from "./replay.ts";
 import { serve } from "./serve.ts";
@@ -144,6 +145,23 @@ program
     '\nFor example:\n  sudo dmsetup create mymirror --table "$(dm-ulog table --integrated-flush /dev/sda /dev/sdb)"',
   )
   .action(async (legs: string[], options: TableOptions) => console.log(await tableLine(legs, options)));
+
+program
+  .command("plan")
+  .description("Propose a region size for a mirror, what its log takes, and how long a resync after a crash may take.")
+  .argument("[legs...]", "the mirror's devices, for the table line")
+  .requiredOption("--size <size>", "size of the mirror, such as 20T")
+  .requiredOption("--max-resync <duration>", "how long a resync after a crash may take: 90s, 5m, 2h, 1d")
+  .option("--resync-rate <size>", "what the kernel copies from leg to leg in a second", "200M")
+  .option("--writes <number>", "different regions that are written to in a second, at most", positive, 10_000)
+  .option("--quiet-time <ms>", "the server's --quiet-time", positive, 3000)
+  .option("--lazy-regions <number>", "the server's --lazy-regions", positive, 65536)
+  .option("--log-device <device>", "the log device, for the table line", "/dev/LOG")
+  .option("--json", "for programs: one JSON object; sizes in bytes or sectors, times in seconds")
+  .action(async (legs: string[], options: PlanOptions) => {
+    const { plan } = await import("./plan.ts");
+    await plan(legs, options);
+  });
 
 program
   .command("replay")
