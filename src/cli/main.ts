@@ -4,6 +4,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/flight-sizes.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
+import type { DoctorOptions } from "./doctor.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
 import type { PlanOptions } from "./plan.ts";
@@ -161,6 +162,17 @@ program
   .action(async (legs: string[], options: PlanOptions) => {
     const { plan } = await import("./plan.ts");
     await plan(legs, options);
+  });
+
+program
+  .command("doctor")
+  .description("Look at this machine: modules, server, mirrors and their log devices, and say what to do. Needs root.")
+  .option("--json", "for programs: one array of findings")
+  .option("--runtime-dir <directory>", "where the server's lock and status socket are", RUNTIME_DIRECTORY_DEFAULT)
+  .addHelpText("after", "\nExit status: 0 all is fine, 1 there is advice, 2 something does not work.")
+  .action(async (options: DoctorOptions) => {
+    const { doctor } = await import("./doctor.ts");
+    process.exitCode = await doctor(options);
   });
 
 program

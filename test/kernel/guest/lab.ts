@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { runCommand } from "./command.ts";
+import { type CommandResult, runCommand, tryCommand } from "./command.ts";
 import type { BootPlan, GuestReport, ServerKind } from "./contract.ts";
 import { Disk, SECTOR_SIZE_BYTES, writeContents } from "./disk.ts";
 import { DeviceMapper } from "./dm.ts";
@@ -111,6 +111,11 @@ export class Lab {
   /** What the package's command prints. It takes the guest two seconds. */
   dmUlog(...words: string[]): Promise<string> {
     return runCommand(process.execPath, [this.#mainPath, ...words]);
+  }
+
+  /** The same where it may end with another status than 0. */
+  tryDmUlog(...words: string[]): Promise<CommandResult> {
+    return tryCommand(process.execPath, [this.#mainPath, ...words]);
   }
 
   /** Writes to a mirror at random, and reads meanwhile, until told otherwise. */
