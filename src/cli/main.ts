@@ -30,6 +30,12 @@ function positive(text: string): number {
   return value;
 }
 
+function port(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0 || value > 65535) throw new InvalidArgumentError("Give a port from 1 to 65535.");
+  return value;
+}
+
 function blockSize(text: string): number {
   const value = wholeNumber(text);
   if (![4096, 8192, 16384, 32768, 65536].includes(value)) throw new InvalidArgumentError("Give one of those sizes.");
@@ -99,6 +105,7 @@ program
     "--crash-directory <directory>",
     "where the last events are put when the server fails (in the runtime directory)",
   )
+  .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", port)
   .action(serve);
 
 program

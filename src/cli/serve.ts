@@ -17,6 +17,7 @@ export interface ServeOptions {
   recordFiles: number;
   flightRecorder: number;
   crashDirectory?: string;
+  metrics?: number;
 }
 
 const NS_PER_MS = 1e6;
@@ -34,7 +35,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
   const { Server } = await import("../node/server.ts");
   const { connectorSockets } = await import("../node/connector-socket.ts");
-  const { serveStatus } = await import("../node/control-socket.ts");
+  const { serveMetrics } = await import("../node/metrics-port.ts");
+  const { serverMetrics, serveStatus } = await import("../node/control-socket.ts");
 
   claimRuntimeDirectory(options.runtimeDir);
   const log = limitedLog();
@@ -59,6 +61,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
   const socketPath = controlSocketPath(options.runtimeDir);
   const http = await serveStatus(server, socketPath, packageVersion());
+  const metricsText = () => serverMetrics(server, packageVersion());
+  const serving = options.metrics === undefined ? undefined : serveMetrics(metricsText, options.metrics);
+  const metrics = await serving?.catch(async (error) => {
+    http.close();
+    await server.stop();
+    throw error;
+  });
 
   const warnings = [
     otherListeners(connectorSockets(), server.port),
@@ -75,6 +84,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     stopping = true;
     http.close();
     http.closeAllConnections();
+    metrics?.close();
+    metrics?.closeAllConnections();
     const ended = await server.stop();
     console.log("dm-ulog has stopped.");
     if (!ended) console.error("dm-ulog: a device hangs; what was asked of it is left to the kernel.");

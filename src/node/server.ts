@@ -11,6 +11,7 @@ import { createFlight } from "./flight-recorder.ts";
 import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
 import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFlight } from "./flights.ts";
 import type { KeeperOptions } from "./io-keeper.ts";
+import { Latencies, type LatencyHistogram } from "./latencies.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
 import { stateDirectory } from "./runtime-paths.ts";
@@ -56,12 +57,14 @@ export class Server implements MemorySource {
     private readonly keeperEnded: Promise<unknown>,
     private readonly recording: FileRecording,
     private readonly flights: FlightFolders | undefined,
+    private readonly waits: Latencies,
   ) {}
 
   /** Starts to serve. Rejects where the socket cannot be had. */
   static async start(options: ServerOptions): Promise<Server> {
     const console = await Console.create(options.wasm);
     const mailbox = new Mailbox();
+    const latencies = new Latencies(console.abi);
     const bell = new Bell();
     const { runtimeDirectory, crashDirectory } = options;
     const flights = runtimeDirectory === undefined ? undefined : { runtimeDirectory, crashDirectory };
@@ -87,6 +90,7 @@ export class Server implements MemorySource {
     const requestOptions: RequestThreadOptions = {
       wasm: options.wasm,
       mailbox: mailbox.shared,
+      latencies: latencies.shared,
       bell: bell.shared,
       engineOptions: options.engineOptions ?? {},
       keeper: requestEnd,
@@ -124,7 +128,7 @@ export class Server implements MemorySource {
       await recording.finish();
       options.failed(error);
     };
-    const server = new Server(console, port, bell, mailbox, exited, keeperEnded, recording, flights);
+    const server = new Server(console, port, bell, mailbox, exited, keeperEnded, recording, flights, latencies);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
@@ -134,6 +138,16 @@ export class Server implements MemorySource {
       throw error;
     });
     return server;
+  }
+
+  /** How long requests waited for their answers, by type. */
+  get latencies(): LatencyHistogram[] {
+    return this.waits.read();
+  }
+
+  /** How often requests were lost to a full receive buffer, as of the last look into memory. */
+  get overruns(): number {
+    return this.mailbox.overruns;
   }
 
   /** The file that is recorded to, if one is. */
