@@ -106,6 +106,12 @@ program
     "where the last events are put when the server fails (in the runtime directory)",
   )
   .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", port)
+  .addOption(
+    new Option(
+      "--log-format <format>",
+      "plain for people, journal with priorities, json: one object a line (journal where systemd's journal listens)",
+    ).choices(["plain", "journal", "json"]),
+  )
   .action(serve);
 
 program

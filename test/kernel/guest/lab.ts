@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CommandResult, runCommand, tryCommand } from "./command.ts";
 import type { BootPlan, GuestReport, ServerKind } from "./contract.ts";
@@ -111,6 +112,18 @@ export class Lab {
   /** What the package's command prints. It takes the guest two seconds. */
   dmUlog(...words: string[]): Promise<string> {
     return runCommand(process.execPath, [this.#mainPath, ...words]);
+  }
+
+  /** What the package's systemd unit sets a field to, in words. */
+  unitField(name: string): string[] {
+    const unit = readFileSync(join(this.#mainPath, "../../../systemd/dm-ulog.service"), "utf8");
+    return (
+      unit
+        .split("\n")
+        .find((line) => line.startsWith(`${name}=`))
+        ?.slice(name.length + 1)
+        .split(" ") ?? []
+    );
   }
 
   /** The same where it may end with another status than 0. */

@@ -1,4 +1,5 @@
 import type { Scenario } from "../guest/scenario.ts";
+import { capabilityScenarios } from "./capabilities.ts";
 import { diskLifeScenarios } from "./disk-life.ts";
 import { diskLogScenarios } from "./disk-log.ts";
 import { doctorScenarios } from "./doctor.ts";
@@ -26,6 +27,7 @@ export const scenarios: Scenario[] = [
   ...lostWritesScenarios,
   ...killServerScenarios,
   ...doctorScenarios,
+  ...capabilityScenarios,
   ...speedScenarios,
 ];
 

@@ -1,0 +1,39 @@
+/** The systemd unit leaves the server few privileges: they are enough for all that it does. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { DISK_MIRROR, MIRROR, type MirrorOptions } from "../guest/mirror.ts";
+import type { Scenario } from "../guest/scenario.ts";
+
+/** Node.js itself has more than that. */
+const LOCKED_KIB_MIN = 16 * 1024;
+
+const capabilities: Scenario = {
+  name: "capabilities",
+  sentence: "A server with the systemd unit's capabilities and no other serves mirrors of both log types.",
+  nodeOnly: "the unit",
+  async run(lab) {
+    const names = lab.unitField("CapabilityBoundingSet");
+    assert.ok(names.length > 0);
+    await lab.server.start({ capabilities: names, quietTimeMs: 100 });
+    const pid = readFileSync("/run/dm-ulog/lock", "utf8").trim();
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1]}`);
+    assert.equal(effective.toString(2).replaceAll("0", "").length, names.length);
+    assert.ok(Number(/^VmLck:\s*(\d+) kB$/m.exec(status)?.[1]) > LOCKED_KIB_MIN, "the program is locked in memory");
+
+    const kinds: MirrorOptions[] = [MIRROR, DISK_MIRROR];
+    for (const options of kinds) {
+      const mirror = await lab.makeMirror({ ...options, integratedFlush: true });
+      await mirror.waitInSync();
+      await lab.load(mirror, ({ writes }) => writes < 50);
+      // A log device learns of clears after the legs' caches were flushed, which takes their devices' names.
+      await lab.server.waitForLog("every clear is on the device", ({ dirtyRegions, device }) => {
+        return dirtyRegions === 0 && (device === null || device.unsettledRegions === 0);
+      });
+      await mirror.checkContents();
+      await lab.dm.remove("mirror");
+    }
+  },
+};
+
+export const capabilityScenarios = [capabilities];
