@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The dm-ulog command: what a person types, and the sentences they get back.
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/flight-sizes.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
 import type { DoctorOptions } from "./doctor.ts";
@@ -278,6 +278,25 @@ program
   .action(async (options: Omit<SimulateOptions, "out">) => {
     const { simulate } = await import("./simulate.ts");
     process.exitCode = await simulate({ ...options, out: process.stdout });
+  });
+
+program
+  .command("completion")
+  .description("Print what makes a shell complete commands and options at the tab key.")
+  .addArgument(new Argument("<shell>", "which shell").choices(["bash"]))
+  .addHelpText("after", "\nFor example, in ~/.bashrc:\n  source <(dm-ulog completion bash)")
+  .action(async () => {
+    const { bashCompletion } = await import("./completion.ts");
+    process.stdout.write(bashCompletion(program));
+  });
+
+// For the build: the pages go into the package.
+program
+  .command("manual", { hidden: true })
+  .argument("<directory>")
+  .action(async (directory: string) => {
+    const { writeManual } = await import("./manual.ts");
+    writeManual(program, packageVersion(), directory);
   });
 
 try {
