@@ -1,15 +1,26 @@
 /** The systemd unit leaves the server few privileges: they are enough for all that it does. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
 import { DISK_MIRROR, MIRROR, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
 
 /** Node.js itself has more than that. */
 const LOCKED_KIB_MIN = 16 * 1024;
 
+async function fetchMetrics(): Promise<string> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    get({ socketPath: "/run/dm-ulog/control.sock", path: "/metrics" }, resolve).on("error", reject);
+  });
+  assert.equal(response.statusCode, 200);
+  return text(response);
+}
+
 const capabilities: Scenario = {
   name: "capabilities",
-  sentence: "A server with the systemd unit's capabilities and no other serves mirrors of both log types.",
+  sentence:
+    "A server with the systemd unit's capabilities and no other serves mirrors of both log types and tells its metrics.",
   nodeOnly: "the unit",
   async run(lab) {
     const names = lab.unitField("CapabilityBoundingSet");
@@ -21,6 +32,9 @@ const capabilities: Scenario = {
     assert.equal(effective.toString(2).replaceAll("0", "").length, names.length);
     assert.ok(Number(/^VmLck:\s*(\d+) kB$/m.exec(status)?.[1]) > LOCKED_KIB_MIN, "the program is locked in memory");
 
+    const metrics = await fetchMetrics();
+    assert.match(metrics, /^dm_ulog_requests_total\{type="CTR"\} 0$/m);
+
     const kinds: MirrorOptions[] = [MIRROR, DISK_MIRROR];
     for (const options of kinds) {
       const mirror = await lab.makeMirror({ ...options, integratedFlush: true });
@@ -31,8 +45,10 @@ const capabilities: Scenario = {
         return dirtyRegions === 0 && (device === null || device.unsettledRegions === 0);
       });
       await mirror.checkContents();
+      assert.match(await fetchMetrics(), /^dm_ulog_log_in_sync_regions\{log="mirror",type="\S+"\} 128$/m);
       await lab.dm.remove("mirror");
     }
+    assert.match(await fetchMetrics(), /^dm_ulog_request_duration_seconds_count\{type="CTR"\} 2$/m);
   },
 };
 
