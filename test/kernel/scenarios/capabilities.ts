@@ -1,10 +1,12 @@
-/** The systemd unit leaves the server few privileges: they are enough for all that it does. */
+/** The server as systemd starts it: the privileges that the unit leaves it are enough for all that it does. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DISK_MIRROR, MIRROR, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
+import { listenAsServiceManager } from "../guest/service-manager.ts";
 
 /** Node.js itself has more than that. */
 const LOCKED_KIB_MIN = 16 * 1024;
@@ -52,4 +54,26 @@ const capabilities: Scenario = {
   },
 };
 
-export const capabilityScenarios = [capabilities];
+const serviceManager: Scenario = {
+  name: "service-manager",
+  sentence: "A server tells systemd that it is ready, pings while it answers, and says that it stops.",
+  nodeOnly: "the unit",
+  async run(lab) {
+    const messages = await listenAsServiceManager(lab.mainPath, "@lab");
+    Object.assign(process.env, { NOTIFY_SOCKET: "@lab", WATCHDOG_USEC: "900000" });
+    try {
+      await lab.server.start();
+    } finally {
+      delete process.env.NOTIFY_SOCKET;
+      delete process.env.WATCHDOG_USEC;
+    }
+    await sleep(1500);
+    const [first, ...pings] = messages();
+    assert.equal(first, "READY=1");
+    assert.ok(pings.length >= 2 && pings.every((message) => message === "WATCHDOG=1"), pings.join(" "));
+    await lab.server.stop();
+    assert.ok(messages().includes("STOPPING=1"));
+  },
+};
+
+export const capabilityScenarios = [capabilities, serviceManager];
