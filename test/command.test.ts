@@ -20,7 +20,19 @@ function run(...words: string[]): { status: number | null; stdout: string; stder
 test("--help tells the commands, and each command has its own", () => {
   const { stdout, status } = run("--help");
   assert.is(status, 0);
-  for (const name of ["serve", "record", "status", "table", "replay", "inspect", "trace", "view", "demo", "simulate"]) {
+  for (const name of [
+    "serve",
+    "record",
+    "status",
+    "table",
+    "plan",
+    "replay",
+    "inspect",
+    "trace",
+    "view",
+    "demo",
+    "simulate",
+  ]) {
     assert.match(stdout, name);
     const help = run(name, "--help");
     assert.is(help.status, 0);

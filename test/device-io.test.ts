@@ -24,7 +24,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Completion, Head } from "../src/common/engine.ts";
 import { Bell } from "../src/node/bell.ts";
-import { parseDevices, parseTargets, parseUserspaceMirror } from "../src/node/device-mapper.ts";
+import { parseDevices, parseTargets, parseTargetTypes, parseUserspaceMirror } from "../src/node/device-mapper.ts";
 import { END, type IoJob, type IoResult, type KeeperRequest, type LegsFlushed } from "../src/node/io-jobs.ts";
 import { LegFlusher } from "../src/node/leg-flusher.ts";
 import { LogDevice } from "../src/node/log-device.ts";
@@ -336,8 +336,20 @@ test("the kernel's answers about its tables are understood", () => {
   list.writeBigUInt64LE(0xfd00n, 312);
   list.writeUInt32LE(24, 320);
   list.writeBigUInt64LE(0xfd01n, 336);
-  assert.equal(parseDevices(list), [0xfd00n, 0xfd01n]);
+  list.write("first", 324);
+  list.write("second", 348);
+  assert.equal(parseDevices(list), [
+    { device: 0xfd00n, name: "first" },
+    { device: 0xfd01n, name: "second" },
+  ]);
   assert.equal(parseDevices(list.fill(0, 312)), []);
+
+  const types = Buffer.alloc(400);
+  types.writeUInt32LE(312, 16);
+  types.writeUInt32LE(24, 312);
+  types.write("linear", 328);
+  types.write("mirror", 352);
+  assert.equal(parseTargetTypes(types), ["linear", "mirror"]);
 
   const table = Buffer.alloc(600);
   const texts = [
@@ -350,13 +362,14 @@ test("the kernel's answers about its tables are understood", () => {
   for (const text of texts) {
     const next = at - 312 + Math.ceil((40 + text.length + 1) / 8) * 8;
     table.writeUInt32LE(next, at + 20);
+    table.writeBigUInt64LE(131_072n, at + 8);
     table.write("mirror", at + 24);
     table.write(text, at + 40);
     at = 312 + next;
   }
   assert.equal(
     parseTargets(table),
-    texts.map((text) => ({ type: "mirror", text })),
+    texts.map((text) => ({ type: "mirror", text, lengthSectors: 131_072 })),
   );
   assert.equal(parseUserspaceMirror(texts[0] as string), { uuid: "LVM-x", legs: ["98:0", "98:16"] });
   assert.is(parseUserspaceMirror(texts[1] as string), undefined);

@@ -69,6 +69,13 @@ if (lacking !== undefined) {
     assert.is(states.length, 1_000_000);
     assert.is(states[999_999], 1);
     assert.is(server.console.counters(server).requests.FLUSH, "2");
+    const flushes = server.latencies[abi.REQUEST_FLUSH];
+    assert.is(
+      flushes?.counts.reduce((sum, count) => sum + count),
+      2,
+    );
+    assert.ok((flushes?.sumSeconds ?? 0) > 0 && (flushes?.sumSeconds ?? 9) < 2);
+    assert.is(server.overruns, 0);
 
     const stranger = new RawNetlinkSocket(NETLINK_CONNECTOR, { recvBufferSize: 1 << 20, sendBufferSize: 1 << 20 });
     stranger.send(

@@ -2,12 +2,14 @@
 // The dm-ulog command: what a person types, and the sentences they get back.
 
 import { isIP } from "node:net";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/flight-sizes.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
 import { LIVE_PORT_DEFAULT, LOOPBACK } from "../node/web/defaults.ts";
+import type { DoctorOptions } from "./doctor.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
+import type { PlanOptions } from "./plan.ts";
 import { type RecordOptions, record } from "./record.ts";
 import type { ReplayOptions } from "./replay.ts";
 import { serve } from "./serve.ts";
@@ -111,6 +113,13 @@ program
     "--crash-directory <directory>",
     "where the last events are put when the server fails (in the runtime directory)",
   )
+  .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", portNumber)
+  .addOption(
+    new Option(
+      "--log-format <format>",
+      "plain for people, journal with priorities, json: one object a line (journal where systemd's journal listens)",
+    ).choices(["plain", "journal", "json"]),
+  )
   .option("--view [port]", `serve a page that shows what the engine does (port ${LIVE_PORT_DEFAULT})`, portNumber)
   .option("--view-address <address>", "an IP address of this machine to serve it at", ipAddress, LOOPBACK)
   .addHelpText(
@@ -165,6 +174,34 @@ program
     '\nFor example:\n  sudo dmsetup create mymirror --table "$(dm-ulog table --integrated-flush /dev/sda /dev/sdb)"',
   )
   .action(async (legs: string[], options: TableOptions) => console.log(await tableLine(legs, options)));
+
+program
+  .command("plan")
+  .description("Propose a region size for a mirror, what its log takes, and how long a resync after a crash may take.")
+  .argument("[legs...]", "the mirror's devices, for the table line")
+  .requiredOption("--size <size>", "size of the mirror, such as 20T")
+  .requiredOption("--max-resync <duration>", "how long a resync after a crash may take: 90s, 5m, 2h, 1d")
+  .option("--resync-rate <size>", "what the kernel copies from leg to leg in a second", "200M")
+  .option("--writes <number>", "different regions that are written to in a second, at most", positive, 10_000)
+  .option("--quiet-time <ms>", "the server's --quiet-time", positive, 3000)
+  .option("--lazy-regions <number>", "the server's --lazy-regions", positive, 65536)
+  .option("--log-device <device>", "the log device, for the table line", "/dev/LOG")
+  .option("--json", "for programs: one JSON object; sizes in bytes or sectors, times in seconds")
+  .action(async (legs: string[], options: PlanOptions) => {
+    const { plan } = await import("./plan.ts");
+    await plan(legs, options);
+  });
+
+program
+  .command("doctor")
+  .description("Look at this machine: modules, server, mirrors and their log devices, and say what to do. Needs root.")
+  .option("--json", "for programs: one array of findings")
+  .option("--runtime-dir <directory>", "where the server's lock and status socket are", RUNTIME_DIRECTORY_DEFAULT)
+  .addHelpText("after", "\nExit status: 0 all is fine, 1 there is advice, 2 something does not work.")
+  .action(async (options: DoctorOptions) => {
+    const { doctor } = await import("./doctor.ts");
+    process.exitCode = await doctor(options);
+  });
 
 program
   .command("replay")
@@ -276,6 +313,25 @@ program
   .action(async (options: Omit<SimulateOptions, "out">) => {
     const { simulate } = await import("./simulate.ts");
     process.exitCode = await simulate({ ...options, out: process.stdout });
+  });
+
+program
+  .command("completion")
+  .description("Print what makes a shell complete commands and options at the tab key.")
+  .addArgument(new Argument("<shell>", "which shell").choices(["bash"]))
+  .addHelpText("after", "\nFor example, in ~/.bashrc:\n  source <(dm-ulog completion bash)")
+  .action(async () => {
+    const { bashCompletion } = await import("./completion.ts");
+    process.stdout.write(bashCompletion(program));
+  });
+
+// For the build: the pages go into the package.
+program
+  .command("manual", { hidden: true })
+  .argument("<directory>")
+  .action(async (directory: string) => {
+    const { writeManual } = await import("./manual.ts");
+    writeManual(program, packageVersion(), directory);
   });
 
 try {

@@ -7,6 +7,7 @@ import { controlSocketPath } from "../node/runtime-paths.ts";
 import type { ServerOptions } from "../node/server.ts";
 import { LIVE_PORT_DEFAULT } from "../node/web/defaults.ts";
 import { packageVersion, pagePath, wasmPath } from "./installation.ts";
+import { type LogFormat, logFormatOf, ServerLog } from "./server-log.ts";
 
 export interface ServeOptions {
   runtimeDir: string;
@@ -21,6 +22,8 @@ export interface ServeOptions {
   /** The port of the view, or true for the usual one. */
   view?: number | true;
   viewAddress: string;
+  metrics?: number;
+  logFormat?: LogFormat;
 }
 
 const NS_PER_MS = 1e6;
@@ -38,10 +41,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
   const { Server } = await import("../node/server.ts");
   const { connectorSockets } = await import("../node/connector-socket.ts");
-  const { serveStatus } = await import("../node/control-socket.ts");
+  const { ServiceManager } = await import("../node/service-manager.ts");
+  const { serveMetrics } = await import("../node/metrics-port.ts");
+  const { serverMetrics, serveStatus } = await import("../node/control-socket.ts");
 
   claimRuntimeDirectory(options.runtimeDir);
-  const log = limitedLog();
+  const serverLog = new ServerLog(options.logFormat ?? logFormatOf(process.env));
+  const log = limitedLog((sentence) => serverLog.info(sentence));
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),
     log,
@@ -57,13 +63,20 @@ export async function serve(options: ServeOptions): Promise<void> {
       blockBytes: options.blockSize,
     },
     failed(error) {
-      console.error(`dm-ulog: the request path has failed and the kernel goes unanswered: ${error.stack}`);
+      serverLog.error(`the request path has failed and the kernel goes unanswered: ${error.stack}`);
       // Not process.exit, which terminates threads: see io-keeper.ts.
       exitNow(1);
     },
   });
   const socketPath = controlSocketPath(options.runtimeDir);
   const http = await serveStatus(server, socketPath, packageVersion());
+  const metricsText = () => serverMetrics(server, packageVersion());
+  const serving = options.metrics === undefined ? undefined : serveMetrics(metricsText, options.metrics);
+  const metrics = await serving?.catch(async (error) => {
+    http.close();
+    await server.stop();
+    throw error;
+  });
 
   const warnings = [
     otherListeners(connectorSockets(), server.port),
@@ -71,20 +84,28 @@ export async function serve(options: ServeOptions): Promise<void> {
     flusherWarning,
     ...lockProgram(),
   ];
-  for (const warning of warnings) if (warning !== undefined) console.error(`dm-ulog: ${warning}`);
-  console.log(`dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). See: dm-ulog status`);
+  for (const warning of warnings) if (warning !== undefined) serverLog.warning(warning);
+  serverLog.info(
+    `dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). See: dm-ulog status`,
+  );
+  const manager = ServiceManager.find(process.env);
+  manager?.ready();
+  manager?.watch(() => server.read(0, 1));
 
-  if (server.viewUrl !== undefined) console.log(`What it does is to be seen at ${server.viewUrl}`);
+  if (server.viewUrl !== undefined) serverLog.info(`What it does is to be seen at ${server.viewUrl}`);
 
   let stopping = false;
   const stop = async () => {
     if (stopping) return;
     stopping = true;
+    manager?.stopping();
     http.close();
     http.closeAllConnections();
+    metrics?.close();
+    metrics?.closeAllConnections();
     const ended = await server.stop();
-    console.log("dm-ulog has stopped.");
-    if (!ended) console.error("dm-ulog: a device hangs; what was asked of it is left to the kernel.");
+    serverLog.info("dm-ulog has stopped.");
+    if (!ended) serverLog.error("a device hangs; what was asked of it is left to the kernel.");
     // A thread that hangs would keep the process, and nothing is left to be done.
     exitNow(0);
   };
@@ -102,19 +123,19 @@ function recordingOf({ record, recordSize, recordFiles }: ServeOptions): Pick<Se
   return { record: { path: resolve(record), sizeBytes: recordSize, filesMax: recordFiles } };
 }
 
-function limitedLog(): (sentence: string) => void {
+function limitedLog(show: (sentence: string) => void): (sentence: string) => void {
   let second = 0;
   let shown = 0;
   let suppressed = 0;
   return (sentence) => {
     const now = Math.floor(process.uptime());
     if (now !== second) {
-      if (suppressed > 0) console.log(`… and ${suppressed} more sentences like these.`);
+      if (suppressed > 0) show(`… and ${suppressed} more sentences like these.`);
       second = now;
       shown = 0;
       suppressed = 0;
     }
-    if (shown++ < SENTENCES_PER_SECOND_MAX) console.log(sentence);
+    if (shown++ < SENTENCES_PER_SECOND_MAX) show(sentence);
     else suppressed++;
   };
 }

@@ -27,3 +27,34 @@ export function formatSectors(sectors: number): string {
 export function parseBytes(text: string, what: string): number {
   return /^[0-9]{1,15}$/.test(text) ? Number(text) : parseSectors(text, what) * SECTOR_BYTES;
 }
+
+/** Bytes in the largest unit that leaves at least one of it, with at most one decimal, such as `5.1 MiB`. */
+export function formatBytes(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${Math.round(value * 10) / 10} ${units[unit]}`;
+}
+
+const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+
+/** Seconds of a duration such as `90s`, `5m`, `2h` or `1d`. Throws a sentence otherwise. */
+export function parseSeconds(text: string, what: string): number {
+  const match = /^([0-9]{1,9})([smhd])$/i.exec(text.trim());
+  const seconds =
+    match === null ? 0 : Number(match[1]) * SECONDS[(match[2] as string).toLowerCase() as keyof typeof SECONDS];
+  if (seconds <= 0) throw new Error(`${what} "${text}" is no duration. Write it as 90s, 5m, 2h or 1d.`);
+  return seconds;
+}
+
+/** Seconds as a person reads them, such as `0.2 s`, `5 min` or `29.1 h`. */
+export function formatSeconds(seconds: number): string {
+  const tenths = (value: number) => String(Math.round(value * 10) / 10);
+  if (seconds < 120) return `${tenths(seconds)} s`;
+  if (seconds < 7200) return `${tenths(seconds / 60)} min`;
+  return seconds < 172_800 ? `${tenths(seconds / 3600)} h` : `${tenths(seconds / 86_400)} days`;
+}

@@ -4,11 +4,12 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { basename } from "node:path";
+import type { Abi } from "../common/abi.ts";
 import { Console } from "../common/console.ts";
-import { Engine } from "../common/engine.ts";
+import { type EffectHandler, Engine, type Head } from "../common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest } from "../common/kernel-frames.ts";
 import { wasmPath } from "./installation.ts";
-import { parseSectors } from "./sizes.ts";
+import { parseSectors, SECTOR_BYTES } from "./sizes.ts";
 
 export interface TableOptions {
   uuid?: string;
@@ -54,7 +55,7 @@ export async function tableLine(legArguments: readonly string[], options: TableO
   if (options.sync) log.push("sync");
   if (options.nosync) log.push("nosync");
   if (options.blockOnError) log.push("block_on_error");
-  await refuseWhatTheCoreRefuses(uuid, `${lengthSectors} ${log.join(" ")}`);
+  await tryLog(uuid, `${lengthSectors} ${log.join(" ")}`);
 
   const logArguments = [uuid, ...(options.integratedFlush ? ["integrated_flush"] : []), ...log];
   const features = [...(options.handleErrors ? ["handle_errors"] : []), ...(options.keepLog ? ["keep_log"] : [])];
@@ -93,13 +94,28 @@ function deviceSectors(device: string): number {
   }
 }
 
-async function refuseWhatTheCoreRefuses(uuid: string, constructorText: string): Promise<void> {
+/** What a log takes. */
+export interface LogNeeds {
+  regionCount: number;
+  /** By which the engine's memory grows. */
+  memoryBytes: number;
+  /** Of the state file, which lies in the runtime directory. */
+  stateFileBytes: number;
+  /** Of the log device; undefined for a core log. */
+  deviceBytes: number | undefined;
+}
+
+/** Makes a log in an engine of its own and tells what it takes. Throws the core's sentence where there is no such log. */
+export async function tryLog(uuid: string, constructorText: string): Promise<LogNeeds> {
   const wasm = readFileSync(wasmPath());
   const engine = new Engine(new WebAssembly.Module(wasm));
   const words = await Console.create(wasm);
+  const emptyBytes = engine.bytes().length;
   let refusal = "";
+  let opening: Head | undefined;
+  let stateFileBytes = 0;
   const request = encodeRequest(engine.abi, { type: "CTR", uuid, luid: 1n, seq: 1, data: asciiBytes(constructorText) });
-  engine.deliver(request, engine.abi.KERNEL_PORT, 0, {
+  const handler: EffectHandler = {
     notice: (address, size) => {
       refusal = words.describeNotice(engine.read(address, size));
     },
@@ -107,9 +123,32 @@ async function refuseWhatTheCoreRefuses(uuid: string, constructorText: string): 
       if (decodeReply(engine.abi, engine.read(address, size)).error === 0) refusal = "";
     },
     // The constructor fits; whether the device does, the server finds out on the machine that has it.
-    open: () => {
+    open: (head) => {
       refusal = "";
+      opening = head;
     },
-  });
-  if (refusal !== "") throw new Error(refusal);
+    stateCreate: ({ offsetBytes }) => {
+      stateFileBytes = offsetBytes;
+    },
+    stateWrite: () => {},
+  };
+  engine.deliver(request, engine.abi.KERNEL_PORT, 1, handler);
+  if (opening !== undefined) {
+    const device = { sizeBytes: Number.MAX_SAFE_INTEGER, major: 0, minor: 0 };
+    const opened = { effect: engine.abi.EFFECT_KIND_OPEN, error: 0, device };
+    engine.completed(opening, opened, 1, { ...handler, notice: () => {} });
+  }
+  const [log] = words.logs(engine);
+  if (refusal !== "" || log === undefined) throw new Error(refusal);
+  return {
+    regionCount: log.regionCount,
+    memoryBytes: engine.bytes().length - emptyBytes,
+    stateFileBytes,
+    deviceBytes: log.device === null ? undefined : logDeviceBytes(engine.abi, log.regionCount),
+  };
+}
+
+/** Header and clean bits, in whole sectors. */
+function logDeviceBytes(abi: Abi, regionCount: number): number {
+  return Math.ceil((abi.BITS_OFFSET + Math.ceil(regionCount / 8)) / SECTOR_BYTES) * SECTOR_BYTES;
 }

@@ -104,7 +104,8 @@ const READ_ATTEMPTS = 100;
 export class Console {
   private constructor(
     private readonly core: ConsoleExports,
-    private readonly abi: Abi,
+    /** Of the core that this console is an instance of. */
+    readonly abi: Abi,
   ) {}
 
   /** `wasm` holds the bytes of the core. */

@@ -163,6 +163,15 @@ export class Engine {
     return this.view32[(this.abi.INPUT_PAYLOAD + this.abi.ULOG_SEQ) >>> 2] as number;
   }
 
+  /** The number and the type of the request that a reply at `address` answers. */
+  replySeq(address: number): number {
+    return this.word(address + this.abi.ULOG_SEQ);
+  }
+
+  replyType(address: number): number {
+    return this.word(address + this.abi.ULOG_TYPE) & this.abi.REQUEST_TYPE_MASK;
+  }
+
   /** The whole state: a copy of linear memory. */
   snapshot(): Uint8Array {
     return this.bytes().slice();

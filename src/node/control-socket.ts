@@ -2,16 +2,19 @@
 //   curl --unix-socket /run/dm-ulog/control.sock http://x/status
 //
 //   GET /status        a Status
+//   GET /metrics       the same for Prometheus, with latencies
 //   POST /record       RecordingOptions: records from now on
 //   POST /record/stop  answers with { "path": … } when all is written, or with null
 //   POST /record/save  { "path": … }: what the flight recorder holds
-// Bodies are JSON. What cannot be done is answered with a sentence and 4xx, or 503.
+// Bodies are JSON, but for metrics. What cannot be done is answered with a sentence and 4xx, or 503.
 
 import { rmSync } from "node:fs";
 import { createServer, type Server as HttpServer, type IncomingMessage, request } from "node:http";
 import { isAbsolute } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Counters, LogDescription } from "../common/console.ts";
+import { metricsText } from "./metrics.ts";
+import { PROMETHEUS_CONTENT_TYPE } from "./prometheus.ts";
 import type { Server } from "./server.ts";
 import type { RecordingOptions } from "./trace-files.ts";
 
@@ -40,6 +43,7 @@ export function serveStatus(server: Server, path: string, version: string): Prom
       counters: server.console.counters(server),
       recording: server.recordedPath ?? null,
     }),
+    "GET /metrics": () => new MetricsText(serverMetrics(server, version)),
     "POST /record": (body) => server.record(recordingOptions(body)),
     "POST /record/stop": async () => {
       const recorded = await server.stopRecording();
@@ -57,7 +61,9 @@ export function serveStatus(server: Server, path: string, version: string): Prom
         return;
       }
       const result = await answer(await bodyOf(incoming));
-      outgoing.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(result ?? null));
+      const isText = result instanceof MetricsText;
+      const type = isText ? PROMETHEUS_CONTENT_TYPE : "application/json";
+      outgoing.writeHead(200, { "content-type": type }).end(isText ? result.text : JSON.stringify(result ?? null));
     } catch (error) {
       const status = error instanceof Refusal ? 400 : 503;
       outgoing.writeHead(status, { "content-type": "text/plain" }).end(`${(error as Error).message}\n`);
@@ -67,6 +73,23 @@ export function serveStatus(server: Server, path: string, version: string): Prom
     http.once("error", reject);
     http.listen(path, () => resolve(http));
   });
+}
+
+/** All metrics of a server. Blocks this thread until the request thread has answered. */
+export function serverMetrics(server: Server, version: string): string {
+  return metricsText({
+    version,
+    uptimeSeconds: process.uptime(),
+    residentBytes: process.memoryUsage.rss(),
+    counters: server.console.counters(server),
+    logs: server.console.logs(server),
+    latencies: server.latencies,
+    overruns: server.overruns,
+  });
+}
+
+class MetricsText {
+  constructor(readonly text: string) {}
 }
 
 /** Asks the server at `path`. Rejects with a sentence where none answers. */

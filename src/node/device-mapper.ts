@@ -6,7 +6,8 @@
 //   +40 device u64   +48 name char[128]   +176 UUID char[129]
 //
 //   list of devices   +0 device u64   +8 bytes to the next one, 0 for the last, u32   +12 name
-//   table             +20 end of its text, counted from the first target, u32   +24 type char[16]   +40 text
+//   target types      +0 bytes to the next one, 0 for the last, u32   +4 version u32[3]   +16 name
+//   table             +8 sectors u64   +20 end of its text, counted from the first target, u32   +24 type char[16]   +40 text
 
 import { closeSync, openSync } from "node:fs";
 import { ENODEV, errno, ioctl, systemError } from "./system-calls.ts";
@@ -16,6 +17,7 @@ const HEAD_BYTES = 312;
 const VERSION_MAJOR = 4;
 const LIST_DEVICES = 2;
 const TABLE_STATUS = 12;
+const LIST_VERSIONS = 13;
 /** Read and written by the kernel, type 0xfd, then the command in the low byte. */
 const IOCTL = (0xc000_0000 + HEAD_BYTES * 0x1_0000 + 0xfd00) >>> 0;
 
@@ -37,6 +39,14 @@ export interface UserspaceMirror {
 export interface Target {
   type: string;
   text: string;
+  lengthSectors: number;
+}
+
+/** A line of a device's table, and the device's name. */
+export interface TableLine extends Target {
+  name: string;
+  /** Whether the device works by it; else it was loaded and waits for a resume. */
+  isLive: boolean;
 }
 
 /**
@@ -44,31 +54,60 @@ export interface Target {
  * same UUID. Throws with `errno`: -ENODEV where the kernel has no device-mapper.
  */
 export function findUserspaceMirrors(): UserspaceMirror[] {
+  const mirrors: UserspaceMirror[] = [];
+  for (const { type, text } of readTables()) {
+    const mirror = type === "mirror" ? parseUserspaceMirror(text) : undefined;
+    if (mirror !== undefined) mirrors.push(mirror);
+  }
+  return mirrors;
+}
+
+/** The live and the inactive tables of all devices. The kernel tells them without asking a server. Throws with `errno`. */
+export function readTables(): TableLine[] {
   const control = openControl();
   try {
-    const mirrors: UserspaceMirror[] = [];
-    for (const device of parseDevices(ask(control, LIST_DEVICES, 0n, 0))) {
-      for (const flags of [FLAG_STATUS_TABLE, FLAG_STATUS_TABLE | FLAG_QUERY_INACTIVE]) {
-        for (const { type, text } of tableOf(control, device, flags)) {
-          const mirror = type === "mirror" ? parseUserspaceMirror(text) : undefined;
-          if (mirror !== undefined) mirrors.push(mirror);
-        }
+    const lines: TableLine[] = [];
+    for (const { device, name } of parseDevices(ask(control, LIST_DEVICES, 0n, 0))) {
+      for (const isLive of [true, false]) {
+        const flags = isLive ? FLAG_STATUS_TABLE : FLAG_STATUS_TABLE | FLAG_QUERY_INACTIVE;
+        for (const target of tableOf(control, device, flags)) lines.push({ ...target, name, isLive });
       }
     }
-    return mirrors;
+    return lines;
   } finally {
     closeSync(control);
   }
 }
 
+/** Names of the target types that the kernel has at this moment, such as `mirror`; others may be loaded when they are asked for. */
+export function readTargetTypes(): string[] {
+  const control = openControl();
+  try {
+    return parseTargetTypes(ask(control, LIST_VERSIONS, 0n, 0));
+  } finally {
+    closeSync(control);
+  }
+}
+
+/** The names in an answer to "list versions". */
+export function parseTargetTypes(answer: Buffer): string[] {
+  const names: string[] = [];
+  let at = answer.readUInt32LE(16);
+  for (let next = 1; next !== 0 && at + 16 <= answer.length; at += next) {
+    next = answer.readUInt32LE(at);
+    names.push(characters(answer, at + 16, answer.length));
+  }
+  return names;
+}
+
 /** The devices in an answer to "list devices". */
-export function parseDevices(answer: Buffer): bigint[] {
-  const devices: bigint[] = [];
+export function parseDevices(answer: Buffer): { device: bigint; name: string }[] {
+  const devices: { device: bigint; name: string }[] = [];
   let at = answer.readUInt32LE(16);
   // Without devices there is one record of zeros.
   for (let next = 1; next !== 0 && at + 12 <= answer.length; at += next) {
     const device = answer.readBigUInt64LE(at);
-    if (device !== 0n) devices.push(device);
+    if (device !== 0n) devices.push({ device, name: characters(answer, at + 12, answer.length) });
     next = answer.readUInt32LE(at + 8);
   }
   return devices;
@@ -81,7 +120,11 @@ export function parseTargets(answer: Buffer): Target[] {
   let at = start;
   for (let left = answer.readUInt32LE(20); left > 0; left--) {
     const end = start + answer.readUInt32LE(at + 20);
-    targets.push({ type: characters(answer, at + 24, at + 40), text: characters(answer, at + 40, end) });
+    targets.push({
+      type: characters(answer, at + 24, at + 40),
+      text: characters(answer, at + 40, end),
+      lengthSectors: Number(answer.readBigUInt64LE(at + 8)),
+    });
     at = end;
   }
   return targets;

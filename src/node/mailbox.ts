@@ -8,6 +8,7 @@ const STATE = 0;
 const ADDRESS = 1;
 const SIZE = 2;
 const STOP = 3;
+const OVERRUNS = 4;
 const HEAD_BYTES = 64;
 const MAILBOX_DATA_BYTES = 65536;
 
@@ -54,9 +55,15 @@ export class Mailbox {
     return Atomics.load(this.words, STOP) !== 0;
   }
 
+  /** Reader: how often the kernel lost requests to a full receive buffer, as of the last look. */
+  get overruns(): number {
+    return (this.words[OVERRUNS] as number) >>> 0;
+  }
+
   /** Request thread: answers the look that was asked for, if any. */
-  answer(memory: Uint8Array): void {
+  answer(memory: Uint8Array, overruns = 0): void {
     if (Atomics.load(this.words, STATE) !== ASKED) return;
+    this.words[OVERRUNS] = overruns;
     const address = (this.words[ADDRESS] as number) >>> 0;
     const size = this.words[SIZE] as number;
     this.data.set(memory.subarray(address, address + size));

@@ -34,9 +34,14 @@ export function missingPrerequisites(): string[] {
   return missing;
 }
 
+/** Whether a socket of the connector receives the kernel's requests. */
+export function receivesRequests({ groups }: { groups: number }): boolean {
+  return (groups & (1 << (CN_IDX_DM - 1))) !== 0;
+}
+
 /** A warning where some other socket receives the same requests, or undefined. */
 export function otherListeners(sockets: readonly { port: number; groups: number }[], own: number): string | undefined {
-  const others = sockets.filter(({ port, groups }) => port !== own && (groups & (1 << (CN_IDX_DM - 1))) !== 0);
+  const others = sockets.filter((socket) => socket.port !== own && receivesRequests(socket));
   if (others.length === 0) return undefined;
   const ports = others.map(({ port }) => port).join(", ");
   return (

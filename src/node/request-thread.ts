@@ -10,6 +10,7 @@ import { Bell } from "./bell.ts";
 import { ConnectorSocket, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
 import { mapFlight } from "./flight-recorder.ts";
 import type { KeeperRequest, LegsFlushed } from "./io-jobs.ts";
+import { Latencies } from "./latencies.ts";
 import { type Deliver, LogDevices } from "./log-devices.ts";
 import { Mailbox } from "./mailbox.ts";
 import { type LifeFacts, Recorder, type RecorderOrder, type RecordingTarget, type Violation } from "./recorder.ts";
@@ -22,6 +23,7 @@ export interface RequestThreadOptions {
   /** Bytes of the core. */
   wasm: Uint8Array<ArrayBuffer>;
   mailbox: SharedArrayBuffer;
+  latencies: SharedArrayBuffer;
   bell: SharedArrayBuffer;
   /** To io-keeper.ts. */
   keeper: MessagePort;
@@ -80,6 +82,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   const engine = new Engine(new WebAssembly.Module(options.wasm));
   const { abi } = engine;
   const mailbox = new Mailbox(options.mailbox);
+  const latencies = new Latencies(abi, options.latencies);
   const bell = new Bell(options.bell);
   // Before anything else: from now on the kernel's requests queue up instead of finding nobody.
   const socket = new ConnectorSocket(abi.CN_IDX_DM);
@@ -98,6 +101,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   const handler: EffectHandler = {
     send(address, size) {
       const error = sendDatagram(socket.fd, engine.bytes().subarray(address, address + size), kernel);
+      latencies.answered(engine.replySeq(address), engine.replyType(address), nowNs());
       if (error !== 0) post({ kind: "send failed", errno: error });
     },
     notice: (address, size) => notices.push(engine.read(address, size)),
@@ -172,12 +176,16 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
         socket.leave(abi.CN_IDX_DM);
         socket.setTimeout(STOP_SILENCE_US);
       }
-      mailbox.answer(memory);
+      mailbox.answer(memory, socket.overruns);
       deliverDone();
       takeOrders();
     } else {
       const senderPort = socket.senderPort === options.kernelPort ? abi.KERNEL_PORT : socket.senderPort || -1;
-      if (senderPort === abi.KERNEL_PORT) recall?.saw(engine.requestSeq());
+      if (senderPort === abi.KERNEL_PORT) {
+        const seq = engine.requestSeq();
+        recall?.saw(seq);
+        latencies.received(seq, now);
+      }
       engine.datagramReceived(size, senderPort, now, handler);
     }
     if (stopAtNs === 0 && wakeUp.isDue(now)) engine.ticked(now, handler);

@@ -12,6 +12,7 @@ import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
 import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFlight } from "./flights.ts";
 import { END } from "./io-jobs.ts";
 import type { KeeperOptions } from "./io-keeper.ts";
+import { Latencies, type LatencyHistogram } from "./latencies.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
 import { stateDirectory } from "./runtime-paths.ts";
@@ -61,6 +62,7 @@ export class Server implements MemorySource {
     private readonly keeperEnded: Promise<unknown>,
     private readonly recording: FileRecording,
     private readonly flights: FlightFolders | undefined,
+    private readonly waits: Latencies,
     private readonly view: LiveView | undefined,
   ) {}
 
@@ -68,6 +70,7 @@ export class Server implements MemorySource {
   static async start(options: ServerOptions): Promise<Server> {
     const console = await Console.create(options.wasm);
     const mailbox = new Mailbox();
+    const latencies = new Latencies(console.abi);
     const bell = new Bell();
     const { runtimeDirectory, crashDirectory } = options;
     const flights = runtimeDirectory === undefined ? undefined : { runtimeDirectory, crashDirectory };
@@ -93,6 +96,7 @@ export class Server implements MemorySource {
     const requestOptions: RequestThreadOptions = {
       wasm: options.wasm,
       mailbox: mailbox.shared,
+      latencies: latencies.shared,
       bell: bell.shared,
       engineOptions: options.engineOptions ?? {},
       keeper: requestEnd,
@@ -131,7 +135,7 @@ export class Server implements MemorySource {
       options.failed(error);
     };
     const view = await startView(options, flight);
-    const server = new Server(console, port, bell, mailbox, exited, keeperEnded, recording, flights, view);
+    const server = new Server(console, port, bell, mailbox, exited, keeperEnded, recording, flights, latencies, view);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
@@ -141,6 +145,16 @@ export class Server implements MemorySource {
       throw error;
     });
     return server;
+  }
+
+  /** How long requests waited for their answers, by type. */
+  get latencies(): LatencyHistogram[] {
+    return this.waits.read();
+  }
+
+  /** How often requests were lost to a full receive buffer, as of the last look into memory. */
+  get overruns(): number {
+    return this.mailbox.overruns;
   }
 
   /** The file that is recorded to, if one is. */

@@ -5,6 +5,26 @@ import koffi from "koffi";
 
 const libc = koffi.load(null);
 
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 0o2000002;
+const socket: (domain: number, type: number, protocol: number) => number = libc.func("int socket(int, int, int)");
+
+/** A datagram socket of the unix domain, which Node.js lacks. Throws with `errno`. */
+export function unixDatagramSocket(): number {
+  const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  if (fd < 0) throw systemError("socket", errno());
+  return fd;
+}
+
+/** A sockaddr_un: a path, or after `@` a name that is in no file system. */
+export function unixAddress(name: string): Uint8Array {
+  const characters = Buffer.from(name.startsWith("@") ? `\0${name.slice(1)}` : name);
+  const address = Buffer.alloc(2 + characters.length);
+  address.writeUInt16LE(AF_UNIX, 0);
+  characters.copy(address, 2);
+  return address;
+}
+
 /** Blocks until a datagram is there. Returns its full size (with MSG_TRUNC), or -1; then `errno()` tells why. */
 export const recvfrom: (
   fd: number,

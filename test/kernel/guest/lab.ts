@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { runCommand } from "./command.ts";
+import { type CommandResult, runCommand, tryCommand } from "./command.ts";
 import type { BootPlan, GuestReport, ServerKind } from "./contract.ts";
 import { Disk, SECTOR_SIZE_BYTES, writeContents } from "./disk.ts";
 import { DeviceMapper } from "./dm.ts";
@@ -29,7 +30,7 @@ export class Lab {
   readonly #report: (report: GuestReport) => void;
   readonly #serverDeath: Promise<never>;
   /** Of the package's command. */
-  readonly #mainPath: string;
+  readonly mainPath: string;
 
   private constructor(
     plan: BootPlan,
@@ -48,7 +49,7 @@ export class Lab {
     this.#serverDeath = new Promise((_resolve, reject) => {
       reportDeath = reject;
     });
-    this.#mainPath = join(plan.repositoryPath, "dist/cli/main.js");
+    this.mainPath = join(plan.repositoryPath, "dist/cli/main.js");
     const programs = serverPrograms(plan, scenario.name);
     this.servers = { node: new Server(programs.node, reportDeath), c: new Server(programs.c, reportDeath) };
     this.server = this.servers[plan.server];
@@ -110,7 +111,24 @@ export class Lab {
 
   /** What the package's command prints. It takes the guest two seconds. */
   dmUlog(...words: string[]): Promise<string> {
-    return runCommand(process.execPath, [this.#mainPath, ...words]);
+    return runCommand(process.execPath, [this.mainPath, ...words]);
+  }
+
+  /** What the package's systemd unit sets a field to, in words. */
+  unitField(name: string): string[] {
+    const unit = readFileSync(join(this.mainPath, "../../../systemd/dm-ulog.service"), "utf8");
+    return (
+      unit
+        .split("\n")
+        .find((line) => line.startsWith(`${name}=`))
+        ?.slice(name.length + 1)
+        .split(" ") ?? []
+    );
+  }
+
+  /** The same where it may end with another status than 0. */
+  tryDmUlog(...words: string[]): Promise<CommandResult> {
+    return tryCommand(process.execPath, [this.mainPath, ...words]);
   }
 
   /** Writes to a mirror at random, and reads meanwhile, until told otherwise. */

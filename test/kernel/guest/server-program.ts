@@ -13,6 +13,8 @@ const FLIGHT_RECORDER = ["--flight-recorder", "1M"];
 export interface ServerOptions {
   /** 3 s where left out. */
   quietTimeMs?: number;
+  /** All that it may have, such as `CAP_NET_ADMIN`; left out, all there are. */
+  capabilities?: string[];
 }
 
 /** One of the servers that the lab knows: how it is started, and how it is asked. */
@@ -31,9 +33,11 @@ class NodeServer implements ServerProgram {
     private readonly trace: ((number: number) => string) | undefined,
   ) {}
 
-  command({ quietTimeMs }: ServerOptions): [string, ...string[]] {
+  command({ quietTimeMs, capabilities }: ServerOptions): [string, ...string[]] {
     const options = quietTimeMs === undefined ? [] : ["--quiet-time", String(quietTimeMs)];
-    return [process.execPath, this.mainPath, "serve", ...FLIGHT_RECORDER, ...this.recording(), ...options];
+    const serve = [this.mainPath, "serve", ...FLIGHT_RECORDER, ...this.recording(), ...options];
+    if (capabilities === undefined) return [process.execPath, ...serve];
+    return ["setpriv", "--bounding-set", boundingSet(capabilities), "--no-new-privs", process.execPath, ...serve];
   }
 
   /** The first name that no server before this one was recorded under, also before a power cut. */
@@ -53,6 +57,10 @@ class NodeServer implements ServerProgram {
     if (response.statusCode === 200) return JSON.parse(body) as Status;
     throw new Error(`The server does not tell its status: ${response.statusCode} ${body}`);
   }
+}
+
+function boundingSet(capabilities: string[]): string {
+  return ["-all", ...capabilities.map((name) => name.replace("CAP_", "+").toLowerCase())].join(",");
 }
 
 /** The C appliance tells nothing: its linear memory is looked at from outside, with the words of the console. */

@@ -13,7 +13,7 @@ export interface LogStatus {
   flushes: string;
   resynced: string;
   /** Null for a core log. */
-  device: { error: string | null } | null;
+  device: { error: string | null; unsettledRegions: number } | null;
 }
 
 export interface Status {

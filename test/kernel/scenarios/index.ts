@@ -1,6 +1,8 @@
 import type { Scenario } from "../guest/scenario.ts";
+import { capabilityScenarios } from "./capabilities.ts";
 import { diskLifeScenarios } from "./disk-life.ts";
 import { diskLogScenarios } from "./disk-log.ts";
+import { doctorScenarios } from "./doctor.ts";
 import { killServerScenarios } from "./kill-server.ts";
 import { legFailureScenarios } from "./leg-failure.ts";
 import { lifeScenarios } from "./life.ts";
@@ -24,6 +26,8 @@ export const scenarios: Scenario[] = [
   ...powerCutScenarios,
   ...lostWritesScenarios,
   ...killServerScenarios,
+  ...doctorScenarios,
+  ...capabilityScenarios,
   ...speedScenarios,
 ];
 

@@ -1,0 +1,181 @@
+// What dm-ulog doctor looks at. It only reads, and asks nothing that a server must answer: where there is none, the
+// kernel lets the asker wait for one.
+
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import type { LogDescription } from "../common/console.ts";
+import { findNode, parseNumbers } from "./block-nodes.ts";
+import { connectorSockets } from "./connector-socket.ts";
+import { fetchStatus, type Status } from "./control-socket.ts";
+import { readTables, readTargetTypes } from "./device-mapper.ts";
+import { missingPrerequisites, receivesRequests } from "./prerequisites.ts";
+import { controlSocketPath, crashDirectory, stateDirectory } from "./runtime-paths.ts";
+import { sizeOf } from "./system-calls.ts";
+
+/** A mirror of this machine, of any log. */
+export interface Mirror {
+  /** Of its device, as dmsetup takes it. */
+  name: string;
+  isLive: boolean;
+  lengthSectors: number;
+  /** Undefined where the kernel keeps the log itself. */
+  uuid: string | undefined;
+  /** `core`, `clustered-disk`, … */
+  logType: string;
+  /** A path or major:minor; undefined for a log in memory. */
+  logDevice: string | undefined;
+  regionSizeSectors: number;
+  options: string[];
+}
+
+/** What a log device is and holds. */
+export interface LogDeviceFacts {
+  /** Null where it is not there. */
+  sizeBytes: number | null;
+  /** Why it cannot be read, or null. */
+  error: string | null;
+  /** Regions of the log on it, or null where it holds none. */
+  regionCount: number | null;
+}
+
+export interface RuntimeDirectoryFacts {
+  uid: number;
+  mode: number;
+  /** Logs whose state an earlier server left, or the present one keeps. */
+  stateFiles: number;
+  /** Traces that failures left. */
+  crashes: number;
+}
+
+export interface MachineFacts {
+  /** What is missing to serve, as sentences. */
+  missing: string[];
+  /** Whether the kernel has the target "mirror" at this moment; undefined where that cannot be told. */
+  hasMirrorTarget: boolean | undefined;
+  /** Sockets of whatever program that receive the kernel's requests. */
+  requestSockets: number;
+  /** Two looks at the running server, or the sentence why there is none. */
+  server: { before: Status; after: Status } | { error: string };
+  runtimeDirectory: RuntimeDirectoryFacts | null;
+  /** Or the sentence why they cannot be read. */
+  mirrors: Mirror[] | { error: string };
+  /** By name. */
+  logDevices: Record<string, LogDeviceFacts>;
+}
+
+/** Looks at this machine. `wait` passes the time between two looks at the server. */
+export async function readMachine(runtimeDirectory: string, wait: () => Promise<void>): Promise<MachineFacts> {
+  const mirrors = readMirrors();
+  const names = Array.isArray(mirrors) ? mirrors.flatMap(({ logDevice }) => logDevice ?? []) : [];
+  return {
+    missing: missingPrerequisites(),
+    hasMirrorTarget: hasMirrorTarget(),
+    requestSockets: process.platform === "linux" ? connectorSockets().filter(receivesRequests).length : 0,
+    server: await lookTwice(() => fetchStatus(controlSocketPath(runtimeDirectory)), wait),
+    runtimeDirectory: readRuntimeDirectory(runtimeDirectory),
+    mirrors,
+    logDevices: Object.fromEntries(names.map((name) => [name, readLogDevice(name)])),
+  };
+}
+
+/** The second look comes at once where nothing is out of sync, and so nothing can be seen to go on. */
+async function lookTwice(ask: () => Promise<Status>, wait: () => Promise<void>): Promise<MachineFacts["server"]> {
+  try {
+    const before = await ask();
+    if (!before.logs.some(isOutOfSync)) return { before, after: before };
+    await wait();
+    return { before, after: await ask() };
+  } catch (error) {
+    return { error: (error as Error).message };
+  }
+}
+
+function isOutOfSync({ outOfSyncRegions }: LogDescription): boolean {
+  return outOfSyncRegions > 0;
+}
+
+function hasMirrorTarget(): boolean | undefined {
+  try {
+    return readTargetTypes().includes("mirror");
+  } catch {
+    return undefined;
+  }
+}
+
+function readMirrors(): MachineFacts["mirrors"] {
+  try {
+    return readTables().flatMap((line) => {
+      const log = line.type === "mirror" ? parseMirrorLog(line.text) : undefined;
+      return log === undefined
+        ? []
+        : { name: line.name, isLive: line.isLive, lengthSectors: line.lengthSectors, ...log };
+    });
+  } catch (error) {
+    const { code, errno, message } = error as NodeJS.ErrnoException;
+    // No device-mapper, so no mirrors.
+    if (errno === -19 || process.platform !== "linux") return [];
+    if (code === "EACCES" || errno === -13)
+      return { error: "The mirrors of this machine cannot be read without privilege." };
+    return { error: `The mirrors of this machine cannot be read: ${message}.` };
+  }
+}
+
+/** The log of a mirror's table, from its log type on. Undefined where the table is cut off. */
+export function parseMirrorLog(text: string): Omit<Mirror, "name" | "isLive" | "lengthSectors"> | undefined {
+  const [kernelType = "", argumentCount, ...rest] = text.trim().split(/\s+/);
+  let log = rest.slice(0, Number(argumentCount));
+  let uuid: string | undefined;
+  let logType = kernelType;
+  if (kernelType === "userspace") {
+    uuid = log[0];
+    log = log.slice(1).filter((word) => word !== "integrated_flush");
+    logType = log.shift() ?? "";
+  }
+  const logDevice = /disk$/.test(logType) ? log.shift() : undefined;
+  const regionSizeSectors = Number(log.shift());
+  return Number.isSafeInteger(regionSizeSectors)
+    ? { uuid, logType, logDevice, regionSizeSectors, options: log }
+    : undefined;
+}
+
+function readRuntimeDirectory(path: string): RuntimeDirectoryFacts | null {
+  try {
+    const { uid, mode } = statSync(path);
+    return {
+      uid,
+      mode: mode & 0o777,
+      stateFiles: countFiles(stateDirectory(path), /^\d+$/),
+      crashes: countFiles(crashDirectory(path), /./),
+    };
+  } catch {
+    return null;
+  }
+}
+
+function countFiles(folder: string, name: RegExp): number {
+  return existsSync(folder) ? readdirSync(folder).filter((entry) => name.test(entry)).length : 0;
+}
+
+const LOG_MAGIC = 0x4d69_5272;
+
+/** What is on the log device, by the name that a table has for it. */
+export function readLogDevice(name: string): LogDeviceFacts {
+  const facts: LogDeviceFacts = { sizeBytes: null, error: null, regionCount: null };
+  try {
+    const numbers = parseNumbers(name);
+    const path = numbers === undefined ? name : findNode(numbers);
+    if (path === undefined) throw new Error(`/dev has no node of ${name}`);
+    const file = openSync(path, "r");
+    try {
+      facts.sizeBytes = sizeOf(file);
+      const head = Buffer.alloc(16);
+      if (readSync(file, head, 0, head.length, 0) === head.length && head.readUInt32LE(0) === LOG_MAGIC) {
+        facts.regionCount = Number(head.readBigUInt64LE(8));
+      }
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    facts.error = (error as Error).message;
+  }
+  return facts;
+}

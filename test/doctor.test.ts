@@ -1,0 +1,176 @@
+// dm-ulog doctor: what it says of machines that lack this or that, without any of them.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { examine, type Finding } from "../src/cli/doctor.ts";
+import type { LogDescription } from "../src/common/console.ts";
+import type { Status } from "../src/node/control-socket.ts";
+import { type MachineFacts, type Mirror, parseMirrorLog, readLogDevice } from "../src/node/machine.ts";
+import { Peer, words } from "./harness.ts";
+
+const peer = Peer.resumed(128, " nosync");
+const GOOD_LOG = words.logs(peer.engine)[0] as LogDescription;
+
+const MIRROR: Mirror = {
+  name: "m",
+  isLive: true,
+  lengthSectors: 256,
+  uuid: GOOD_LOG.uuid,
+  logType: "clustered-disk",
+  logDevice: "8:16",
+  regionSizeSectors: 2,
+  options: [],
+};
+
+function statusWith(log: Partial<Omit<LogDescription, "constructor">>): Status {
+  const counters = words.counters(peer.engine);
+  return { version: "1", pid: 5, uptimeSeconds: 9, counters, recording: null, logs: [{ ...GOOD_LOG, ...log }] };
+}
+
+const GOOD: MachineFacts = {
+  missing: [],
+  hasMirrorTarget: true,
+  requestSockets: 1,
+  server: { before: statusWith({}), after: statusWith({}) },
+  runtimeDirectory: { uid: 0, mode: 0o700, stateFiles: 1, crashes: 0 },
+  mirrors: [MIRROR],
+  logDevices: { "8:16": { sizeBytes: 1536, error: null, regionCount: 128 } },
+};
+
+/** What is found where one thing is otherwise than on a good machine. */
+function found(change: Partial<MachineFacts>): Finding[] {
+  return examine({ ...GOOD, ...change }).filter(({ level }) => level !== "fine");
+}
+
+function foundOf(mirror: Partial<Mirror>): Finding[] {
+  return found({ mirrors: [{ ...MIRROR, ...mirror }] });
+}
+
+function foundOfLog(
+  log: Partial<Omit<LogDescription, "constructor">>,
+  earlier: Partial<Omit<LogDescription, "constructor">> = log,
+): Finding[] {
+  return found({ server: { before: statusWith(earlier), after: statusWith(log) } });
+}
+
+function one(findings: Finding[], level: Finding["level"], what: RegExp, remedy?: RegExp): void {
+  assert.is(findings.length, 1, JSON.stringify(findings));
+  const [finding] = findings as [Finding];
+  assert.is(finding.level, level);
+  assert.match(finding.what, what);
+  if (remedy !== undefined) assert.match(finding.remedy ?? "", remedy);
+}
+
+test("a good machine needs nothing, and each thing looked at is told", () => {
+  const findings = examine(GOOD);
+  assert.ok(findings.every(({ level }) => level === "fine"));
+  assert.is(findings.length, 4);
+});
+
+test("what serving lacks, and who else answers", () => {
+  one(found({ missing: ["The module is not loaded."] }), "problem", /not loaded/);
+  one(found({ hasMirrorTarget: false }), "advice", /dm-mirror/, /modprobe dm-mirror/);
+  one(found({ requestSockets: 2 }), "problem", /1 other socket receives/, /ss --netlink/);
+});
+
+test("no server: with mirrors their writes wait, without it is advice", () => {
+  const server = { error: "No server answers." };
+  const state = { uid: 0, mode: 0o700, stateFiles: 0, crashes: 0 };
+  one(found({ server, requestSockets: 0, runtimeDirectory: state }), "problem", /wait for one: m\./, /dm-ulog serve/);
+  one(found({ server, requestSockets: 0, mirrors: [], runtimeDirectory: null }), "advice", /No server answers/);
+  const left = found({ server, requestSockets: 0, mirrors: [] });
+  assert.match(left.map(({ what }) => what).join(" "), /state of 1 logs of an earlier server/);
+});
+
+test("the runtime directory", () => {
+  const directory = { uid: 0, mode: 0o700, stateFiles: 1, crashes: 0 };
+  one(found({ runtimeDirectory: { ...directory, mode: 0o755 } }), "advice", /mode 755/, /chmod 700/);
+  one(found({ runtimeDirectory: { ...directory, uid: 1000 } }), "advice", /user 1000/);
+  one(found({ runtimeDirectory: { ...directory, crashes: 2 } }), "advice", /2 traces of failures/, /dm-ulog inspect/);
+});
+
+test("mirrors: those that cannot be read, fallen back, nosync in memory, tables that wait", () => {
+  one(found({ mirrors: { error: "Not without privilege." } }), "problem", /privilege/, /sudo/);
+  one(
+    foundOf({ uuid: undefined, logType: "core", logDevice: undefined }),
+    "advice",
+    /in the kernel \(core\)/,
+    /load m/,
+  );
+  one(foundOf({ options: ["nosync"], logDevice: undefined }), "advice", /power cut/);
+  assert.equal(foundOf({ options: ["nosync"] }), [], "a log device knows what was written to");
+  one(found({ mirrors: [MIRROR, { ...MIRROR, isLive: false }] }), "advice", /not used yet/, /dmsetup resume m/);
+});
+
+test("log devices: unreadable, too small, of another mirror", () => {
+  const device = (change: object) =>
+    found({ logDevices: { "8:16": { sizeBytes: 1536, error: null, regionCount: 128, ...change } } });
+  one(device({ sizeBytes: null, error: "EIO" }), "problem", /cannot be read: EIO/);
+  one(device({ sizeBytes: 1024 }), "problem", /has 1024 bytes, and its log needs 1040/, /dm-ulog plan/);
+  one(device({ regionCount: null }), "problem", /holds no log; m has 128 regions/);
+  one(device({ regionCount: 64 }), "problem", /mirror of 64 regions/);
+});
+
+test("logs: suspended, resyncing, failing, silently none", () => {
+  const outOfSync = { outOfSyncRegions: 10, inSyncRegions: 118 };
+  one(foundOfLog({ state: "suspended" }), "advice", /is suspended/, /dmsetup resume m/);
+  assert.equal(foundOfLog({ ...outOfSync, recoveringRegion: 4 }), []);
+  assert.equal(foundOfLog({ ...outOfSync, resynced: "7" }, { ...outOfSync, resynced: "5" }), []);
+  one(foundOfLog({ ...outOfSync, failedRegions: 3 }), "problem", /3 regions could not be copied/);
+  one(foundOfLog(outOfSync), "problem", /10 of 128 regions.*nobody copies/, /^dmsetup suspend m && dmsetup resume m$/);
+  const device = {
+    ...{ major: 8, minor: 16, isReady: false, error: "EIO", urgentBlocks: 0, lazyBlocks: 0 },
+    ...{ unsettledRegions: 0, waitingRequests: 0 },
+  };
+  one(foundOfLog({ device }), "problem", /has failed \(EIO\)/, /suspend --noflush m/);
+});
+
+test("the logs of mirrors are read from their tables", () => {
+  const served = parseMirrorLog("userspace 6 LVM-x integrated_flush clustered-disk 8:16 1024 nosync 2 98:0 0 98:16 0");
+  const expected = { uuid: "LVM-x", logType: "clustered-disk", logDevice: "8:16", regionSizeSectors: 1024 };
+  assert.equal(served, { ...expected, options: ["nosync"] });
+  assert.equal(parseMirrorLog("core 1 2048 2 98:0 0 98:16 0 1 handle_errors"), {
+    ...{ uuid: undefined, logType: "core", logDevice: undefined, regionSizeSectors: 2048, options: [] },
+  });
+  assert.is(parseMirrorLog("userspace 3 LVM-x"), undefined);
+});
+
+test("a log device is looked at", () => {
+  const folder = mkdtempSync(join(tmpdir(), "dm-ulog-doctor-"));
+  try {
+    const path = join(folder, "log");
+    const image = Buffer.alloc(2048);
+    writeFileSync(path, image);
+    assert.equal(readLogDevice(path), { sizeBytes: 2048, error: null, regionCount: null });
+    image.writeUInt32LE(0x4d69_5272, 0);
+    image.writeBigUInt64LE(77n, 8);
+    writeFileSync(path, image);
+    assert.is(readLogDevice(path).regionCount, 77);
+    assert.match(readLogDevice(join(folder, "none")).error ?? "", /ENOENT/);
+    assert.match(readLogDevice("999:999").error ?? "", /no node of 999:999/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("the command's exit status is that of the worst it found", () => {
+  const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), "dm-ulog-doctor-"));
+  try {
+    const ask = (...words: string[]) =>
+      spawnSync(process.execPath, [command, "doctor", "--runtime-dir", folder, ...words], { encoding: "utf8" });
+    const { stdout, status } = ask("--json");
+    const levels = (JSON.parse(stdout) as Finding[]).map(({ level }) => level);
+    assert.is(status, levels.includes("problem") ? 2 : 1);
+    assert.match(ask().stdout, /No server/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test.run();

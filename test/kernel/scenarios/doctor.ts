@@ -1,0 +1,89 @@
+/** What dm-ulog doctor says of a real machine: without a server, with one, and with a mirror that is silently none. */
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { DISKS } from "../guest/contract.ts";
+import type { Lab } from "../guest/lab.ts";
+import { DISK_MIRROR, MIRROR } from "../guest/mirror.ts";
+import type { Scenario } from "../guest/scenario.ts";
+
+interface Finding {
+  level: string;
+  what: string;
+  remedy?: string;
+}
+
+async function ask(lab: Lab): Promise<{ exitCode: number | null; worst: Finding[]; all: Finding[] }> {
+  const { exitCode, stdout, stderr } = await lab.tryDmUlog("doctor", "--json");
+  assert.equal(stderr, "");
+  const all = JSON.parse(stdout) as Finding[];
+  return { exitCode, all, worst: all.filter(({ level }) => level === "problem") };
+}
+
+const doctor: Scenario = {
+  name: "doctor",
+  sentence: "dm-ulog doctor finds nothing wrong with a good machine, and what is wrong with others; its advice helps.",
+  nodeOnly: "what the doctor asks the server",
+  timeLimitMs: 120_000,
+  expectedKernelLog: [
+    /dm-log-userspace: Reconnected to userspace log server\.\.\. DM_ULOG_CTR complete$/,
+    /dm-log-userspace: ( Userspace log server not found\.$|Attempting to contact userspace log server\.\.\.$|Unable to send log request \[\d+\] to userspace: -3$|\[\S+\] Request timed out: \[\d+\/\d+\] - retrying$)/,
+  ],
+  async run(lab) {
+    const without = await ask(lab);
+    assert.equal(without.exitCode, 1, JSON.stringify(without.all));
+    assert.ok(without.all.some(({ what }) => /No server answers/.test(what)));
+
+    await lab.server.start();
+    const mirror = await lab.makeMirror(MIRROR);
+    await mirror.waitInSync();
+    const good = await ask(lab);
+    assert.equal(good.exitCode, 0, JSON.stringify(good.all));
+    assert.ok(good.all.some(({ what }) => what === "mirror (log mirror) is in sync."));
+
+    await lab.server.kill();
+    const waiting = await ask(lab);
+    assert.equal(waiting.exitCode, 2);
+    assert.match(
+      waiting.worst[0]?.what ?? "",
+      /No server runs, and the writes of these mirrors wait for one: mirror\./,
+    );
+
+    // The kernel remembers that all was in sync, the next server knows nothing.
+    rmSync("/run/dm-ulog/state", { recursive: true });
+    await lab.server.start();
+    await mirror.writeRegion(3, lab.random);
+    const silent = await ask(lab);
+    assert.equal(silent.exitCode, 2, JSON.stringify(silent.all));
+    assert.match(silent.worst[0]?.what ?? "", /128 of 128 regions are out of sync and nobody copies them/);
+    assert.equal(silent.worst[0]?.remedy, "dmsetup suspend mirror && dmsetup resume mirror");
+    await lab.dm.suspend("mirror");
+    await lab.dm.resume("mirror");
+    await mirror.waitInSync();
+    await mirror.checkContents();
+    const recovered = await ask(lab);
+    assert.equal(recovered.exitCode, 1);
+    assert.deepEqual(
+      recovered.all.filter(({ level }) => level !== "fine").map(({ what }) => what),
+      ["1 traces of failures are there."],
+      "the server was killed",
+    );
+    rmSync("/run/dm-ulog/crashes", { recursive: true });
+
+    await lab.dm.remove("mirror");
+    const onDisk = await lab.makeMirror(DISK_MIRROR);
+    await onDisk.waitInSync();
+    const kept = await ask(lab);
+    assert.equal(kept.exitCode, 0, JSON.stringify(kept.all));
+    assert.ok(kept.all.some(({ what }) => /^The log device \S+ of mirror holds its log\.$/.test(what)));
+    await lab.dm.remove("mirror");
+
+    await lab
+      .makeMirror({ ...MIRROR, logType: "kernel core", legs: [DISKS[0], DISKS[1]] })
+      .then((other) => other.waitInSync());
+    const fallenBack = await ask(lab);
+    assert.equal(fallenBack.exitCode, 1, JSON.stringify(fallenBack.all));
+    assert.ok(fallenBack.all.some(({ what }) => /mirror keeps its log in the kernel \(core\)/.test(what)));
+  },
+};
+
+export const doctorScenarios = [doctor];

@@ -1,0 +1,95 @@
+// Manual pages and completion say what the commands are, no more and no less.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+
+const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "dm-ulog-manual-"));
+test.after(() => rmSync(folder, { recursive: true }));
+
+function run(...words: string[]): string {
+  const { stdout, stderr } = spawnSync(process.execPath, [command, ...words], { encoding: "utf8" });
+  assert.is(stderr, "");
+  return stdout;
+}
+
+/** The long options in what a person reads. */
+function optionsIn(text: string): string[] {
+  return [...new Set(text.match(/--[a-z][a-z-]+(?= |,|$)/gm))].sort();
+}
+
+const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { man: string[] };
+
+test("each command has a page, and the package lists them", () => {
+  run("manual", folder);
+  const pages = readdirSync(folder).sort();
+  assert.equal(
+    pages.map((page) => `./dist/man/${page}`),
+    manifest.man,
+  );
+  const commands = [...run("--help").matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name as string);
+  for (const name of commands) if (name !== "help") assert.ok(pages.includes(`dm-ulog-${name}.1`), name);
+});
+
+test("a page has what --help has", () => {
+  run("manual", folder);
+  for (const page of readdirSync(folder)) {
+    const text = readFileSync(join(folder, page), "utf8").replaceAll("\\-", "-");
+    const words = page.replace(/\.1$/, "").split("-").slice(2);
+    const help = run(...words, "--help").split("\nGlobal Options:")[0] as string;
+    const terms = [...text.matchAll(/^\.B (.*)$/gm)].map(([, term]) => term as string).join("\n");
+    const optionLines = help.split("\n").filter((line) => /^ {2}-/.test(line));
+    assert.equal(optionsIn(terms), optionsIn(optionLines.map((line) => line.slice(0, 40)).join("\n")), page);
+    for (const section of ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "SEE ALSO"])
+      assert.match(text, `.SH ${section}\n`);
+    assert.not.match(text, /undefined|\[object/);
+  }
+  assert.match(readFileSync(join(folder, "dm-ulog-doctor.1"), "utf8"), ".SH EXIT STATUS\n0 all is fine");
+  assert.match(readFileSync(join(folder, "dm-ulog-table.1"), "utf8"), "\nFor example:\n  sudo dmsetup create");
+});
+
+test("groff, where it is installed, has nothing to say against a page", () => {
+  run("manual", folder);
+  for (const page of readdirSync(folder)) {
+    const formatted = spawnSync("groff", ["-man", "-ww", "-Kutf8", "-Tutf8", join(folder, page)], { encoding: "utf8" });
+    if (formatted.error === undefined) assert.equal([page, formatted.status, formatted.stderr], [page, 0, ""]);
+    // Lines that begin with these would be requests of roff.
+    const text = readFileSync(join(folder, page), "utf8");
+    assert.ok(
+      text.split("\n").every((line) => !/^['.](?!(TH|SH|TP|B|nf|fi)\b)/.test(line)),
+      page,
+    );
+  }
+});
+
+test("bash completes commands, options, choices and files", () => {
+  const script = join(folder, "completion");
+  writeFileSync(script, run("completion", "bash"));
+  const complete = (...words: string[]) => {
+    const list = words.map((word) => `'${word}'`).join(" ");
+    const program = `source ${script}; COMP_WORDS=(dm-ulog ${list}); COMP_CWORD=${words.length}; _dm_ulog; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout, stderr } = spawnSync("bash", ["--norc", "-c", program], { encoding: "utf8", cwd: folder });
+    assert.is(stderr, "");
+    return stdout.trim().split("\n");
+  };
+  assert.equal(complete("tr"), ["trace"]);
+  assert.equal(complete("trace", "c"), ["cut"]);
+  assert.equal(complete("trace", "cut", "--o"), ["--output"]);
+  assert.equal(complete("serve", "--log-format", ""), ["plain", "journal", "json"]);
+  assert.equal(complete("serve", "--metrics", ""), [""]);
+  assert.equal(complete("completion", "b"), ["bash"]);
+  assert.equal(complete("inspect", "compl"), ["completion"]);
+  assert.equal(complete("replay", "--core", "dm-ulog-serve"), ["dm-ulog-serve.1"]);
+  assert.not.ok(complete("").includes("manual"), "it is for the build");
+  assert.equal(
+    optionsIn(complete("plan", "--").join("\n")),
+    optionsIn(run("plan", "--help").split(/\n(?:Global )?Options:/)[1] ?? ""),
+  );
+});
+
+test.run();
