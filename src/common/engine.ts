@@ -163,11 +163,12 @@ export class Engine {
     return this.view32[(this.abi.INPUT_PAYLOAD + this.abi.ULOG_SEQ) >>> 2] as number;
   }
 
-  /** The number and the type of the request that a reply at `address` answers. */
+  /** The number of the request that a reply at `address` answers. */
   replySeq(address: number): number {
     return this.word(address + this.abi.ULOG_SEQ);
   }
 
+  /** The type of that request. */
   replyType(address: number): number {
     return this.word(address + this.abi.ULOG_TYPE) & this.abi.REQUEST_TYPE_MASK;
   }

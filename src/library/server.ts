@@ -3,5 +3,7 @@
  * @module dm-ulog/server
  */
 
+export type { LatencyHistogram } from "../node/latencies.ts";
 export { Server, type ServerOptions } from "../node/server.ts";
 export type { RecordingOptions } from "../node/trace-files.ts";
+export type { LiveViewOptions } from "../node/web/view.ts";

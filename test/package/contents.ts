@@ -1,9 +1,10 @@
 // What may be in the package, file by file: each is named here, or made of a source that is there.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { REPOSITORY } from "./project.ts";
 
+const { man } = JSON.parse(readFileSync(join(REPOSITORY, "package.json"), "utf8")) as { man: string[] };
 const NAMED = new Set([
   "LICENSE",
   "README.md",
@@ -22,6 +23,8 @@ const NAMED = new Set([
   "dist/visualizer/page.css",
   "dist/visualizer/page.js",
   "src/wireshark/dm-ulog.lua",
+  "systemd/dm-ulog.service",
+  ...man.map((page) => page.replace("./", "")),
 ]);
 /** What the entries for browsers share. */
 const CHUNK = /^dist\/browser\/chunk-[A-Z0-9]{8}\.js$/;

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { ViewThreadMessage, ViewThreadOptions } from "./view-thread.ts";
 
+/** What is served to those who look on, and where. */
 export interface LiveViewOptions {
   /** 0 is any that is free. */
   port: number;
