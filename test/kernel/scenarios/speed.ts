@@ -7,7 +7,7 @@ import type { Scenario } from "../guest/scenario.ts";
 
 const RUN_TIME_S = 1;
 /** The rivals take turns, since a machine does not stay as fast as it was; the medians of the rounds are shown. */
-const ROUNDS = 3;
+const ROUNDS = 4;
 const WRITERS = [1, 4];
 const NAME_WIDTH = 40;
 const CELL_WIDTH = 20;
@@ -77,11 +77,12 @@ async function measure(lab: Lab, options: MirrorOptions): Promise<Figures> {
   return figures;
 }
 
-/** One round: the figures of each rival by its name. */
-async function measureRound(lab: Lab): Promise<Map<string, Figures>> {
+/** One round: the figures of each rival by its name. The servers take turns in being first. */
+async function measureRound(lab: Lab, number: number): Promise<Map<string, Figures>> {
   const round = new Map<string, Figures>();
   for (const [name, options] of Object.entries(YARDSTICKS)) round.set(name, await measure(lab, options));
-  for (const kind of SERVER_KINDS) {
+  const kinds = number % 2 === 0 ? SERVER_KINDS : [...SERVER_KINDS].reverse();
+  for (const kind of kinds) {
     await lab.servers[kind].start();
     for (const { name, options } of SERVED) round.set(rivalName(name, kind), await measure(lab, options));
     await lab.servers[kind].stop();
@@ -94,7 +95,9 @@ function rivalName(log: string, kind: ServerKind): string {
 }
 
 function median(values: number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >>> 1] ?? Number.NaN;
+  const sorted = [...values].sort((a, b) => a - b);
+  const [low = Number.NaN, high = Number.NaN] = [sorted[(values.length - 1) >>> 1], sorted[values.length >>> 1]];
+  return (low + high) / 2;
 }
 
 async function compare(lab: Lab): Promise<void> {
@@ -104,7 +107,7 @@ async function compare(lab: Lab): Promise<void> {
     await runCommand("dd", ["if=/dev/zero", `of=${leg}`, "bs=1M", `count=${sizeMiB}`, "oflag=direct"]);
   }
   const rounds: Map<string, Figures>[] = [];
-  for (let round = 0; round < ROUNDS; round++) rounds.push(await measureRound(lab));
+  for (let round = 0; round < ROUNDS; round++) rounds.push(await measureRound(lab, round));
 
   const of = (round: Map<string, Figures>, name: string, column: number) => round.get(name)?.[column] ?? Number.NaN;
   /** Ratios are taken within a round. */
