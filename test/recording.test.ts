@@ -1,8 +1,7 @@
 // Recording beside the request path: the event log, the files, the flight recorder. No privilege needed: an engine is driven
 // here, and the thread that writes the file is the server's own.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -25,6 +24,7 @@ import { RecordingChannel } from "../src/node/recording-channel.ts";
 import { flightPath } from "../src/node/runtime-paths.ts";
 import { TraceFiles } from "../src/node/trace-files.ts";
 import { Peer, releaseWasm, seeded, seedFor } from "./harness.ts";
+import { killSoon, startProgram } from "./killed-process.ts";
 
 // Worker threads have no TypeScript loader: what starts one runs as it is built.
 const { FileRecording } = (await import(
@@ -541,17 +541,7 @@ function writer(directory: string, said: string): ChildProcess {
       count[0] = BigInt(engine.inputCount);
       writeSync(said, new Uint8Array(count.buffer), 0, 8, 0);
     }`;
-  return spawn(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], { stdio: "inherit" });
-}
-
-/** Kills the process a moment after it first said something. Resolves with the last number that it said. */
-async function killSoon(child: ChildProcess, said: string, afterMs: number): Promise<number> {
-  const closed = once(child, "close");
-  while (child.exitCode === null && !(statSync(said, { throwIfNoEntry: false })?.size === 8)) await sleep(5);
-  await sleep(afterMs);
-  assert.ok(child.kill("SIGKILL"), "it was still running");
-  await closed;
-  return Number(readFileSync(said).readBigUInt64LE());
+  return startProgram(program);
 }
 
 async function assertRejects(promise: Promise<unknown>, words: RegExp): Promise<void> {

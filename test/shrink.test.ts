@@ -10,7 +10,7 @@ import * as assert from "uvu/assert";
 import { LifeFiles, readChoices } from "../src/cli/life-files.ts";
 import { readAbi } from "../src/common/abi.ts";
 import { FAULTS, findFault } from "../src/common/sim/faults.ts";
-import { runScenario, type ScenarioOptions, ScenarioViolation } from "../src/common/sim/scenario.ts";
+import { runScenario, type ScenarioOptions, type ScenarioViolation, violationOf } from "../src/common/sim/scenario.ts";
 import { actionCount, shrink } from "../src/common/sim/shrink.ts";
 import { replay } from "../src/common/trace/replay.ts";
 import { Trace } from "../src/common/trace/trace.ts";
@@ -24,34 +24,24 @@ const files = new LifeFiles(releaseWasm, directory);
 const SEEDS_MAX = 100;
 const EVENTS = 8000;
 
-function failureOf(life: ScenarioOptions): ScenarioViolation | null {
-  try {
-    runScenario(life);
-    return null;
-  } catch (error) {
-    if (error instanceof ScenarioViolation) return error;
-    throw error;
-  }
-}
-
 /** The first life that fails with a fault. */
 function failingLife(fault: string): { life: ScenarioOptions; violation: ScenarioViolation } {
   for (let i = 0; i < SEEDS_MAX; i++) {
     const life = { seed: seed + i, eventCount: EVENTS, module, console: words, fault: findFault(fault) };
-    const violation = failureOf(life);
+    const violation = violationOf(life);
     if (violation !== null) return { life, violation };
   }
   throw new Error(`${fault} is not found in ${SEEDS_MAX} seeds from ${seed} on`);
 }
 
 function shrunk(life: ScenarioOptions, violation: ScenarioViolation) {
-  return shrink(violation, { mayGoOn: (lives) => lives < 150, live: (script) => failureOf({ ...life, script }) });
+  return shrink(violation, { mayGoOn: (lives) => lives < 150, live: (script) => violationOf({ ...life, script }) });
 }
 
 test("what took place is all there is: a life of its own script is the same life", () => {
   for (const fault of ["marks-dropped", "write-torn", "resync-work-hidden", "state-write-lost"]) {
     const { life, violation } = failingLife(fault);
-    const again = failureOf({ ...life, script: violation.script });
+    const again = violationOf({ ...life, script: violation.script });
     assert.is(again?.message, violation.message);
     assert.equal(again?.script, violation.script);
   }
@@ -67,14 +57,14 @@ for (const { name } of FAULTS) {
       `${name}: ${violation.eventNumber} events to ${small.eventNumber}, ${counts[1]} actions to ${counts[0]}`,
     );
     assert.ok(counts[0] < counts[1]);
-    assert.is(failureOf({ ...life, script: small.script })?.message, small.message);
+    assert.is(violationOf({ ...life, script: small.script })?.message, small.message);
   });
 }
 
 test("the trace of a life that fails has every server's engine, and replays to its end", () => {
   const { life } = failingLife("state-write-lost");
   let servers = 0;
-  failureOf({ ...life, onEngine: () => servers++ });
+  violationOf({ ...life, onEngine: () => servers++ });
   const trace = Trace.open(readFileSync(files.writeTrace(life)), abi);
   assert.is(trace.problem, null);
   assert.ok(servers > 1, "a server has died");

@@ -1,16 +1,15 @@
 // State files: what was stored is there after the process was killed, and nothing else is. No privilege needed.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { StateFiles } from "../src/node/state-files.ts";
+import { killSoon, startProgram } from "./killed-process.ts";
 
 const folders: string[] = [];
 
@@ -155,17 +154,7 @@ function writer(directory: string, said: string): ChildProcess {
       states.write(3, (i % 4) * 800, memory, 0, 8);
       writeSync(said, memory, 0, 8, 0);
     }`;
-  return spawn(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], { stdio: "inherit" });
-}
-
-/** Kills the process a moment after it first said something. Resolves with the last number that it said. */
-async function killSoon(child: ChildProcess, said: string, afterMs: number): Promise<number> {
-  const closed = once(child, "close");
-  while (child.exitCode === null && !(statSync(said, { throwIfNoEntry: false })?.size === 8)) await sleep(5);
-  await sleep(afterMs);
-  assert.ok(child.kill("SIGKILL"), "it was still running");
-  await closed;
-  return Number(readFileSync(said).readBigUInt64LE());
+  return startProgram(program);
 }
 
 test.after(() => {

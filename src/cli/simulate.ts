@@ -3,7 +3,13 @@
 import { readFileSync } from "node:fs";
 import { Console } from "../common/console.ts";
 import { FAULTS, findFault } from "../common/sim/faults.ts";
-import { runScenario, type ScenarioOptions, type ScenarioResult, ScenarioViolation } from "../common/sim/scenario.ts";
+import {
+  runScenario,
+  type ScenarioOptions,
+  type ScenarioResult,
+  ScenarioViolation,
+  violationOf,
+} from "../common/sim/scenario.ts";
 import { actionCount, eventCount, shrink } from "../common/sim/shrink.ts";
 import { wasmPath } from "./installation.ts";
 import { LifeFiles, readChoices } from "./life-files.ts";
@@ -123,16 +129,6 @@ function tellHowToSeeItAgain(
   print(`Now: ${violation.message}`);
   print(`Again: npm run sim -- --replay-choices ${files.writeChoices(life, violation)}`);
   print(`Trace of every server's core: ${files.writeTrace({ ...life, script })}`);
-}
-
-function violationOf(life: ScenarioOptions): ScenarioViolation | null {
-  try {
-    runScenario(life);
-    return null;
-  } catch (error) {
-    if (error instanceof ScenarioViolation) return error;
-    throw error;
-  }
 }
 
 function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {

@@ -117,6 +117,17 @@ const HELP_TRIES_MAX = 3;
 const MIRRORS_MAX = 3;
 const BOOTS_MAX = 5;
 
+/** Lives a life. Returns what it violated, or null. */
+export function violationOf(life: ScenarioOptions): ScenarioViolation | null {
+  try {
+    runScenario(life);
+    return null;
+  } catch (error) {
+    if (error instanceof ScenarioViolation) return error;
+    throw error;
+  }
+}
+
 /** Lives a life to its end. Throws a ScenarioViolation where what must always hold does not. */
 export function runScenario(options: ScenarioOptions): ScenarioResult {
   return new Scenario(options).run();
