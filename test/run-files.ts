@@ -4,6 +4,9 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 
+/** A file that takes longer hangs. The slowest takes 25 s where nothing else runs. */
+const FILE_TIMEOUT_S = 300;
+
 /** The *.test.ts in a folder, those of them that have one of the `chosen` in their name; all where none is chosen. */
 export function testFiles(folder: string, chosen: readonly string[]): string[] {
   return readdirSync(folder)
@@ -32,7 +35,11 @@ export async function runFiles(files: readonly string[]): Promise<number> {
 }
 
 async function run(file: string): Promise<{ passed: number; failed: number }> {
-  const child = spawn(process.execPath, ["--import", "tsx", file], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, ["--import", "tsx", file], {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: FILE_TIMEOUT_S * 1000,
+    killSignal: "SIGKILL",
+  });
   let output = "";
   child.stdout.on("data", (part: Buffer) => {
     output += part;
@@ -40,7 +47,14 @@ async function run(file: string): Promise<{ passed: number; failed: number }> {
   child.stderr.on("data", (part: Buffer) => {
     output += part;
   });
-  const code = await new Promise((resolve) => child.on("close", resolve));
+  const code = await new Promise((resolve) => {
+    child.on("close", resolve);
+    // What the file started and left behind may hold its pipes open.
+    child.on("exit", (code) => setTimeout(resolve, 2000, code).unref());
+  });
+  child.stdout.destroy();
+  child.stderr.destroy();
+  if (child.killed) output += `\nIt did not end within ${FILE_TIMEOUT_S} s.`;
   const total = sum(output, /^\s*Total:\s+(\d+)/gm);
   const passed = sum(output, /^\s*Passed:\s+(\d+)/gm);
   console.log(`── ${relative(import.meta.dirname, file)}\n${output.trim()}\n`);

@@ -64,6 +64,7 @@ export class Server implements MemorySource {
     private readonly flights: FlightFolders | undefined,
     private readonly waits: Latencies,
     private readonly view: LiveView | undefined,
+    private readonly log: (sentence: string) => void,
   ) {}
 
   /** Starts to serve. Rejects where the socket cannot be had. */
@@ -135,7 +136,19 @@ export class Server implements MemorySource {
       options.failed(error);
     };
     const view = await startView(options, flight);
-    const server = new Server(console, port, bell, mailbox, exited, keeperEnded, recording, flights, latencies, view);
+    const server = new Server(
+      console,
+      port,
+      bell,
+      mailbox,
+      exited,
+      keeperEnded,
+      recording,
+      flights,
+      latencies,
+      view,
+      options.log,
+    );
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
@@ -180,6 +193,13 @@ export class Server implements MemorySource {
   /** Writes what the flight recorder holds to a file. Throws a sentence where that cannot be. */
   saveFlight(path: string): void {
     if (this.flights === undefined) throw new Error("A server without a runtime directory has no flight recorder.");
+    // An event is recorded after it was answered: what the asker has seen answered is in the file once this has passed.
+    // The recorder of a request thread that is stuck is all the more wanted.
+    try {
+      this.read(0, 1);
+    } catch (error) {
+      this.log(`${(error as Error).message} The flight recorder is saved as it is.`);
+    }
     saveFlight(this.flights, path);
   }
 
