@@ -35,7 +35,7 @@ import {
   UUID_BYTES,
 } from "./protocol";
 import { NO_REGION, RegionSet } from "./region-set";
-import { decimal, errnoWords, noticeWords, requestName, stateName } from "./words";
+import { decimal, errnoWords, isRefusal, noticePriority, noticeWords, requestName, stateName } from "./words";
 
 export const REGION_CLEAN: u8 = 0;
 export const REGION_DIRTY: u8 = 1;
@@ -197,11 +197,20 @@ export function explainErrno(error: i32): string {
 export function describeNotice(payload: Uint8Array): string {
   if (payload.length < <i32>NOTICE_BYTES) return "";
   const at = payload.dataStart;
-  const words = noticeWords(load<u32>(at, NOTICE_CODE), load<u64>(at, NOTICE_DETAIL));
+  const code = load<u32>(at, NOTICE_CODE);
   const error = load<i32>(at, NOTICE_ERROR);
+  const words = noticeWords(code, load<u64>(at, NOTICE_DETAIL));
   const log =
-    "log " + printable(at + NOTICE_UUID, UUID_BYTES - 1) + " (luid " + decimal(load<u64>(at, NOTICE_LUID)) + ")";
-  return error == 0 ? log + ": " + words : log + ": refused, " + words;
+    "log " + printable(at + NOTICE_UUID, UUID_BYTES - 1) + " (luid " + decimal(load<u64>(at, NOTICE_LUID)) + "): ";
+  if (isRefusal(code)) return log + "refused, " + words;
+  return error == 0 ? log + words : log + words + " (" + errnoWords(error) + ")";
+}
+
+/** How urgent a notice is, as syslog numbers it: 3 error, 4 warning, 6 information. */
+export function priorityOfNotice(payload: Uint8Array): i32 {
+  if (payload.length < <i32>NOTICE_BYTES) return 6;
+  const at = payload.dataStart;
+  return noticePriority(load<u32>(at, NOTICE_CODE), load<i32>(at, NOTICE_ERROR));
 }
 
 function describeDisk(disk: Disk, base: usize): string {

@@ -2,7 +2,15 @@
 
 import "./abort";
 
-export { decodeDatagram, describeCounters, describeLog, describeNotice, explainErrno, regionStates } from "./console";
+export {
+  decodeDatagram,
+  describeCounters,
+  describeLog,
+  describeNotice,
+  explainErrno,
+  priorityOfNotice,
+  regionStates,
+} from "./console";
 export { handleInput, initialize } from "./engine";
 export { violatedInvariant } from "./invariants";
 

@@ -189,3 +189,24 @@ export function noticeWords(code: u32, detail: u64): string {
       return "notice " + decimal(code);
   }
 }
+
+/** How urgent a notice is, as syslog numbers it: 3 error, what a person must mend; 4 warning; 6 information. */
+export function noticePriority(code: u32, error: i32): i32 {
+  switch (code) {
+    case NOTICE_STATE_LOST:
+    case NOTICE_RESTORE_REFUSED:
+    case NOTICE_DEVICE_VERSION:
+    case NOTICE_DEVICE_FAILED:
+      return 3;
+    case NOTICE_REPLACED:
+    case NOTICE_DEVICE_SHRUNK:
+      return 4;
+    default:
+      return error == 0 ? 6 : 4;
+  }
+}
+
+/** Whether a notice tells of a request that was refused. */
+export function isRefusal(code: u32): bool {
+  return code >= NOTICE_REFUSED_TYPE && code <= NOTICE_REFUSED_DEVICE_TAKEN;
+}

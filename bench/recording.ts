@@ -2,8 +2,7 @@
 // the flight recorder alone, and with neither. Each request is a mark or a clear, and so has a state write: of all
 // frequent requests they have the longest events.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
 import { EventLogReader } from "../src/node/event-log.ts";
@@ -13,10 +12,11 @@ import { Recorder } from "../src/node/recorder.ts";
 import { RecordingChannel } from "../src/node/recording-channel.ts";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { Client, loadCore } from "./client.ts";
+import { type Conversation, conversation, type Exchange } from "./conversation.ts";
 import { RandomRegions } from "./random.ts";
-import { type Exchange, Lacking, type UlogServer, Workshop } from "./round-trip-parts.ts";
 import { median } from "./statistics.ts";
 import { type Cell, formatTable, verdictWord } from "./table.ts";
+import { inWorkshop, makeMemoryFolder, type UlogServer, type Workshop } from "./workshop.ts";
 
 /** Of the requests per second of a server that records nothing, what is left. */
 const RATE_TARGET = 0.95;
@@ -46,21 +46,20 @@ type Way = (typeof WAYS)[number];
 export async function benchmarkRecording(options: BenchmarkOptions): Promise<BenchmarkResult> {
   const scale = options.quick ? QUICK : FULL;
   const engine = engineAlone(options, scale);
-  const server = await throughServer(options, scale);
+  console.log("Through the server's loop:\n");
+  const server = await inWorkshop(async (workshop) => report(await takeTurns(workshop, options, scale), options.quick));
   return { missed: server.missed, figures: { engine, ...server.figures } };
 }
 
 /** Marks and clears in turns, so that each changes the log and its state file. */
-export function exchanges({ corePath, seed }: BenchmarkOptions): { birth: Exchange[]; questions: Exchange[] } {
-  const client = new Client(loadCore(corePath), REGION_COUNT);
-  const regions = new RandomRegions(seed, REGION_COUNT);
-  const exchange = (request: Uint8Array): Exchange => ({ request, reply: client.replyBytes(request) });
-  const birth = [client.encode("CTR", { data: client.constructorText() }), client.encode("RESUME")].map(exchange);
-  const questions = Array.from({ length: PAIRS }, () => {
-    const data = [regions.next()];
-    return [exchange(client.encode("MARK_REGION", { data })), exchange(client.encode("CLEAR_REGION", { data }))];
+export function marksAndClears({ corePath, seed }: BenchmarkOptions): Conversation {
+  return conversation(corePath, REGION_COUNT, (exchange) => {
+    const regions = new RandomRegions(seed, REGION_COUNT);
+    return Array.from({ length: PAIRS }, () => {
+      const region = regions.next();
+      return [exchange("MARK_REGION", region), exchange("CLEAR_REGION", region)];
+    }).flat();
   });
-  return { birth, questions: questions.flat() };
 }
 
 /** An engine, and what is done between blocks so that its recorder goes on. */
@@ -72,10 +71,10 @@ interface Subject {
 }
 
 function engineAlone(options: BenchmarkOptions, scale: Scale): Record<string, number> {
-  const folder = memoryFolder();
+  const folder = makeMemoryFolder();
   const { port1, port2 } = new MessageChannel();
   try {
-    const { birth, questions } = exchanges(options);
+    const { birth, questions } = marksAndClears(options);
     const subjects = WAYS.map((way): Subject => {
       const client = new Client(loadCore(options.corePath), REGION_COUNT);
       const settle = way === "nothing" ? () => {} : attachRecorder(client, way, folder, port1);
@@ -140,47 +139,14 @@ function measureBlock({ client, questions, settle }: Subject, requests: number):
   return ns;
 }
 
-/** Runtime directories lie in memory, as /run does. */
-export function memoryFolder(): string {
-  return mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "dm-ulog-bench-"));
-}
-
-async function throughServer(options: BenchmarkOptions, scale: Scale): Promise<BenchmarkResult> {
-  if (process.platform !== "linux") return skip(`netlink is Linux's, and this is ${process.platform}`);
-  const workshop = new Workshop();
-  const folder = memoryFolder();
-  try {
-    workshop.checkUlog();
-    workshop.compile();
-    return report(await takeTurns(workshop, folder, options, scale), options.quick);
-  } catch (error) {
-    if (error instanceof Lacking) return skip(error.message);
-    throw error;
-  } finally {
-    await workshop.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-function skip(reason: string): BenchmarkResult {
-  console.log(`Through the server's loop: skipped, ${reason}.`);
-  return { missed: 0, figures: { skipped: reason } };
-}
-
 /** Requests per second of each way, turn by turn. */
-async function takeTurns(
-  workshop: Workshop,
-  folder: string,
-  options: BenchmarkOptions,
-  scale: Scale,
-): Promise<number[][]> {
-  const { birth, questions } = exchanges(options);
+async function takeTurns(workshop: Workshop, options: BenchmarkOptions, scale: Scale): Promise<number[][]> {
+  const { birth, questions } = marksAndClears(options);
   const born = workshop.prepare("born", birth);
   const asked = workshop.prepare("asked", questions);
   const servers: UlogServer[] = [];
   for (const way of WAYS) {
-    const runtimeDirectory = join(folder, way);
-    mkdirSync(runtimeDirectory);
+    const runtimeDirectory = workshop.makeRuntimeDirectory(way);
     const server = await workshop.startUlog(options.corePath, undefined, {
       runtimeDirectory,
       flightBytes: way === "nothing" ? 0 : FLIGHT_BYTES_DEFAULT,
@@ -219,9 +185,9 @@ function report(rates: number[][], quick: boolean): BenchmarkResult {
     return [way, rate, ratio.toFixed(3), RATE_TARGET.toFixed(2), quick ? "not judged" : verdictWord(met)];
   });
   console.log(
-    "Through the server's loop: requests per second of a client that waits for each answer, the median of the",
+    "Requests per second of a client that waits for each answer, the median of the turns. A ratio is the median of the",
   );
-  console.log("turns. A ratio is the median of the ratios of turns that followed each other.\n");
+  console.log("ratios of turns that followed each other.\n");
   console.log(formatTable(["recorded by", "per second", "ratio", "at least", "verdict"], rows));
   return { missed, figures };
 }

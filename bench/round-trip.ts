@@ -5,11 +5,11 @@
 import { execFileSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
-import { Client, loadCore } from "./client.ts";
+import { type Conversation, conversation } from "./conversation.ts";
 import { RandomRegions } from "./random.ts";
-import { type EchoServer, type Exchange, Lacking, type RoundTrips, Workshop } from "./round-trip-parts.ts";
 import { median } from "./statistics.ts";
 import { type Cell, formatTable, verdictWord } from "./table.ts";
+import { type EchoServer, inWorkshop, Lacking, type RoundTrips, type Workshop } from "./workshop.ts";
 
 const UNPINNED_TARGET = 1.15;
 const PINNED_TARGET = 1.8;
@@ -60,29 +60,13 @@ interface Comparison {
   other: { title: string; turns: RoundTrips[] };
 }
 
-export async function benchmarkRoundTrip(options: BenchmarkOptions): Promise<BenchmarkResult> {
-  if (process.platform !== "linux") return skip(`netlink is Linux's, and this is ${process.platform}`);
-  const workshop = new Workshop();
-  try {
-    workshop.checkUlog();
-    workshop.compile();
-    return report(await compare(workshop, options), options.quick);
-  } catch (error) {
-    if (error instanceof Lacking) return skip(error.message);
-    throw error;
-  } finally {
-    await workshop.close();
-  }
-}
-
-function skip(reason: string): BenchmarkResult {
-  console.log(`Skipped: ${reason}.`);
-  return { missed: 0, figures: { skipped: reason } };
+export function benchmarkRoundTrip(options: BenchmarkOptions): Promise<BenchmarkResult> {
+  return inWorkshop(async (workshop) => report(await compare(workshop, options), options.quick));
 }
 
 async function compare(workshop: Workshop, options: BenchmarkOptions): Promise<Comparison[]> {
   const scale = options.quick ? QUICK : FULL;
-  const { birth, questions } = exchanges(options);
+  const { birth, questions } = questionsOf(options);
   const echoed = workshop.prepare(
     "echoed",
     questions.map(({ request }) => ({ request, reply: request })),
@@ -168,14 +152,12 @@ async function takeTurns(
   };
 }
 
-/** What the client sends and must receive: CTR and RESUME of a log, and IN_SYNC of regions of it. */
-function exchanges(options: BenchmarkOptions): { birth: Exchange[]; questions: Exchange[] } {
-  const client = new Client(loadCore(options.corePath), REGION_COUNT);
-  const regions = new RandomRegions(options.seed, REGION_COUNT);
-  const exchange = (request: Uint8Array): Exchange => ({ request, reply: client.replyBytes(request) });
-  const birth = [client.encode("CTR", { data: client.constructorText() }), client.encode("RESUME")].map(exchange);
-  const questions = Array.from({ length: RING }, () => exchange(client.encode("IN_SYNC", { data: [regions.next()] })));
-  return { birth, questions };
+/** What the client sends and must receive: IN_SYNC of random regions. */
+function questionsOf({ corePath, seed }: BenchmarkOptions): Conversation {
+  return conversation(corePath, REGION_COUNT, (exchange) => {
+    const regions = new RandomRegions(seed, REGION_COUNT);
+    return Array.from({ length: RING }, () => exchange("IN_SYNC", regions.next()));
+  });
 }
 
 function hasTaskset(): boolean {

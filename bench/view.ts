@@ -1,16 +1,14 @@
 // What it costs the kernel that others look on: round trips of a server with a live view, while nobody looks, and while many
 // do, some of them stuck. All of it in one run, in turns.
 
-import { mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FLIGHT_BYTES_DEFAULT } from "../src/node/flight-sizes.ts";
 import { LOOPBACK } from "../src/node/web/defaults.ts";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
-import { exchanges, memoryFolder } from "./recording.ts";
-import { Lacking, type Onlookers, type RoundTrips, type UlogServer, Workshop } from "./round-trip-parts.ts";
+import { marksAndClears } from "./recording.ts";
 import { median } from "./statistics.ts";
 import { type Cell, formatTable, verdictWord } from "./table.ts";
+import { inWorkshop, type Onlookers, type RoundTrips, type UlogServer, type Workshop } from "./workshop.ts";
 
 const TARGET = 1.05;
 const IDLE = 20;
@@ -40,37 +38,17 @@ interface Measured {
   seconds: number;
 }
 
-export async function benchmarkView(options: BenchmarkOptions): Promise<BenchmarkResult> {
-  if (process.platform !== "linux") return skip(`netlink is Linux's, and this is ${process.platform}`);
-  const workshop = new Workshop();
-  const folder = memoryFolder();
-  try {
-    workshop.checkUlog();
-    workshop.compile();
-    return report(await takeTurns(workshop, folder, options), options.quick);
-  } catch (error) {
-    if (error instanceof Lacking) return skip(error.message);
-    throw error;
-  } finally {
-    await workshop.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
+export function benchmarkView(options: BenchmarkOptions): Promise<BenchmarkResult> {
+  return inWorkshop(async (workshop) => report(await takeTurns(workshop, options), options.quick));
 }
 
-function skip(reason: string): BenchmarkResult {
-  console.log(`Skipped: ${reason}.`);
-  return { missed: 0, figures: { skipped: reason } };
-}
-
-async function takeTurns(workshop: Workshop, folder: string, options: BenchmarkOptions): Promise<Measured> {
+async function takeTurns(workshop: Workshop, options: BenchmarkOptions): Promise<Measured> {
   const scale = options.quick ? QUICK : FULL;
-  const { birth, questions } = exchanges(options);
+  const { birth, questions } = marksAndClears(options);
   const born = workshop.prepare("born", birth);
   const asked = workshop.prepare("asked", questions);
-  const runtimeDirectory = join(folder, "runtime");
-  mkdirSync(runtimeDirectory);
   const server = await workshop.startUlog(options.corePath, undefined, {
-    runtimeDirectory,
+    runtimeDirectory: workshop.makeRuntimeDirectory("view"),
     flightBytes: FLIGHT_BYTES_DEFAULT,
     view: { port: 0, address: LOOPBACK, page: PAGE },
   });

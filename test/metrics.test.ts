@@ -7,7 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BUCKET_BOUNDS_SECONDS, Latencies } from "../src/node/latencies.ts";
 import { type MetricsSource, metricsText } from "../src/node/metrics.ts";
-import { serveMetrics } from "../src/node/metrics-port.ts";
+import { metricsUrl, serveMetrics } from "../src/node/metrics-port.ts";
 import { PrometheusText } from "../src/node/prometheus.ts";
 import { Peer, seeded, seedFor, words } from "./harness.ts";
 
@@ -135,9 +135,13 @@ test("what a label may not hold is escaped", () => {
   assert.is(written.toString(), '# HELP x X.\n# TYPE x gauge\nx{a="b\\"\\\\\\n"} 1\n');
 });
 
-async function ask(port: number, path: string): Promise<{ status: number | undefined; type: string; body: string }> {
+async function ask(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number | undefined; type: string; body: string }> {
   return new Promise((resolve, reject) => {
-    get({ host: "127.0.0.1", port, path }, async (response) => {
+    get({ host: "127.0.0.1", port, path, headers }, async (response) => {
       const type = response.headers["content-type"] ?? "";
       resolve({ status: response.statusCode, type, body: await text(response) });
     }).on("error", reject);
@@ -155,7 +159,10 @@ test("the port answers on the loopback address, and says what is wrong", async (
     assert.is(address, "127.0.0.1");
     const { status, type, body } = await ask(port, "/metrics");
     assert.equal([status, type, body], [200, "text/plain; version=0.0.4; charset=utf-8", "x 1\n"]);
+    assert.is(metricsUrl(http), `http://127.0.0.1:${port}/metrics`);
     assert.is((await ask(port, "/")).status, 404);
+    assert.is((await ask(port, "/metrics", { host: "evil.example" })).status, 421, "a rebound name");
+    assert.is((await ask(port, "/metrics", { origin: "http://evil.example" })).status, 403, "another site's page");
     fails = true;
     const failed = await ask(port, "/metrics");
     assert.is(failed.status, 503);

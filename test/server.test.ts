@@ -44,7 +44,7 @@ if (lacking !== undefined) {
     const server = await Server.start({
       wasm: releaseWasm,
       kernelPort: kernel.address().port,
-      log: (sentence) => sentences.push(sentence),
+      log: (sentence, level) => sentences.push(`${level}: ${sentence}`),
       failed: (error) => {
         throw error;
       },
@@ -88,8 +88,8 @@ if (lacking !== undefined) {
 
     // A notice reaches the log while the server serves, not when it ends.
     for (let i = 0; i < 100 && !sentences.join().includes("is beyond"); i++) await sleep(20);
-    assert.match(sentences.join("\n"), /created with 1000000 regions/);
-    assert.match(sentences.join("\n"), /region 1000000 is beyond/);
+    assert.match(sentences.join("\n"), /^info: .*created with 1000000 regions/m);
+    assert.match(sentences.join("\n"), /^warning: .*refused, region 1000000 is beyond/m);
     await server.stop();
     stranger.close();
     kernel.close();

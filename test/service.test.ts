@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import koffi from "koffi";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { limitedLog, SENTENCES_PER_SECOND_MAX } from "../src/cli/limited-log.ts";
 import { type LogFormat, logFormatOf, ServerLog } from "../src/cli/server-log.ts";
 import { ServiceManager } from "../src/node/service-manager.ts";
 import { unixAddress, unixDatagramSocket } from "../src/node/system-calls.ts";
@@ -119,6 +120,25 @@ test("the log is plain for a person, with priorities for the journal, JSON for a
     ],
   );
   assert.ok(objects.every(({ time }) => Math.abs(Date.parse(time) - Date.now()) < 60_000));
+});
+
+test("a flood of sentences is counted, each level for itself", () => {
+  const shown: string[] = [];
+  let uptimeS = 1;
+  const log = limitedLog(
+    (sentence, level) => shown.push(`${level}: ${sentence}`),
+    () => uptimeS,
+  );
+  for (let i = 0; i < SENTENCES_PER_SECOND_MAX + 5; i++) log("Refused.", "warning");
+  log("It fails.", "error");
+  uptimeS = 2.5;
+  log("It serves.", "info");
+  assert.equal(shown.slice(0, SENTENCES_PER_SECOND_MAX), Array(SENTENCES_PER_SECOND_MAX).fill("warning: Refused."));
+  assert.equal(shown.slice(SENTENCES_PER_SECOND_MAX), [
+    "error: It fails.",
+    "warning: … and 5 more sentences like these.",
+    "info: It serves.",
+  ]);
 });
 
 test.run();

@@ -7,6 +7,7 @@ import { controlSocketPath } from "../node/runtime-paths.ts";
 import type { ServerOptions } from "../node/server.ts";
 import { LIVE_PORT_DEFAULT } from "../node/web/defaults.ts";
 import { packageVersion, pagePath, wasmPath } from "./installation.ts";
+import { limitedLog } from "./limited-log.ts";
 import { type LogFormat, logFormatOf, ServerLog } from "./server-log.ts";
 
 export interface ServeOptions {
@@ -28,9 +29,6 @@ export interface ServeOptions {
 
 const NS_PER_MS = 1e6;
 
-/** Sentences in any second beyond this many are counted instead of shown: a confused kernel can refuse thousands. */
-const SENTENCES_PER_SECOND_MAX = 20;
-
 export async function serve(options: ServeOptions): Promise<void> {
   const missing = missingPrerequisites();
   if (missing.length > 0) throw new Error(missing.join("\n"));
@@ -42,12 +40,12 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { Server } = await import("../node/server.ts");
   const { connectorSockets } = await import("../node/connector-socket.ts");
   const { ServiceManager } = await import("../node/service-manager.ts");
-  const { serveMetrics } = await import("../node/metrics-port.ts");
+  const { metricsUrl, serveMetrics } = await import("../node/metrics-port.ts");
   const { serverMetrics, serveStatus } = await import("../node/control-socket.ts");
 
   claimRuntimeDirectory(options.runtimeDir);
   const serverLog = new ServerLog(options.logFormat ?? logFormatOf(process.env));
-  const log = limitedLog((sentence) => serverLog.info(sentence));
+  const log = limitedLog((sentence, level) => serverLog.write(sentence, level));
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),
     log,
@@ -72,11 +70,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const http = await serveStatus(server, socketPath, packageVersion());
   const metricsText = () => serverMetrics(server, packageVersion());
   const serving = options.metrics === undefined ? undefined : serveMetrics(metricsText, options.metrics);
-  const metrics = await serving?.catch(async (error) => {
-    http.close();
-    await server.stop();
-    throw error;
-  });
+  // Who asks for metrics is told; the kernel is served all the same.
+  const metrics = await serving?.catch((error: Error) => void serverLog.warning(error.message));
 
   const warnings = [
     otherListeners(connectorSockets(), server.port),
@@ -92,6 +87,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   manager?.ready();
   manager?.watch(() => server.read(0, 1));
 
+  if (metrics) serverLog.info(`Its metrics are at ${metricsUrl(metrics)}`);
   if (server.viewUrl !== undefined) serverLog.info(`What it does is to be seen at ${server.viewUrl}`);
 
   let stopping = false;
@@ -121,21 +117,4 @@ function viewOf({ view, viewAddress }: ServeOptions): Pick<ServerOptions, "view"
 function recordingOf({ record, recordSize, recordFiles }: ServeOptions): Pick<ServerOptions, "record"> {
   if (record === undefined) return {};
   return { record: { path: resolve(record), sizeBytes: recordSize, filesMax: recordFiles } };
-}
-
-function limitedLog(show: (sentence: string) => void): (sentence: string) => void {
-  let second = 0;
-  let shown = 0;
-  let suppressed = 0;
-  return (sentence) => {
-    const now = Math.floor(process.uptime());
-    if (now !== second) {
-      if (suppressed > 0) show(`… and ${suppressed} more sentences like these.`);
-      second = now;
-      shown = 0;
-      suppressed = 0;
-    }
-    if (shown++ < SENTENCES_PER_SECOND_MAX) show(sentence);
-    else suppressed++;
-  };
 }

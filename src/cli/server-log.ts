@@ -1,12 +1,9 @@
 // The server's log: sentences for a person, with priorities for systemd's journal, or as JSON for a program.
 
 import { fstatSync } from "node:fs";
+import { LOG_LEVELS, type LogLevel } from "../node/log-level.ts";
 
 export type LogFormat = "plain" | "journal" | "json";
-
-/** The levels by their number in syslog. */
-const PRIORITIES = { error: 3, warning: 4, info: 6 } as const;
-type Level = keyof typeof PRIORITIES;
 
 /** `journal` where systemd has connected standard output with its journal; the variable alone is inherited by others. */
 export function logFormatOf({ JOURNAL_STREAM }: NodeJS.ProcessEnv, output = fstatSync(1)): LogFormat {
@@ -26,24 +23,24 @@ export class ServerLog {
   ) {}
 
   info(sentence: string): void {
-    this.write("info", sentence);
+    this.write(sentence, "info");
   }
 
   warning(sentence: string): void {
-    this.write("warning", sentence);
+    this.write(sentence, "warning");
   }
 
   error(sentence: string): void {
-    this.write("error", sentence);
+    this.write(sentence, "error");
   }
 
-  private write(level: Level, sentence: string): void {
+  write(sentence: string, level: LogLevel): void {
     const { log, error } = this.streams;
     if (this.format === "json") {
       log(JSON.stringify({ time: new Date().toISOString(), level, message: sentence }));
     } else if (this.format === "journal") {
       // Each line is a message of its own there.
-      for (const line of sentence.split("\n")) log(`<${PRIORITIES[level]}>${line}`);
+      for (const line of sentence.split("\n")) log(`<${LOG_LEVELS[level]}>${line}`);
     } else if (level === "info") log(sentence);
     else error(`dm-ulog: ${sentence}`);
   }

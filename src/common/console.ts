@@ -93,6 +93,7 @@ interface ConsoleExports {
   decodeDatagram(datagram: Uint8Array, fromKernel: number): string;
   explainErrno(error: number): string;
   describeNotice(payload: Uint8Array): string;
+  priorityOfNotice(payload: Uint8Array): number;
   __collect(): void;
   readonly memory: WebAssembly.Memory;
 }
@@ -163,6 +164,11 @@ export class Console {
   /** The payload of a notice effect as a sentence. */
   describeNotice(payload: Uint8Array): string {
     return this.collected(this.core.describeNotice(payload));
+  }
+
+  /** How urgent a notice is, as syslog numbers it: 3 error, 4 warning, 6 information. */
+  priorityOfNotice(payload: Uint8Array): number {
+    return this.collected(this.core.priorityOfNotice(payload));
   }
 
   private describe(record: Uint8Array, address: number): LogDescription {

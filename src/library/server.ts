@@ -4,6 +4,7 @@
  */
 
 export type { LatencyHistogram } from "../node/latencies.ts";
+export type { Log, LogLevel } from "../node/log-level.ts";
 export { Server, type ServerOptions } from "../node/server.ts";
 export type { RecordingOptions } from "../node/trace-files.ts";
 export type { LiveViewOptions } from "../node/web/view.ts";

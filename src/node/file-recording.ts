@@ -1,10 +1,11 @@
 // The main thread's side of a recording: starts the thread that writes the file, tells the request thread, and puts what
 // either says into words.
 
-import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { endOf, within } from "./endings.ts";
 import { halfBytesOf, logBytesOf } from "./event-log.ts";
 import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
+import type { Log } from "./log-level.ts";
 import type { LifeFacts, RecorderOrder, RecordingTarget } from "./recorder.ts";
 import { RecordingChannel } from "./recording-channel.ts";
 import type { RecordingOptions } from "./trace-files.ts";
@@ -31,7 +32,7 @@ export class FileRecording {
     private readonly flight: string | undefined,
     private readonly orders: MessagePort,
     private readonly ring: () => void,
-    private readonly log: (sentence: string) => void,
+    private readonly log: Log,
   ) {}
 
   /** The file that is being written, if one is. */
@@ -44,7 +45,7 @@ export class FileRecording {
     const { target, launch } = this.prepare(options);
     await launch();
     this.order({ kind: "record", target }, [target.snapshots]);
-    this.log(`Recording to ${options.path}.`);
+    this.log(`Recording to ${options.path}.`, "info");
   }
 
   /**
@@ -85,7 +86,7 @@ export class FileRecording {
     await current.started;
     this.order({ kind: "stop recording" }, []);
     await this.end(current);
-    this.log(`Recorded to ${current.path}.`);
+    this.log(`Recorded to ${current.path}.`, "info");
     return current.path;
   }
 
@@ -107,26 +108,27 @@ export class FileRecording {
         this.order({ kind: "stop recording" }, []);
       };
       worker.on("error", (error) => {
-        this.log(`The recording to ${path} has ended: ${error.message}`);
+        this.log(`The recording to ${path} has ended: ${error.message}`, "warning");
         isOver(error);
       });
       worker.on("message", (message: TraceThreadMessage) => {
         if (message.kind === "ready") resolve();
         else if (message.kind === "refused") isOver(new Error(message.reason));
-        else this.log(sentenceOf(message, path));
+        else this.log(sentenceOf(message, path), message.kind === "goes on" ? "info" : "warning");
       });
     });
   }
 
   private async end(current: Current): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), END_TIMEOUT_MS);
-    });
-    const { worker } = current;
-    const hasEnded = worker === undefined || (await Promise.race([exitOf(worker), timeout]));
-    clearTimeout(timer);
-    if (!hasEnded) this.log(`The end of the recording is not written: the disk of ${current.path} does not answer.`);
+    const ended = current.worker === undefined ? Promise.resolve() : endOf(current.worker);
+    const hasEnded = await within(
+      ended.then(() => true),
+      END_TIMEOUT_MS,
+      false,
+    );
+    if (!hasEnded) {
+      this.log(`The end of the recording is not written: the disk of ${current.path} does not answer.`, "warning");
+    }
     if (this.current === current) this.current = undefined;
     return hasEnded;
   }
@@ -135,12 +137,6 @@ export class FileRecording {
     this.orders.postMessage(order, transfer);
     this.ring();
   }
-}
-
-async function exitOf(worker: Worker): Promise<true> {
-  // One that has exited says so no more, and has no number.
-  if (worker.threadId !== -1) await once(worker, "exit").catch(() => {});
-  return true;
 }
 
 /** Memory for an event log, taken from the system: the request thread need not wait for its pages. */

@@ -8,6 +8,7 @@
 // A mirror that is being removed has left the kernel's list before it is suspended. So the legs that a log was last seen
 // with are remembered, and flushed too; they are forgotten with the log, and where the list has others, after one try.
 
+import { within } from "./endings.ts";
 import type { IoJob, IoResult } from "./io-jobs.ts";
 import { EIO, ENODEV, ETIMEDOUT } from "./system-calls.ts";
 
@@ -36,16 +37,10 @@ export class LegFlusher {
    * no legs are known; never rejects.
    */
   async flush(handle: number, uuid: string): Promise<number> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<number>((resolve) => {
-      timer = setTimeout(() => resolve(-ETIMEDOUT), this.timeoutMs);
-    });
     try {
-      return await Promise.race([this.findAndFlush(handle, uuid), timeout]);
+      return await within(this.findAndFlush(handle, uuid), this.timeoutMs, -ETIMEDOUT);
     } catch {
       return -EIO; // No thread could be had for it.
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -1,22 +1,27 @@
-// Metrics over HTTP on a port of the loopback address, for a Prometheus that cannot ask a unix socket.
+// Metrics over HTTP on a port of the loopback address, for a Prometheus that cannot ask a unix socket. They name mirrors, so
+// no page of another site gets them.
 
 import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { PROMETHEUS_CONTENT_TYPE } from "./prometheus.ts";
+import { refusalOf } from "./web/web-rules.ts";
 
 const LOOPBACK = "127.0.0.1";
+const PATH = "/metrics";
 
 /** Serves `text()` at /metrics; a port of 0 is any that is free. Resolves when it listens; rejects with a sentence. */
 export function serveMetrics(text: () => string, port: number): Promise<Server> {
   const http = createServer((incoming, outgoing) => {
-    if (incoming.method !== "GET" || incoming.url !== "/metrics") {
-      outgoing.writeHead(404, { "content-type": "text/plain" }).end("There is: GET /metrics.\n");
-      return;
-    }
+    const answer = (status: number, body: string, contentType = "text/plain; charset=utf-8"): void => {
+      outgoing.writeHead(status, { "content-type": contentType }).end(body);
+    };
+    const refusal = refusalOf(incoming, true);
+    if (refusal !== undefined) return answer(refusal.status, `${refusal.sentence}\n`);
+    if (incoming.url !== PATH) return answer(404, `There is: GET ${PATH}.\n`);
     try {
-      const metrics = text();
-      outgoing.writeHead(200, { "content-type": PROMETHEUS_CONTENT_TYPE }).end(metrics);
+      answer(200, text(), PROMETHEUS_CONTENT_TYPE);
     } catch (error) {
-      outgoing.writeHead(503, { "content-type": "text/plain" }).end(`${(error as Error).message}\n`);
+      answer(503, `${(error as Error).message}\n`);
     }
   });
   return new Promise((resolve, reject) => {
@@ -25,4 +30,10 @@ export function serveMetrics(text: () => string, port: number): Promise<Server> 
     );
     http.listen(port, LOOPBACK, () => resolve(http));
   });
+}
+
+/** Where they are. */
+export function metricsUrl(http: Server): string {
+  const { address, port } = http.address() as AddressInfo;
+  return `http://${address}:${port}${PATH}`;
 }

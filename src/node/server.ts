@@ -1,11 +1,11 @@
 // The server's other thread: starts the request thread, listens to what it has to say, looks into its memory.
 
 import { createHash, randomUUID } from "node:crypto";
-import { once } from "node:events";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { Console, type MemorySource } from "../common/console.ts";
 import type { EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
+import { endOf, within } from "./endings.ts";
 import { FileRecording } from "./file-recording.ts";
 import { createFlight } from "./flight-recorder.ts";
 import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
@@ -13,6 +13,7 @@ import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFli
 import { END } from "./io-jobs.ts";
 import type { KeeperOptions } from "./io-keeper.ts";
 import { Latencies, type LatencyHistogram } from "./latencies.ts";
+import { type Log, levelOf } from "./log-level.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
 import { stateDirectory } from "./runtime-paths.ts";
@@ -24,7 +25,7 @@ export interface ServerOptions {
   /** Bytes of the core. */
   wasm: Uint8Array<ArrayBuffer>;
   /** A sentence for the server's log. */
-  log: (sentence: string) => void;
+  log: Log;
   /** The request path has ended by itself, and with it the service. */
   failed: (error: Error) => void;
   /** The netlink port taken for the kernel's; left out, it is the kernel's own. A benchmark plays the kernel with it. */
@@ -64,7 +65,7 @@ export class Server implements MemorySource {
     private readonly flights: FlightFolders | undefined,
     private readonly waits: Latencies,
     private readonly view: LiveView | undefined,
-    private readonly log: (sentence: string) => void,
+    private readonly log: Log,
   ) {}
 
   /** Starts to serve. Rejects where the socket cannot be had. */
@@ -93,7 +94,7 @@ export class Server implements MemorySource {
     });
     let failed: (error: Error) => void = options.failed;
     keeper.on("error", (error) => failed(error));
-    const keeperEnded = exitOf(keeper);
+    const keeperEnded = endOf(keeper);
     const requestOptions: RequestThreadOptions = {
       wasm: options.wasm,
       mailbox: mailbox.shared,
@@ -115,12 +116,11 @@ export class Server implements MemorySource {
       transferList: [requestEnd, ordersEnd, ...(prepared === undefined ? [] : [prepared.target.snapshots])],
     });
     worker.on("error", (error) => failed(error));
-    const exited = exitOf(worker).then(() => keeper.postMessage(END));
+    const exited = endOf(worker).then(() => keeper.postMessage(END));
     const listening = new Promise<number>((resolve, reject) => {
       failed = reject;
       worker.on("message", (message: RequestThreadMessage) => {
-        const sentence = sentenceOf(message, console);
-        if (sentence !== undefined) options.log(sentence);
+        tell(message, console, options.log);
         if (message.kind === "listening") resolve(message.port);
         if (message.kind === "invariant violated") tellOfFlight(flights, options);
       });
@@ -152,7 +152,7 @@ export class Server implements MemorySource {
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
-    if (lost !== undefined) options.log(lost);
+    if (lost !== undefined) options.log(lost, "warning");
     await prepared?.launch().catch(async (error) => {
       await server.stop();
       throw error;
@@ -198,7 +198,7 @@ export class Server implements MemorySource {
     try {
       this.read(0, 1);
     } catch (error) {
-      this.log(`${(error as Error).message} The flight recorder is saved as it is.`);
+      this.log(`${(error as Error).message} The flight recorder is saved as it is.`, "warning");
     }
     saveFlight(this.flights, path);
   }
@@ -227,20 +227,13 @@ export class Server implements MemorySource {
   };
 }
 
-/** Resolves when the thread has ended, however it ends. */
-function exitOf(worker: Worker): Promise<unknown> {
-  return once(worker, "exit").catch(() => {});
-}
-
 /** Resolves with whether the threads have ended; those that hang in a system call are not waited for. */
-async function endsSoon(ended: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), STOP_TIMEOUT_MS);
-  });
-  const isOver = await Promise.race([ended.then(() => true), timeout]);
-  clearTimeout(timer);
-  return isOver;
+function endsSoon(ended: Promise<unknown>): Promise<boolean> {
+  return within(
+    ended.then(() => true),
+    STOP_TIMEOUT_MS,
+    false,
+  );
 }
 
 /** Returns the file of the flight recorder, or undefined where there is none. */
@@ -249,7 +242,7 @@ function makeFlight({ runtimeDirectory, flightBytes = FLIGHT_BYTES_DEFAULT, log 
   try {
     return createFlight(runtimeDirectory, flightBytes);
   } catch (error) {
-    log(`There is no flight recorder, since its file cannot be made: ${(error as Error).message}.`);
+    log(`There is no flight recorder, since its file cannot be made: ${(error as Error).message}.`, "warning");
     return undefined;
   }
 }
@@ -261,7 +254,7 @@ async function startView({ view, log }: ServerOptions, flight: string | undefine
     if (flight === undefined) throw new Error("It shows what the flight recorder has, and there is none.");
     return await LiveView.start(view, flight, log);
   } catch (error) {
-    log(`There is no view. ${(error as Error).message}`);
+    log(`There is no view. ${(error as Error).message}`, "warning");
     return undefined;
   }
 }
@@ -269,26 +262,32 @@ async function startView({ view, log }: ServerOptions, flight: string | undefine
 /** The server has failed, or what it knows is wrong. */
 function tellOfFlight(flights: FlightFolders | undefined, { log }: ServerOptions): void {
   const sentence = flights === undefined ? undefined : keepFlight(flights);
-  if (sentence !== undefined) log(sentence);
+  if (sentence !== undefined) log(sentence, "error");
 }
 
-function sentenceOf(message: RequestThreadMessage, console: Console): string | undefined {
+/** Puts what the request thread says into the log. */
+function tell(message: RequestThreadMessage, console: Console, log: Log): void {
   switch (message.kind) {
+    case "listening":
+      break;
     case "notice":
-      return console.describeNotice(message.payload);
+      log(console.describeNotice(message.payload), levelOf(console.priorityOfNotice(message.payload)));
+      break;
     case "send failed":
-      return `A reply could not be sent: errno ${message.errno}.`;
+      log(`A reply could not be sent: errno ${message.errno}.`, "warning");
+      break;
     case "state not kept":
-      return (
+      log(
         `A log's state could not be kept (handle ${message.handle}, errno ${-message.errno}): if this server is started ` +
-        "again while that log is in use, its mirror is resynced."
+          "again while that log is in use, its mirror is resynced.",
+        "error",
       );
+      break;
     case "invariant violated":
-      return (
+      log(
         `Invariant ${message.violation.invariant} of the engine does not hold before event ${message.violation.event}. ` +
-        "The server goes on, but what it says of its logs cannot be relied on."
+          "The server goes on, but what it says of its logs cannot be relied on.",
+        "error",
       );
-    default:
-      return undefined;
   }
 }

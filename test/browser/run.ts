@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { type Browser, chromium } from "playwright-core";
+import { type Check, Checks } from "../checks.ts";
 import { accessibility } from "./checks/accessibility.ts";
 import { figures } from "./checks/figures.ts";
 import { live } from "./checks/live.ts";
@@ -30,8 +31,7 @@ export interface Bench {
   /** Files of traces, which the server has beside the page under the same names. */
   traces: Readonly<Record<"small" | "million" | "large", string>>;
   screenshots: string;
-  /** Runs a check; one that throws has failed. */
-  check(name: string, body: () => Promise<void>): Promise<void>;
+  check: Check;
 }
 
 async function main(): Promise<number> {
@@ -42,18 +42,8 @@ async function main(): Promise<number> {
   const folder = fileURLToPath(new URL("../../dist/visualizer/", import.meta.url));
   const work = mkdtempSync(join(tmpdir(), "dm-ulog-page-"));
   const screenshots = mkdtempSync(join(tmpdir(), "dm-ulog-screenshots-"));
-  let passed = 0;
-  let failed = 0;
-  const check = async (name: string, body: () => Promise<void>) => {
-    try {
-      await body();
-      passed++;
-      console.log(`  passed  ${name}`);
-    } catch (error) {
-      failed++;
-      console.log(`  FAILED  ${name}\n${error instanceof Error ? error.stack : String(error)}`);
-    }
-  };
+  const checks = new Checks();
+  const { check } = checks;
 
   await check("the page with the core is at most 400 KiB compressed", async () => {
     let bytes = 0;
@@ -88,8 +78,7 @@ async function main(): Promise<number> {
     rmSync(work, { recursive: true });
   }
   console.log(`Screenshots: ${screenshots}`);
-  console.log(`${passed} passed, ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  return checks.end();
 }
 
 process.exitCode = await main();

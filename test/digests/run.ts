@@ -11,6 +11,7 @@ import * as assert from "uvu/assert";
 import { Engine } from "../../src/common/engine.ts";
 import { COOKED_BYTES, PACKET_DATA } from "../../src/common/trace/format.ts";
 import { Trace } from "../../src/common/trace/trace.ts";
+import { Checks } from "../checks.ts";
 import { CORPUS_FOLDER, corpusNames, readCorpusTrace, recordAnew } from "../corpus.ts";
 import { buildReplay, missingPackages } from "../embedding/c/build.ts";
 import { releaseWasm } from "../harness.ts";
@@ -72,18 +73,8 @@ async function main(): Promise<number> {
     );
     return 1;
   }
-  let passed = 0;
-  let failed = 0;
-  const check = async (name: string, body: () => unknown): Promise<void> => {
-    try {
-      await body();
-      passed++;
-      console.log(`  passed  ${name}`);
-    } catch (error) {
-      failed++;
-      console.log(`  FAILED  ${name}\n${error instanceof Error ? error.message : String(error)}`);
-    }
-  };
+  const checks = new Checks();
+  const { check } = checks;
 
   const folder = mkdtempSync(join(tmpdir(), "dm-ulog-digests-"));
   try {
@@ -129,8 +120,7 @@ async function main(): Promise<number> {
   } finally {
     rmSync(folder, { recursive: true });
   }
-  console.log(`${passed} passed, ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  return checks.end();
 }
 
 process.exitCode = await main();

@@ -9,6 +9,7 @@ import { type Browser, chromium } from "playwright-core";
 import * as assert from "uvu/assert";
 import { build } from "vite";
 import { StaticServer } from "../browser/static-server.ts";
+import { type Check, Checks } from "../checks.ts";
 import type { Life } from "./consumer/result.ts";
 import { missing, strangers } from "./contents.ts";
 import { makeProject, type Packed, pack, REPOSITORY } from "./project.ts";
@@ -36,20 +37,8 @@ async function main(): Promise<number> {
   const work = mkdtempSync(join(tmpdir(), "dm-ulog-package-"));
   const project = join(work, "project");
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
-  let passed = 0;
-  let failed = 0;
-  const check = async (name: string, body: () => void | Promise<void>) => {
-    try {
-      await body();
-      passed++;
-      console.log(`  passed  ${name}`);
-    } catch (error) {
-      failed++;
-      const output = (error as { stdout?: Buffer; stderr?: Buffer }) ?? {};
-      console.log(`  FAILED  ${name}\n${error instanceof Error ? error.stack : String(error)}`);
-      console.log([output.stdout, output.stderr].filter((text) => text !== undefined).join("\n"));
-    }
-  };
+  const checks = new Checks();
+  const { check } = checks;
   try {
     const packed = pack(work);
     console.log(`${packed.files.length} files, ${(packed.sizeBytes / 1024).toFixed(0)} KiB packed`);
@@ -71,11 +60,8 @@ async function main(): Promise<number> {
     await browser.close();
     rmSync(work, { recursive: true });
   }
-  console.log(`${passed} passed, ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  return checks.end();
 }
-
-type Check = (name: string, body: () => void | Promise<void>) => Promise<void>;
 
 async function typescript(check: Check, project: string): Promise<void> {
   await check("TypeScript sees the types with moduleResolution nodenext, where nothing else declares anything", () =>

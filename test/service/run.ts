@@ -5,6 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import * as assert from "uvu/assert";
+import { Checks } from "../checks.ts";
 
 const EXPOSURE_MAX = 3;
 
@@ -27,53 +29,31 @@ function unknownOptions(unit: string): string[] {
   return words.filter((word) => word.startsWith("--") && !help.includes(word));
 }
 
-const checks: [name: string, check: (path: string, unit: string) => string | undefined][] = [
-  [
-    "systemd finds no fault with the unit",
-    (path) => {
-      const { status, text } = analyze("verify", "--man=no", path);
-      return status === 0 && text === "" ? undefined : text;
-    },
-  ],
-  [
-    `its exposure is below ${EXPOSURE_MAX}.0`,
-    (path) => {
-      const { text } = analyze("security", "--offline=yes", "--no-pager", path);
-      const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(text)?.[1] ?? Number.NaN);
-      console.log(`      exposure ${exposure}`);
-      return exposure < EXPOSURE_MAX ? undefined : text;
-    },
-  ],
-  [
-    "its command line is one that the command takes",
-    (_path, unit) => {
-      const unknown = unknownOptions(unit);
-      return /^ExecStart=\S+\/dm-ulog serve\b/m.test(unit) && unknown.length === 0 ? undefined : unknown.join(" ");
-    },
-  ],
-];
-
 if (spawnSync("systemd-analyze", ["--version"]).status !== 0) {
   console.error("This needs a Debian package that is not installed: systemd (as root: apt-get install systemd).");
   process.exit(1);
 }
 const folder = mkdtempSync(join(tmpdir(), "dm-ulog-service-"));
-let failed = 0;
+const checks = new Checks();
 try {
   const unit = readFileSync(unitPath, "utf8");
   // Where the command is installed it is not here: verify wants a program that exists.
   const path = join(folder, "dm-ulog.service");
   writeFileSync(path, unit.replace(/^(ExecStart=)\S+/m, `$1${process.execPath}`));
-  for (const [name, check] of checks) {
-    const complaint = check(path, unit);
-    console.log(`${complaint === undefined ? "ok   " : "FAIL "} ${name}`);
-    if (complaint !== undefined) {
-      failed++;
-      console.log(complaint);
-    }
-  }
+  await checks.check("systemd finds no fault with the unit", () => {
+    assert.equal(analyze("verify", "--man=no", path), { status: 0, text: "" });
+  });
+  await checks.check(`its exposure is below ${EXPOSURE_MAX}.0`, () => {
+    const { text } = analyze("security", "--offline=yes", "--no-pager", path);
+    const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(text)?.[1]);
+    console.log(`          exposure ${exposure}`);
+    assert.ok(exposure < EXPOSURE_MAX, text);
+  });
+  await checks.check("its command line is one that the command takes", () => {
+    assert.match(unit, /^ExecStart=\S+\/dm-ulog serve\b/m);
+    assert.equal(unknownOptions(unit), []);
+  });
 } finally {
   rmSync(folder, { recursive: true });
 }
-console.log(`${checks.length - failed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+process.exitCode = checks.end();

@@ -1,7 +1,8 @@
 // The main thread's side of the live view: starts its thread, and ends it.
 
-import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { endOf } from "../endings.ts";
+import type { Log } from "../log-level.ts";
 import type { ViewThreadMessage, ViewThreadOptions } from "./view-thread.ts";
 
 /** What is served to those who look on, and where. */
@@ -27,19 +28,15 @@ export class LiveView {
   ) {}
 
   /** Starts to serve what the flight recorder at `flight` holds. Rejects with a sentence where that cannot be. */
-  static async start(
-    { stuckMs, ...options }: LiveViewOptions,
-    flight: string,
-    log: (sentence: string) => void,
-  ): Promise<LiveView> {
+  static async start({ stuckMs, ...options }: LiveViewOptions, flight: string, log: Log): Promise<LiveView> {
     const workerData: ViewThreadOptions = { ...options, flight, stuckMs };
     const worker = new Worker(new URL("./view-thread.js", import.meta.url), { workerData, resourceLimits: MEMORY });
-    const exited = once(worker, "exit").catch(() => {});
+    const exited = endOf(worker);
     let isServing = false;
     const url = await new Promise<string>((resolve, reject) => {
       worker.on("error", (error) => {
         reject(error);
-        if (isServing) log(`There is no view any more: ${error.message}`);
+        if (isServing) log(`There is no view any more: ${error.message}`, "warning");
       });
       worker.once("message", (message: ViewThreadMessage) => {
         if (message.kind === "serving") resolve(message.url);

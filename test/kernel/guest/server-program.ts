@@ -15,6 +15,8 @@ export interface ServerOptions {
   quietTimeMs?: number;
   /** All that it may have, such as `CAP_NET_ADMIN`; left out, all there are. */
   capabilities?: string[];
+  /** Further words of its command line. */
+  words?: string[];
 }
 
 /** One of the servers that the lab knows: how it is started, and how it is asked. */
@@ -33,9 +35,9 @@ class NodeServer implements ServerProgram {
     private readonly trace: ((number: number) => string) | undefined,
   ) {}
 
-  command({ quietTimeMs, capabilities }: ServerOptions): [string, ...string[]] {
+  command({ quietTimeMs, capabilities, words = [] }: ServerOptions): [string, ...string[]] {
     const options = quietTimeMs === undefined ? [] : ["--quiet-time", String(quietTimeMs)];
-    const serve = [this.mainPath, "serve", ...FLIGHT_RECORDER, ...this.recording(), ...options];
+    const serve = [this.mainPath, "serve", ...FLIGHT_RECORDER, ...this.recording(), ...options, ...words];
     if (capabilities === undefined) return [process.execPath, ...serve];
     return ["setpriv", "--bounding-set", boundingSet(capabilities), "--no-new-privs", process.execPath, ...serve];
   }

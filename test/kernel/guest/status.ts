@@ -18,5 +18,12 @@ export interface LogStatus {
 
 export interface Status {
   logs: LogStatus[];
-  counters: { inputs: string; flushes: string; flushesWithoutWrite: string; deviceWrites: string; deviceBytes: string };
+  counters: {
+    inputs: string;
+    flushes: string;
+    flushesWithoutWrite: string;
+    deviceWrites: string;
+    deviceBytes: string;
+    requests: Record<string, string>;
+  };
 }

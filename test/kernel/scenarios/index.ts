@@ -12,6 +12,7 @@ import { powerCutScenarios } from "./power-cut.ts";
 import { resyncScenarios } from "./resync.ts";
 import { speedScenarios } from "./speed.ts";
 import { suspendScenarios } from "./suspend.ts";
+import { viewScenarios } from "./view.ts";
 import { writeScenarios } from "./writes.ts";
 
 export const scenarios: Scenario[] = [
@@ -28,6 +29,7 @@ export const scenarios: Scenario[] = [
   ...killServerScenarios,
   ...doctorScenarios,
   ...capabilityScenarios,
+  ...viewScenarios,
   ...speedScenarios,
 ];
 

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { ServerOptions } from "../src/node/server.ts";
 import { buildAppliance, missingForAppliance } from "../test/embedding/c/build.ts";
+import type { BenchmarkResult } from "./benchmark.ts";
+import type { Exchange } from "./conversation.ts";
 
 const CLIENT_NOT_PERMITTED = 2;
 const C_FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra"];
@@ -28,11 +30,6 @@ export interface RoundTrips {
   p99Ns: number;
 }
 
-export interface Exchange {
-  request: Uint8Array;
-  reply: Uint8Array;
-}
-
 export interface EchoServer {
   port: number;
 }
@@ -49,19 +46,42 @@ export interface Onlookers {
   be(idle: number, stuck: number): Promise<number>;
 }
 
+/** Gives `measure` a workshop, and closes it. A machine that lacks what it takes gets a sentence and no figures. */
+export async function inWorkshop(measure: (workshop: Workshop) => Promise<BenchmarkResult>): Promise<BenchmarkResult> {
+  const workshop = new Workshop();
+  try {
+    workshop.checkUlog();
+    workshop.compile();
+    return await measure(workshop);
+  } catch (error) {
+    if (!(error instanceof Lacking)) throw error;
+    console.log(`Skipped: ${error.message}.`);
+    return { missed: 0, figures: { skipped: error.message } };
+  } finally {
+    await workshop.close();
+  }
+}
+
+/** Makes a folder where runtime directories lie: in memory, as /run does. */
+export function makeMemoryFolder(): string {
+  return mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "dm-ulog-bench-"));
+}
+
 /** A folder with the compiled programs, and every process started from it. */
 export class Workshop {
   readonly clientPort = CLIENT_PORT_BASE + process.pid;
   private readonly folder = mkdtempSync(join(tmpdir(), "dm-ulog-bench-"));
+  private readonly memoryFolder = makeMemoryFolder();
   private readonly children: ChildProcess[] = [];
 
   constructor() {
-    process.on("exit", this.removeFolder);
+    process.on("exit", this.removeFolders);
     process.on("SIGINT", this.interrupted);
   }
 
   /** Throws where dm-ulog's server cannot run here, or is not built. */
   checkUlog(): void {
+    if (process.platform !== "linux") throw new Lacking(`netlink is Linux's, and this is ${process.platform}`);
     const { resolve } = createRequire(import.meta.url);
     for (const name of NATIVE_PACKAGES) {
       try {
@@ -154,6 +174,13 @@ export class Workshop {
     };
   }
 
+  /** Makes a runtime directory for a server. */
+  makeRuntimeDirectory(name: string): string {
+    const directory = join(this.memoryFolder, name);
+    mkdirSync(directory);
+    return directory;
+  }
+
   /** Starts the process of those who look on at the view of a server. */
   async startOnlookers(viewUrl: string): Promise<Onlookers> {
     const program = fileURLToPath(new URL("onlookers.ts", import.meta.url));
@@ -211,12 +238,14 @@ export class Workshop {
       child.kill("SIGKILL");
       await closed;
     }
-    this.removeFolder();
-    process.off("exit", this.removeFolder);
+    this.removeFolders();
+    process.off("exit", this.removeFolders);
     process.off("SIGINT", this.interrupted);
   }
 
-  private readonly removeFolder = () => rmSync(this.folder, { recursive: true, force: true });
+  private readonly removeFolders = () => {
+    for (const folder of [this.folder, this.memoryFolder]) rmSync(folder, { recursive: true, force: true });
+  };
   /** The children end by themselves when their parent does. */
   private readonly interrupted = () => process.exit(130);
 
