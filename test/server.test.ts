@@ -37,11 +37,27 @@ if (lacking !== undefined) {
   const { Server } = (await import(
     new URL("../dist/node/server.js", import.meta.url).href
   )) as typeof import("../src/node/server.ts");
+  type Running = Awaited<ReturnType<typeof Server.start>>;
+
+  /** Those that have not been stopped. A test that fails leaves one, whose threads would keep this process. */
+  const running = new Set<Running>();
+  test.after.each(async () => {
+    for (const server of running) await stop(server);
+  });
+  const startServer = async (options: ServerOptions): Promise<Running> => {
+    const server = await Server.start(options);
+    running.add(server);
+    return server;
+  };
+  const stop = (server: Running): Promise<boolean> => {
+    running.delete(server);
+    return server.stop();
+  };
 
   test("requests are answered, memory is read from the other thread, and it stops", async () => {
     const kernel = new RawNetlinkSocket(NETLINK_CONNECTOR, { recvBufferSize: 1 << 20, sendBufferSize: 1 << 20 });
     const sentences: string[] = [];
-    const server = await Server.start({
+    const server = await startServer({
       wasm: releaseWasm,
       kernelPort: kernel.address().port,
       log: (sentence, level) => sentences.push(`${level}: ${sentence}`),
@@ -90,14 +106,14 @@ if (lacking !== undefined) {
     for (let i = 0; i < 100 && !sentences.join().includes("is beyond"); i++) await sleep(20);
     assert.match(sentences.join("\n"), /^info: .*created with 1000000 regions/m);
     assert.match(sentences.join("\n"), /^warning: .*refused, region 1000000 is beyond/m);
-    await server.stop();
+    await stop(server);
     stranger.close();
     kernel.close();
   });
 
   test("a server may stop while its threads still start", async () => {
     for (let i = 0; i < 12; i++) {
-      const server = await Server.start({
+      const server = await startServer({
         wasm: releaseWasm,
         kernelPort: 1,
         log: () => {},
@@ -106,7 +122,7 @@ if (lacking !== undefined) {
         },
       });
       await sleep(10 * i);
-      assert.ok(await server.stop(), `after ${10 * i} ms`);
+      assert.ok(await stop(server), `after ${10 * i} ms`);
     }
   });
 
@@ -117,7 +133,7 @@ if (lacking !== undefined) {
     const paths = { whole: join(folder, "whole"), part: join(folder, "part"), saved: join(folder, "saved") };
     let failure: Error | undefined;
     const start = (record?: string) =>
-      Server.start({
+      startServer({
         wasm: releaseWasm,
         kernelPort: kernel.address().port,
         runtimeDirectory: folder,
@@ -156,7 +172,7 @@ if (lacking !== undefined) {
     await server.record({ path: paths.part, sizeBytes: 1 << 28, filesMax: 2 });
     await askSome(100);
     server.saveFlight(paths.saved);
-    await server.stop();
+    await stop(server);
     assert.ok(sentences.includes(`Recorded to ${paths.whole}.`) && sentences.includes(`Recording to ${paths.part}.`));
     const requests = (path: string): number => {
       const trace = Trace.open(new Uint8Array(readFileSync(path)), abi);
@@ -180,7 +196,7 @@ if (lacking !== undefined) {
     assert.instance(failure, TypeError);
     const told = /last events are in (\S+crash-1\.pcapng)/.exec(sentences.join("\n"));
     assert.is(requests(told?.[1] as string), 10);
-    await server.stop();
+    await stop(server);
     kernel.close();
     rmSync(folder, { recursive: true });
   });
@@ -190,7 +206,7 @@ if (lacking !== undefined) {
     const kernel = new PlayedKernel(abi, "LVM-v");
     const sentences: string[] = [];
     const start = (view: ServerOptions["view"], flightBytes?: number) =>
-      Server.start({
+      startServer({
         wasm: releaseWasm,
         kernelPort: kernel.port,
         runtimeDirectory: folder,
@@ -221,7 +237,7 @@ if (lacking !== undefined) {
       const [log] = trace.eventCount > 0 ? server.console.logs(travel.seek(trace.eventCount - 1)) : [];
       if (log?.dirtyRegions === 400 && trace.isWhole(trace.eventCount - 1)) break;
     }
-    assert.ok(await server.stop(), "all threads have ended");
+    assert.ok(await stop(server), "all threads have ended");
     await Promise.allSettled(stuck.map((one) => one.arrayBuffer()));
 
     // A view that cannot be had keeps nobody from serving.
@@ -229,7 +245,7 @@ if (lacking !== undefined) {
     assert.is(blind.viewUrl, undefined);
     assert.match(sentences.join("\n"), /There is no view. It shows what the flight recorder has/);
     assert.is((await kernel.ask(blind.port, "GET_SYNC_COUNT")).error, 0);
-    await blind.stop();
+    await stop(blind);
     kernel.close();
     rmSync(folder, { recursive: true });
   });

@@ -25,8 +25,9 @@ export type ViewThreadMessage = { kind: "serving"; url: string } | { kind: "refu
 const FEED = "live.pcapng";
 
 async function serve({ port, address, page, flight, stuckMs }: ViewThreadOptions, parent: MessagePort): Promise<void> {
-  // On Linux this is of the calling thread alone.
-  setPriority(constants.priority.PRIORITY_LOW);
+  // On Linux this is of the calling thread alone. The lowest would starve the page where the processors are busy, and spare
+  // the kernel no more.
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const follower = new FlightFollower(flight);
   const feed = new LiveFeed(follower, stuckMs);
   const routes = new Map([[`/${FEED}`, feed.answer]]);
