@@ -66,6 +66,10 @@ test("a ping follows a check that succeeds, and no other", async () => {
   });
   while (checks < 6) await sleep(10);
   assert.equal(received(), ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+  manager?.stopping();
+  const before = checks;
+  await sleep(100);
+  assert.is(checks, before, "who ends is asked no more");
 });
 
 test("without a service manager nobody is told, and another process' watchdog is not ours", async () => {

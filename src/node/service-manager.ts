@@ -8,6 +8,7 @@ const PINGS_PER_TIMEOUT = 3;
 export class ServiceManager {
   private readonly address: Uint8Array;
   private readonly fd = unixDatagramSocket();
+  private pings: NodeJS.Timeout | undefined;
 
   private constructor(
     socketName: string,
@@ -30,21 +31,24 @@ export class ServiceManager {
     this.notify("READY=1");
   }
 
+  /** Says that the server ends. There are no pings any more: whom they ask is about to be gone. */
   stopping(): void {
+    clearInterval(this.pings);
     this.notify("STOPPING=1");
   }
 
   /** Pings from now on, each time after `check`: where that throws, or does not return, there is no ping. */
   watch(check: () => void): void {
     if (this.watchdogMs === 0) return;
-    setInterval(() => {
+    this.pings = setInterval(() => {
       try {
         check();
       } catch {
         return;
       }
       this.notify("WATCHDOG=1");
-    }, this.watchdogMs / PINGS_PER_TIMEOUT).unref();
+    }, this.watchdogMs / PINGS_PER_TIMEOUT);
+    this.pings.unref();
   }
 
   /** Returns 0 or a positive errno: there is nobody else to tell. */

@@ -10,6 +10,7 @@ const PACKAGE_OF_COMMAND: Record<string, string> = {
   wasm2c: "wabt",
   cc: "gcc libc6-dev",
   make: "make",
+  "systemd-analyze": "systemd",
 };
 /** An ordinary user's PATH often lacks these; the guest's has them. */
 const SYSTEM_FOLDERS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];

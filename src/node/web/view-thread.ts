@@ -27,7 +27,11 @@ const FEED = "live.pcapng";
 async function serve({ port, address, page, flight, stuckMs }: ViewThreadOptions, parent: MessagePort): Promise<void> {
   // On Linux this is of the calling thread alone. The lowest would starve the page where the processors are busy, and spare
   // the kernel no more.
-  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  try {
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // A service may be forbidden to. Who looks on is bounded all the same, by live-feed.ts.
+  }
   const follower = new FlightFollower(flight);
   const feed = new LiveFeed(follower, stuckMs);
   const routes = new Map([[`/${FEED}`, feed.answer]]);

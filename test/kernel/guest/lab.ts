@@ -75,7 +75,8 @@ export class Lab {
   }
 
   #checkKernelLog(): void {
-    checkKernelLog(this.#kernelLog.take(), this.#scenario.expectedKernelLog ?? []);
+    const { expectedKernelLog = [], possibleKernelLog = [] } = this.#scenario;
+    checkKernelLog(this.#kernelLog.take(), expectedKernelLog, possibleKernelLog);
   }
 
   /** A line for the person who runs the lab. */
@@ -114,16 +115,15 @@ export class Lab {
     return runCommand(process.execPath, [this.mainPath, ...words]);
   }
 
-  /** What the package's systemd unit sets a field to, in words. */
+  /** The package's systemd unit. */
+  get unit(): string {
+    return readFileSync(join(this.mainPath, "../../../systemd/dm-ulog.service"), "utf8");
+  }
+
+  /** What the unit sets a field to, in words. */
   unitField(name: string): string[] {
-    const unit = readFileSync(join(this.mainPath, "../../../systemd/dm-ulog.service"), "utf8");
-    return (
-      unit
-        .split("\n")
-        .find((line) => line.startsWith(`${name}=`))
-        ?.slice(name.length + 1)
-        .split(" ") ?? []
-    );
+    const line = this.unit.split("\n").find((one) => one.startsWith(`${name}=`));
+    return line?.slice(name.length + 1).split(" ") ?? [];
   }
 
   /** The same where it may end with another status than 0. */

@@ -12,6 +12,8 @@ export interface Scenario {
   isAlone?: boolean;
   /** Warnings and errors the kernel must log here. Each must appear, and any other fails the scenario. */
   expectedKernelLog?: RegExp[];
+  /** The same where it is a matter of moments whether they come. */
+  possibleKernelLog?: RegExp[];
   /** Runs anew in the next boot after each power cut that it asked for; `lab.powerCuts` tells how many there were. */
   run(lab: Lab): Promise<void>;
 }

@@ -51,14 +51,19 @@ class NodeServer implements ServerProgram {
   }
 
   async status(): Promise<Status> {
-    const socketPath = join(RUNTIME_DIRECTORY, "control.sock");
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      get({ socketPath, path: "/status" }, resolve).on("error", reject);
-    });
-    const body = await text(response);
-    if (response.statusCode === 200) return JSON.parse(body) as Status;
-    throw new Error(`The server does not tell its status: ${response.statusCode} ${body}`);
+    return JSON.parse(await askControlSocket("/status")) as Status;
   }
+}
+
+/** What the Node.js server that runs answers on its control socket. */
+export async function askControlSocket(path: string): Promise<string> {
+  const socketPath = join(RUNTIME_DIRECTORY, "control.sock");
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    get({ socketPath, path }, resolve).on("error", reject);
+  });
+  const body = await text(response);
+  if (response.statusCode === 200) return body;
+  throw new Error(`The server does not answer GET ${path}: ${response.statusCode} ${body}`);
 }
 
 function boundingSet(capabilities: string[]): string {

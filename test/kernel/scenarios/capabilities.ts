@@ -1,23 +1,14 @@
 /** The server as systemd starts it: the privileges that the unit leaves it are enough for all that it does. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { get, type IncomingMessage } from "node:http";
-import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DISK_MIRROR, MIRROR, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
+import { askControlSocket } from "../guest/server-program.ts";
 import { listenAsServiceManager } from "../guest/service-manager.ts";
 
 /** Node.js itself has more than that. */
 const LOCKED_KIB_MIN = 16 * 1024;
-
-async function fetchMetrics(): Promise<string> {
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    get({ socketPath: "/run/dm-ulog/control.sock", path: "/metrics" }, resolve).on("error", reject);
-  });
-  assert.equal(response.statusCode, 200);
-  return text(response);
-}
 
 const capabilities: Scenario = {
   name: "capabilities",
@@ -34,7 +25,7 @@ const capabilities: Scenario = {
     assert.equal(effective.toString(2).replaceAll("0", "").length, names.length);
     assert.ok(Number(/^VmLck:\s*(\d+) kB$/m.exec(status)?.[1]) > LOCKED_KIB_MIN, "the program is locked in memory");
 
-    const metrics = await fetchMetrics();
+    const metrics = await askControlSocket("/metrics");
     assert.match(metrics, /^dm_ulog_requests_total\{type="CTR"\} 0$/m);
 
     const kinds: MirrorOptions[] = [MIRROR, DISK_MIRROR];
@@ -47,10 +38,10 @@ const capabilities: Scenario = {
         return dirtyRegions === 0 && (device === null || device.unsettledRegions === 0);
       });
       await mirror.checkContents();
-      assert.match(await fetchMetrics(), /^dm_ulog_log_in_sync_regions\{log="mirror",type="\S+"\} 128$/m);
+      assert.match(await askControlSocket("/metrics"), /^dm_ulog_log_in_sync_regions\{log="mirror",type="\S+"\} 128$/m);
       await lab.dm.remove("mirror");
     }
-    assert.match(await fetchMetrics(), /^dm_ulog_request_duration_seconds_count\{type="CTR"\} 2$/m);
+    assert.match(await askControlSocket("/metrics"), /^dm_ulog_request_duration_seconds_count\{type="CTR"\} 2$/m);
   },
 };
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { DISKS } from "../guest/contract.ts";
+import { SERVER_MISSED } from "../guest/kernel-log.ts";
 import type { Lab } from "../guest/lab.ts";
 import { DISK_MIRROR, MIRROR } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
@@ -26,7 +27,7 @@ const doctor: Scenario = {
   timeLimitMs: 120_000,
   expectedKernelLog: [
     /dm-log-userspace: Reconnected to userspace log server\.\.\. DM_ULOG_CTR complete$/,
-    /dm-log-userspace: ( Userspace log server not found\.$|Attempting to contact userspace log server\.\.\.$|Unable to send log request \[\d+\] to userspace: -3$|\[\S+\] Request timed out: \[\d+\/\d+\] - retrying$)/,
+    SERVER_MISSED,
   ],
   async run(lab) {
     // Earlier scenarios have killed servers.

@@ -10,6 +10,7 @@ import { logFailureScenarios } from "./log-failure.ts";
 import { lostWritesScenarios } from "./lost-writes.ts";
 import { powerCutScenarios } from "./power-cut.ts";
 import { resyncScenarios } from "./resync.ts";
+import { serviceScenarios } from "./service.ts";
 import { speedScenarios } from "./speed.ts";
 import { suspendScenarios } from "./suspend.ts";
 import { viewScenarios } from "./view.ts";
@@ -30,6 +31,7 @@ export const scenarios: Scenario[] = [
   ...doctorScenarios,
   ...capabilityScenarios,
   ...viewScenarios,
+  ...serviceScenarios,
   ...speedScenarios,
 ];
 

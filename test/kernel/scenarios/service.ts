@@ -1,0 +1,106 @@
+/** The unit under systemd itself: with all that it forbids, a server serves, and is started again when it dies or hangs. */
+import assert from "node:assert/strict";
+import { readFileSync, rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DISKS } from "../guest/contract.ts";
+import { legTable } from "../guest/dm.ts";
+import { SERVER_MISSED } from "../guest/kernel-log.ts";
+import type { Lab } from "../guest/lab.ts";
+import { raiseLoopback } from "../guest/loopback.ts";
+import { DISK_MIRROR, MIRROR, type Mirror, type MirrorOptions } from "../guest/mirror.ts";
+import { say } from "../guest/say.ts";
+import type { Scenario } from "../guest/scenario.ts";
+import { askControlSocket } from "../guest/server-program.ts";
+import type { Status } from "../guest/status.ts";
+import { Systemd } from "../guest/systemd.ts";
+
+const VIEW_PORT = 7003;
+const METRICS_PORT = 7004;
+const OUTPUT = "/run/service.log";
+/** Less than the unit's, so that nobody waits for half a minute. */
+const WATCHDOG_S = 6;
+const PAUSE_MS = 1000;
+
+/** What this machine has otherwise than the one that the unit is for. */
+function dropInOf(lab: Lab): string {
+  const serve = `serve --flight-recorder 1M --view ${VIEW_PORT} --metrics ${METRICS_PORT}`;
+  return `[Service]
+ExecStart=
+ExecStart=${process.execPath} ${lab.mainPath} ${serve}
+WatchdogSec=${WATCHDOG_S}s
+StandardOutput=append:${OUTPUT}
+StandardError=inherit
+`;
+}
+
+/** The server that came back knows that all is in sync. */
+async function checkInSync(mirrors: readonly Mirror[]): Promise<void> {
+  const { logs } = JSON.parse(await askControlSocket("/status")) as Status;
+  assert.deepEqual(
+    logs.map(({ uuid, outOfSyncRegions }) => [uuid, outOfSyncRegions]),
+    mirrors.map(({ options }) => [options.name, 0]),
+  );
+}
+
+const service: Scenario = {
+  name: "service",
+  sentence:
+    "systemd starts the unit; with all it forbids the server serves, and comes back when it is killed or hangs.",
+  nodeOnly: "the unit",
+  timeLimitMs: 180_000,
+  // A server that is back soon is missed only where the kernel asks something meanwhile.
+  possibleKernelLog: [SERVER_MISSED],
+  async run(lab) {
+    raiseLoopback(lab.mainPath);
+    rmSync(OUTPUT, { force: true });
+    const systemd = Systemd.start("dm-ulog.service", lab.unit, dropInOf(lab));
+    try {
+      await systemd.waitFor({ ActiveState: "active" });
+      for (const path of [`${VIEW_PORT}/`, `${METRICS_PORT}/metrics`]) {
+        assert.equal((await fetch(`http://127.0.0.1:${path}`)).status, 200, path);
+      }
+
+      const options: MirrorOptions[] = [
+        { ...MIRROR, name: "core" },
+        { ...DISK_MIRROR, name: "disk", integratedFlush: true },
+      ];
+      const mirrors: Mirror[] = [];
+      for (const [index, one] of options.entries()) {
+        const leg = (disk: string, name: string) =>
+          lab.dm.create(`${one.name}-${name}`, legTable.plain(disk, one.sizeSectors, index * one.sizeSectors));
+        mirrors.push(await lab.makeMirror({ ...one, legs: [await leg(DISKS[0], "0"), await leg(DISKS[1], "1")] }));
+      }
+      await Promise.all(mirrors.map((mirror) => mirror.waitInSync()));
+      let isOver = false;
+      const loads = mirrors.map((mirror) => lab.load(mirror, () => !isOver));
+      await sleep(PAUSE_MS);
+      await systemd.do("kill", "--signal=KILL");
+      await systemd.waitFor({ NRestarts: "1", ActiveState: "active" });
+      await checkInSync(mirrors);
+      await sleep(PAUSE_MS);
+      await systemd.do("kill", "--signal=STOP");
+      await systemd.waitFor({ NRestarts: "2", ActiveState: "active" });
+      await checkInSync(mirrors);
+      await sleep(PAUSE_MS);
+      isOver = true;
+      const tallies = await Promise.all(loads);
+      const stallMs = Math.max(...tallies.map(({ longestStallMs }) => longestStallMs));
+      const writes = tallies.reduce((sum, tally) => sum + tally.writes, 0);
+      lab.note(`killed once, stopped once; 0 I/O errors in ${writes} writes, longest stall ${stallMs.toFixed(0)} ms`);
+      for (const mirror of mirrors) {
+        await mirror.checkContents();
+        await mirror.remove();
+      }
+      await systemd.do("stop");
+      await systemd.waitFor({ ActiveState: "inactive", Result: "success" });
+    } finally {
+      say(readFileSync(OUTPUT, "utf8"));
+      await systemd.end();
+    }
+    const said = readFileSync(OUTPUT, "utf8");
+    assert.match(said, /dm-ulog has stopped\.\n$/);
+    assert.doesNotMatch(said, /EPERM|not permitted|There is no/);
+  },
+};
+
+export const serviceScenarios = [service];
