@@ -190,8 +190,10 @@ if (lacking !== undefined) {
     server = await start();
     await askSome(10);
     sentences.length = 0;
-    (server as unknown as { recording: { orders: MessagePort; ring: () => void } }).recording.orders.postMessage(null);
-    (server as unknown as { recording: { ring: () => void } }).recording.ring();
+    type Inner = { parts: { recording: { orders: MessagePort; ring: () => void } } };
+    const { recording } = (server as unknown as Inner).parts;
+    recording.orders.postMessage(null);
+    recording.ring();
     for (let i = 0; i < 200 && failure === undefined; i++) await sleep(20);
     assert.instance(failure, TypeError);
     const told = /last events are in (\S+crash-1\.pcapng)/.exec(sentences.join("\n"));

@@ -49,23 +49,28 @@ export interface ServerOptions {
 /** How long `stop` waits for threads that are in the middle of something, in ms. */
 const STOP_TIMEOUT_MS = 5000;
 
+/** What a running server consists of. */
+interface Parts {
+  bell: Bell;
+  mailbox: Mailbox;
+  /** Resolves when the request thread has ended, however it ends. */
+  exited: Promise<unknown>;
+  /** Resolves when the threads that wait for devices have ended. */
+  keeperEnded: Promise<unknown>;
+  recording: FileRecording;
+  flights: FlightFolders | undefined;
+  waits: Latencies;
+  view: LiveView | undefined;
+  log: Log;
+}
+
 export class Server implements MemorySource {
   private constructor(
     /** The control plane of this server; reads through `this`. */
     readonly console: Console,
     /** The netlink port that requests are received on. */
     readonly port: number,
-    private readonly bell: Bell,
-    private readonly mailbox: Mailbox,
-    /** Resolves when the request thread has ended, however it ends. */
-    private readonly exited: Promise<unknown>,
-    /** Resolves when the threads that wait for devices have ended. */
-    private readonly keeperEnded: Promise<unknown>,
-    private readonly recording: FileRecording,
-    private readonly flights: FlightFolders | undefined,
-    private readonly waits: Latencies,
-    private readonly view: LiveView | undefined,
-    private readonly log: Log,
+    private readonly parts: Parts,
   ) {}
 
   /** Starts to serve. Rejects where the socket cannot be had. */
@@ -136,19 +141,9 @@ export class Server implements MemorySource {
       options.failed(error);
     };
     const view = await startView(options, flight);
-    const server = new Server(
-      console,
-      port,
-      bell,
-      mailbox,
-      exited,
-      keeperEnded,
-      recording,
-      flights,
-      latencies,
-      view,
-      options.log,
-    );
+    const { log } = options;
+    const parts = { bell, mailbox, exited, keeperEnded, recording, flights, waits: latencies, view, log };
+    const server = new Server(console, port, parts);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
     const lost = flights === undefined ? undefined : keepLostFlight(flights);
@@ -162,50 +157,51 @@ export class Server implements MemorySource {
 
   /** How long requests waited for their answers, by type. */
   get latencies(): LatencyHistogram[] {
-    return this.waits.read();
+    return this.parts.waits.read();
   }
 
   /** How often requests were lost to a full receive buffer, as of the last look into memory. */
   get overruns(): number {
-    return this.mailbox.overruns;
+    return this.parts.mailbox.overruns;
   }
 
   /** The file that is recorded to, if one is. */
   get recordedPath(): string | undefined {
-    return this.recording.path;
+    return this.parts.recording.path;
   }
 
   /** The address of the page that shows what the engine does, if it is served. */
   get viewUrl(): string | undefined {
-    return this.view?.url;
+    return this.parts.view?.url;
   }
 
   /** Records from the next event on. Rejects with a sentence where it cannot be done. */
   record(recording: RecordingOptions): Promise<void> {
-    return this.recording.start(recording);
+    return this.parts.recording.start(recording);
   }
 
   /** Resolves with the file when all of it is written, or with undefined where nothing was recorded. */
   stopRecording(): Promise<string | undefined> {
-    return this.recording.stop();
+    return this.parts.recording.stop();
   }
 
   /** Writes what the flight recorder holds to a file. Throws a sentence where that cannot be. */
   saveFlight(path: string): void {
-    if (this.flights === undefined) throw new Error("A server without a runtime directory has no flight recorder.");
+    if (this.parts.flights === undefined)
+      throw new Error("A server without a runtime directory has no flight recorder.");
     // An event is recorded after it was answered: what the asker has seen answered is in the file once this has passed.
     // The recorder of a request thread that is stuck is all the more wanted.
     try {
       this.read(0, 1);
     } catch (error) {
-      this.log(`${(error as Error).message} The flight recorder is saved as it is.`, "warning");
+      this.parts.log(`${(error as Error).message} The flight recorder is saved as it is.`, "warning");
     }
-    saveFlight(this.flights, path);
+    saveFlight(this.parts.flights, path);
   }
 
   /** A copy of the engine's memory. Blocks this thread until the request thread has answered. */
   read(address: number, size: number): Uint8Array {
-    return this.mailbox.read(address, size, () => this.bell.ring());
+    return this.parts.mailbox.read(address, size, () => this.parts.bell.ring());
   }
 
   /**
@@ -214,16 +210,16 @@ export class Server implements MemorySource {
    */
   async stop(): Promise<boolean> {
     this.stopNow();
-    const viewEnded = this.view?.stop();
-    await this.exited;
-    const isRecorded = await this.recording.finish();
+    const viewEnded = this.parts.view?.stop();
+    await this.parts.exited;
+    const isRecorded = await this.parts.recording.finish();
     process.off("exit", this.stopNow);
-    return (await endsSoon(Promise.all([this.keeperEnded, viewEnded]))) && isRecorded;
+    return (await endsSoon(Promise.all([this.parts.keeperEnded, viewEnded]))) && isRecorded;
   }
 
   private readonly stopNow = (): void => {
-    this.mailbox.requestStop();
-    this.bell.ring();
+    this.parts.mailbox.requestStop();
+    this.parts.bell.ring();
   };
 }
 
