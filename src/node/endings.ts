@@ -16,6 +16,15 @@ export async function within<T, Late>(promise: Promise<T>, ms: number, late: Lat
   }
 }
 
+/** Resolves with whether it ended within `ms` milliseconds. */
+export function endsWithin(ended: Promise<unknown>, ms: number): Promise<boolean> {
+  return within(
+    ended.then(() => true),
+    ms,
+    false,
+  );
+}
+
 /** Resolves when the thread has ended, however it ends. */
 export async function endOf(worker: Worker): Promise<void> {
   // One that has ended says so no more, and has no number.

@@ -2,7 +2,7 @@
 // either says into words.
 
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import { endOf, within } from "./endings.ts";
+import { endOf, endsWithin } from "./endings.ts";
 import { halfBytesOf, logBytesOf } from "./event-log.ts";
 import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
 import type { Log } from "./log-level.ts";
@@ -120,12 +120,8 @@ export class FileRecording {
   }
 
   private async end(current: Current): Promise<boolean> {
-    const ended = current.worker === undefined ? Promise.resolve() : endOf(current.worker);
-    const hasEnded = await within(
-      ended.then(() => true),
-      END_TIMEOUT_MS,
-      false,
-    );
+    const { worker } = current;
+    const hasEnded = worker === undefined || (await endsWithin(endOf(worker), END_TIMEOUT_MS));
     if (!hasEnded) {
       this.log(`The end of the recording is not written: the disk of ${current.path} does not answer.`, "warning");
     }

@@ -4,24 +4,23 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { PROMETHEUS_CONTENT_TYPE } from "./prometheus.ts";
+import { LOOPBACK } from "./web/defaults.ts";
+import { sayStatus } from "./web/page-server.ts";
 import { refusalOf } from "./web/web-rules.ts";
 
-const LOOPBACK = "127.0.0.1";
 const PATH = "/metrics";
 
 /** Serves `text()` at /metrics; a port of 0 is any that is free. Resolves when it listens; rejects with a sentence. */
 export function serveMetrics(text: () => string, port: number): Promise<Server> {
   const http = createServer((incoming, outgoing) => {
-    const answer = (status: number, body: string, contentType = "text/plain; charset=utf-8"): void => {
-      outgoing.writeHead(status, { "content-type": contentType }).end(body);
-    };
     const refusal = refusalOf(incoming, true);
-    if (refusal !== undefined) return answer(refusal.status, `${refusal.sentence}\n`);
-    if (incoming.url !== PATH) return answer(404, `There is: GET ${PATH}.\n`);
+    if (refusal !== undefined) return sayStatus(outgoing, refusal.status, refusal.sentence);
+    if (incoming.url !== PATH) return sayStatus(outgoing, 404, `There is: GET ${PATH}.`);
     try {
-      answer(200, text(), PROMETHEUS_CONTENT_TYPE);
+      const metrics = text();
+      outgoing.writeHead(200, { "content-type": PROMETHEUS_CONTENT_TYPE }).end(metrics);
     } catch (error) {
-      answer(503, `${(error as Error).message}\n`);
+      sayStatus(outgoing, 503, (error as Error).message);
     }
   });
   return new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import { Console, type MemorySource } from "../common/console.ts";
 import type { EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
-import { endOf, within } from "./endings.ts";
+import { endOf, endsWithin } from "./endings.ts";
 import { FileRecording } from "./file-recording.ts";
 import { createFlight } from "./flight-recorder.ts";
 import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
@@ -132,7 +132,7 @@ export class Server implements MemorySource {
     });
     const port = await listening.catch(async (error) => {
       await recording.finish();
-      await endsSoon(keeperEnded);
+      await endsWithin(keeperEnded, STOP_TIMEOUT_MS);
       throw error;
     });
     failed = async (error) => {
@@ -214,22 +214,15 @@ export class Server implements MemorySource {
     await this.parts.exited;
     const isRecorded = await this.parts.recording.finish();
     process.off("exit", this.stopNow);
-    return (await endsSoon(Promise.all([this.parts.keeperEnded, viewEnded]))) && isRecorded;
+    // One that hangs in a system call is not waited for.
+    const ended = Promise.all([this.parts.keeperEnded, viewEnded]);
+    return (await endsWithin(ended, STOP_TIMEOUT_MS)) && isRecorded;
   }
 
   private readonly stopNow = (): void => {
     this.parts.mailbox.requestStop();
     this.parts.bell.ring();
   };
-}
-
-/** Resolves with whether the threads have ended; those that hang in a system call are not waited for. */
-function endsSoon(ended: Promise<unknown>): Promise<boolean> {
-  return within(
-    ended.then(() => true),
-    STOP_TIMEOUT_MS,
-    false,
-  );
 }
 
 /** Returns the file of the flight recorder, or undefined where there is none. */

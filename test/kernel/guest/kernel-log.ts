@@ -3,9 +3,11 @@ import { constants, openSync, readSync } from "node:fs";
 const WARNING = 4;
 const RECORD_SIZE_BYTES_MAX = 8192;
 
-/** What the kernel may say of a server that is away, and of one that is back. */
-export const SERVER_MISSED =
-  /dm-log-userspace: (Reconnected| Userspace log server not found\.$|Attempting to contact userspace log server\.\.\.$|Unable to send log request \[\d+\] to userspace: -3$|\[\S+\] Request timed out: \[\d+\/\d+\] - retrying$)/;
+/** What the kernel says of a server that is back. */
+export const RECONNECTED = /dm-log-userspace: Reconnected to userspace log server\.\.\. DM_ULOG_CTR complete$/;
+/** What it may say of one that is away. */
+export const SERVER_AWAY =
+  /dm-log-userspace: ( Userspace log server not found\.$|Attempting to contact userspace log server\.\.\.$|Unable to send log request \[\d+\] to userspace: -3$|\[\S+\] Request timed out: \[\d+\/\d+\] - retrying$)/;
 
 export interface KernelLogRecord {
   /** syslog level: 4 is a warning, less is worse. */

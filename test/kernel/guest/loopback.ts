@@ -1,4 +1,4 @@
-import { createRequire } from "node:module";
+import { loadLibc } from "./libc.ts";
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
@@ -10,8 +10,7 @@ const IFREQ_FLAGS = 16;
 
 /** Brings up the guest's loopback interface, which gets 127.0.0.1 with that. It has no other. */
 export function raiseLoopback(mainPath: string): void {
-  const koffi: typeof import("koffi").default = createRequire(mainPath)("koffi");
-  const libc = koffi.load(null);
+  const libc = loadLibc(mainPath);
   const socket = libc.func("int socket(int, int, int)")(AF_INET, SOCK_DGRAM, 0) as number;
   const request = Buffer.alloc(IFREQ_BYTES);
   request.write("lo");

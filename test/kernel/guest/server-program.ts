@@ -50,9 +50,14 @@ class NodeServer implements ServerProgram {
     return ["--record", this.trace(number)];
   }
 
-  async status(): Promise<Status> {
-    return JSON.parse(await askControlSocket("/status")) as Status;
+  status(): Promise<Status> {
+    return askStatus();
   }
+}
+
+/** What the Node.js server that runs tells of its logs. */
+export async function askStatus(): Promise<Status> {
+  return JSON.parse(await askControlSocket("/status")) as Status;
 }
 
 /** What the Node.js server that runs answers on its control socket. */

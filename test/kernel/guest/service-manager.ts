@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { loadLibc } from "./libc.ts";
 
 const MSG_DONTWAIT = 0x40;
 const MESSAGE_BYTES_MAX = 256;
@@ -9,8 +9,7 @@ export async function listenAsServiceManager(mainPath: string, name: string): Pr
   const calls: typeof import("../../../src/node/system-calls.ts") = await import(
     join(mainPath, "../../node/system-calls.js")
   );
-  const koffi: typeof import("koffi").default = createRequire(mainPath)("koffi");
-  const libc = koffi.load(null);
+  const libc = loadLibc(mainPath);
   const bind = libc.func("int bind(int, const void *, unsigned int)");
   const receive = libc.func("intptr_t recv(int, void *, size_t, int)");
   const socket = calls.unixDatagramSocket();

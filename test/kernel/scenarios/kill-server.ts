@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DISKS } from "../guest/contract.ts";
 import { legTable } from "../guest/dm.ts";
-import { SERVER_MISSED } from "../guest/kernel-log.ts";
+import { RECONNECTED, SERVER_AWAY } from "../guest/kernel-log.ts";
 import type { Lab } from "../guest/lab.ts";
 import { DISK_MIRROR, MIRROR, type Mirror, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
@@ -23,10 +23,7 @@ const STALL_MS_MAX = 14_000;
 /** Small ones, so that the resync lasts for several kills. */
 const REGION_SIZE_SECTORS = 32;
 
-const SERVER_WENT_AWAY = [
-  /dm-log-userspace: Reconnected to userspace log server\.\.\. DM_ULOG_CTR complete$/,
-  SERVER_MISSED,
-];
+const SERVER_WENT_AWAY = [RECONNECTED, SERVER_AWAY];
 
 /** Two mirrors side by side on the same disks, with a second leg that is slow, so that the resync lasts. */
 async function makeSubjects(lab: Lab, flushes: { core: boolean; disk: boolean }): Promise<Subject[]> {
@@ -172,9 +169,10 @@ async function suspendWithoutServer(lab: Lab, options: MirrorOptions): Promise<v
 const killServerSuspend: Scenario = {
   name: "kill-server-suspend",
   sentence: "The server is killed in the resync and the mirror suspended while nobody is there.",
+  expectedKernelLog: [SERVER_AWAY],
   // Whether the kernel has to reconnect depends on what it had asked: a request that died with a server is called back. And
   // where nothing is being copied, PRESUSPEND is not held up until somebody listens: the kernel only warns.
-  possibleKernelLog: [SERVER_MISSED, /raid1: log presuspend failed$/],
+  possibleKernelLog: [RECONNECTED, /raid1: log presuspend failed$/],
   timeLimitMs: 120_000,
   async run(lab) {
     await suspendWithoutServer(lab, MIRROR);

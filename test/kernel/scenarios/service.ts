@@ -4,14 +4,13 @@ import { readFileSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DISKS } from "../guest/contract.ts";
 import { legTable } from "../guest/dm.ts";
-import { SERVER_MISSED } from "../guest/kernel-log.ts";
+import { RECONNECTED, SERVER_AWAY } from "../guest/kernel-log.ts";
 import type { Lab } from "../guest/lab.ts";
 import { raiseLoopback } from "../guest/loopback.ts";
 import { DISK_MIRROR, MIRROR, type Mirror, type MirrorOptions } from "../guest/mirror.ts";
 import { say } from "../guest/say.ts";
 import type { Scenario } from "../guest/scenario.ts";
-import { askControlSocket } from "../guest/server-program.ts";
-import type { Status } from "../guest/status.ts";
+import { askStatus } from "../guest/server-program.ts";
 import { Systemd } from "../guest/systemd.ts";
 
 const VIEW_PORT = 7003;
@@ -35,7 +34,7 @@ StandardError=inherit
 
 /** The server that came back knows that all is in sync. */
 async function checkInSync(mirrors: readonly Mirror[]): Promise<void> {
-  const { logs } = JSON.parse(await askControlSocket("/status")) as Status;
+  const { logs } = await askStatus();
   assert.deepEqual(
     logs.map(({ uuid, outOfSyncRegions }) => [uuid, outOfSyncRegions]),
     mirrors.map(({ options }) => [options.name, 0]),
@@ -49,7 +48,7 @@ const service: Scenario = {
   nodeOnly: "the unit",
   timeLimitMs: 180_000,
   // A server that is back soon is missed only where the kernel asks something meanwhile.
-  possibleKernelLog: [SERVER_MISSED],
+  possibleKernelLog: [RECONNECTED, SERVER_AWAY],
   async run(lab) {
     raiseLoopback(lab.mainPath);
     rmSync(OUTPUT, { force: true });
