@@ -59,12 +59,15 @@ export function setOutOfSync(log: Log, region: u32): void {
   }
 }
 
-/** The lowest region that is out of sync, or the number of regions where none is. */
+/**
+ * The hint of IS_REMOTE_RECOVERING: below it the kernel writes without asking. Above it a write waits for the answer to
+ * such a question, of which one in 250 ms leaves the machine (drivers/md/dm-log-userspace-base.c). This machine alone
+ * uses the log, so no other is ever recovering, and the kernel's own recovery waits for its own writes: the hint is as
+ * high as it may be. A hint of the region count ends the resync until the next resume, so while anything is out of sync
+ * it is one less.
+ */
 export function inSyncHint(log: Log): u32 {
-  const pending = log.pendingSet().next(0);
-  const failed = log.failedSet().next(0);
-  const lowest = min(pending, failed);
-  return lowest == NO_REGION ? log.regionCount : lowest;
+  return log.inSyncCount() == log.regionCount ? log.regionCount : log.regionCount - 1;
 }
 
 /** A suspended log resumes: all that is out of sync is pending again, from the first region on. */

@@ -128,7 +128,7 @@ test("requests and replies in words", () => {
       "GET_SYNC_COUNT: 0 regions in sync",
       "GET_RESYNC_WORK: resync region 0",
       "IN_SYNC: out of sync",
-      "IS_REMOTE_RECOVERING: no, lowest region to resync 0",
+      "IS_REMOTE_RECOVERING: no, writes below region 7 need not ask",
       'STATUS_INFO: "1 clustered-core"',
       "IN_SYNC: EINVAL: the request does not fit the log or the protocol; nothing was changed",
       "FLUSH: done",

@@ -66,8 +66,7 @@ class Model {
   }
 
   hint(): number {
-    const lowest = this.sync.findIndex((state) => state !== IN_SYNC);
-    return lowest < 0 ? this.regions : lowest;
+    return this.sync.every((state) => state === IN_SYNC) ? this.regions : this.regions - 1;
   }
 
   states(): number[] {

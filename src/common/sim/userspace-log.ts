@@ -51,7 +51,7 @@ export interface LogTable {
 
 export class UserspaceLog implements LogName {
   readonly uuid: string;
-  /** Where the count of regions in sync, or the lowest region out of sync, was last seen to be. */
+  /** Writes below this region need not ask IS_REMOTE_RECOVERING. Answers raise it; it is kept until the log resumes. */
   inSyncHint = 0;
   regionCount = 0;
   private readonly constructorText: string;

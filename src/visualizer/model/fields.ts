@@ -131,7 +131,7 @@ function wordNames(abi: Abi, type: number, fromKernel: boolean): string[] {
     case abi.REQUEST_GET_RESYNC_WORK:
       return ["there is work", "region"];
     case abi.REQUEST_IS_REMOTE_RECOVERING:
-      return ["recovering", "lowest region to resync"];
+      return ["recovering", "writes below this region need not ask"];
     default:
       return [];
   }
