@@ -283,7 +283,10 @@ function replyPayload(type: u32, data: usize, bytes: u32): string {
     case REQUEST_IS_REMOTE_RECOVERING:
       return bytes < 16
         ? ""
-        : (load<u64>(data) != 0 ? "yes" : "no") + ", writes below region " + decimal(load<u64>(data, 8)) + " need not ask";
+        : (load<u64>(data) != 0 ? "yes" : "no") +
+            ", writes below region " +
+            decimal(load<u64>(data, 8)) +
+            " need not ask";
     case REQUEST_STATUS_INFO:
     case REQUEST_STATUS_TABLE:
       return '"' + printable(data, bytes) + '"';
