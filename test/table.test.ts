@@ -182,6 +182,19 @@ test("a log that is there already is believed: said; of another mirror: refused"
   });
 });
 
+test("a file that is another mirror's log already, by whatever name", async () => {
+  machine.file("/logs/one", "2049:7").file("/logs/link", "2049:7");
+  const other = { mirror: "m", uuid: "v", device: { name: "/logs/one", numbers: null, inode: "2049:7", sizeBytes: 1 } };
+  const options: TableOptions = { uuid: "u", regionSize: "512K", legFailure: "continue", logDevice: "/logs/link" };
+  const makeBeside = (more: Options) => checkedTableLine([A, "8:16"], { ...options, ...more }, machine, [other]);
+  await assertRejects(
+    makeBeside({}),
+    /The log file \/logs\/link is the log of the mirror m: .* Name a file of its own/,
+  );
+  assert.match((await makeBeside({ force: true })).notes.join(), /is the log of the mirror m/);
+  assert.equal((await makeBeside({ uuid: "v" })).notes, [], "a mirror's own log");
+});
+
 test("sizes: what does not fit, and what is left over", async () => {
   await refused(/The leg \/dev\/sdc has room for 32768 sectors, and the mirror has 65536/, [A, LOG], { length: "32M" });
   await refused(/The leg \/dev\/sdc has room for 30720 sectors/, [A, `${LOG}:1M`], { length: "16M" });

@@ -5,6 +5,7 @@
 // written to, was written to within the time that the kernel keeps a clear to itself, or was cleared and the server has
 // not told the device yet: it waits for a quiet time, but for no more than so many regions. All these are copied.
 
+import { THIS_MACHINE } from "../node/block-devices.ts";
 import {
   formatBytes,
   formatSeconds,
@@ -14,7 +15,7 @@ import {
   parseSectors,
   SECTOR_BYTES,
 } from "./sizes.ts";
-import { checkedTableLine, type LogNeeds, type TableOptions, tryLog, uncheckedTableLine } from "./table.ts";
+import { checkedTableLine, type LogNeeds, logsInUse, type TableOptions, tryLog, uncheckedTableLine } from "./table.ts";
 
 export interface PlanOptions {
   size: string;
@@ -107,7 +108,7 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
   const { line, notes } =
     legs.length === 0
       ? { line: await uncheckedTableLine(LEGS, tableOptions), notes: [] }
-      : await checkedTableLine(legs, tableOptions);
+      : await checkedTableLine(legs, tableOptions, THIS_MACHINE, await logsInUse());
   return {
     ...needs,
     sizeSectors,

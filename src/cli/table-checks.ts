@@ -10,6 +10,8 @@ export interface WantedMirror {
   /** In the order of the line; undefined for one that is not here. */
   legs: { name: string; offsetSectors: number; device: Device | undefined }[];
   log: { name: string; device: Device | undefined; bytesNeeded: number } | undefined;
+  /** Of its log. */
+  uuid: string;
   lengthSectors: number;
   regionCount: number;
   /** Whether the log on its device is not believed, since the line says `sync` or `nosync`. */
@@ -27,7 +29,14 @@ export interface Verdict {
   notes: string[];
 }
 
-export function examineMirror(machine: Machine, wanted: WantedMirror): Verdict {
+/** A log device that a mirror of this machine has already. */
+export interface LogInUse {
+  mirror: string;
+  uuid: string | undefined;
+  device: Device;
+}
+
+export function examineMirror(machine: Machine, wanted: WantedMirror, logsInUse: readonly LogInUse[]): Verdict {
   const verdict: Verdict = { refusals: [], doubts: [], notes: [] };
   const devices = { legs: wanted.legs.flatMap(({ device }) => device ?? []), log: wanted.log?.device };
   for (const sentence of overlaps(machine, devices)) {
@@ -38,6 +47,12 @@ export function examineMirror(machine: Machine, wanted: WantedMirror): Verdict {
     for (const { kind, what } of usesOf(machine, device)) {
       verdict.doubts.push(`${title} ${what}. ${USE_REMEDIES[kind]}`);
     }
+  }
+  for (const { mirror } of wanted.log === undefined ? [] : logsInUse.filter((other) => isSameFile(wanted, other))) {
+    verdict.doubts.push(
+      `The log file ${wanted.log?.name} is the log of the mirror ${mirror}: each would overwrite the other's. Name a file of ` +
+        "its own, or give --force if the line is to be loaded in that mirror's place.",
+    );
   }
   examineContents(machine, wanted, verdict);
   for (const { name, device } of [...wanted.legs, ...(wanted.log === undefined ? [] : [wanted.log])]) {
@@ -51,6 +66,12 @@ const USE_REMEDIES = {
   swap: "Take it out of use first (swapoff), or give --force if it must stay so.",
   holder: "Remove what uses it first, or give --force if the line is to be loaded in its place.",
 } as const;
+
+/** A device that is a log already has a holder, and is told of by that; a file has none. A mirror's own log is its log. */
+function isSameFile({ uuid, log }: WantedMirror, other: LogInUse): boolean {
+  const inode = log?.device?.inode ?? null;
+  return inode !== null && inode === other.device.inode && uuid !== other.uuid;
+}
 
 function examineSizes({ legs, log, lengthSectors }: WantedMirror, { refusals, notes }: Verdict): void {
   const room = ({ device, offsetSectors }: WantedMirror["legs"][number]) =>

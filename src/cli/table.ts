@@ -7,11 +7,11 @@ import type { Abi } from "../common/abi.ts";
 import { Console } from "../common/console.ts";
 import { type EffectHandler, Engine, type Head } from "../common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest } from "../common/kernel-frames.ts";
-import { type Device, findDevice, type Machine, THIS_MACHINE } from "../node/block-devices.ts";
+import { type Device, findDevice, findIfThere, type Machine, THIS_MACHINE } from "../node/block-devices.ts";
 import { parseNumbers } from "../node/device-numbers.ts";
 import { wasmPath } from "./installation.ts";
 import { parseSectors, SECTOR_BYTES } from "./sizes.ts";
-import { examineMirror } from "./table-checks.ts";
+import { examineMirror, type LogInUse } from "./table-checks.ts";
 
 /**
  * What the kernel does when a write to a leg fails, as the features of dm-raid1 that stand at the end of a line
@@ -55,7 +55,7 @@ export interface TableLine {
 
 /** Prints the line, and on standard error what to know of it. */
 export async function table(legArguments: readonly string[], options: TableOptions): Promise<void> {
-  const { line, notes } = await checkedTableLine(legArguments, options);
+  const { line, notes } = await checkedTableLine(legArguments, options, THIS_MACHINE, await logsInUse());
   for (const note of notes) console.error(`dm-ulog: ${note}`);
   console.log(line);
 }
@@ -65,13 +65,15 @@ export async function checkedTableLine(
   legArguments: readonly string[],
   options: TableOptions,
   machine: Machine = THIS_MACHINE,
+  inUse: readonly LogInUse[] = [],
 ): Promise<TableLine> {
   const legs = parseLegs(legArguments, (name) => findDevice(machine, name));
   const lengthSectors = options.length === undefined ? shortestLegSectors(legs) : parseLength(options.length);
-  const { line, needs } = await makeLine(legs, lengthSectors, options);
+  const { line, uuid, needs } = await makeLine(legs, lengthSectors, options);
   const { logDevice, sync, nosync } = options;
-  const { refusals, doubts, notes } = examineMirror(machine, {
+  const wanted = {
     legs,
+    uuid,
     lengthSectors,
     regionCount: needs.regionCount,
     isLogNew: sync === true || nosync === true,
@@ -80,7 +82,8 @@ export async function checkedTableLine(
       logDevice === undefined
         ? undefined
         : { name: logDevice, device: findDevice(machine, logDevice), bytesNeeded: needs.deviceBytes ?? 0 },
-  });
+  };
+  const { refusals, doubts, notes } = examineMirror(machine, wanted, inUse);
   const against = [...refusals, ...(options.force ? [] : doubts)];
   if (against.length > 0) throw new Error(against.join("\n"));
   return { line, notes: [...doubts, ...notes] };
@@ -95,11 +98,22 @@ export async function uncheckedTableLine(
   return (await makeLine(legs, parseLength(options.length), options)).line;
 }
 
+/** Of the mirrors of this machine; none where they cannot be read, for want of privilege or of an optional package. */
+export async function logsInUse(): Promise<LogInUse[]> {
+  const machine = await import("../node/machine.ts").catch(() => undefined);
+  const mirrors = machine?.readMirrors() ?? [];
+  if (!Array.isArray(mirrors)) return [];
+  return mirrors.flatMap(({ name, uuid, logDevice }) => {
+    const device = logDevice === undefined ? undefined : findIfThere(THIS_MACHINE, logDevice);
+    return device === undefined ? [] : { mirror: name, uuid, device };
+  });
+}
+
 async function makeLine(
   legs: readonly Leg[],
   lengthSectors: number,
   options: TableOptions,
-): Promise<{ line: string; needs: LogNeeds }> {
+): Promise<{ line: string; uuid: string; needs: LogNeeds }> {
   const uuid = options.uuid ?? `dm-ulog-${randomUUID()}`;
   if (uuid.length > 128 || !isOneWord(uuid)) {
     throw new Error(`UUID "${uuid}" must be 1 to 128 printable characters without spaces, # and \\.`);
@@ -129,7 +143,7 @@ async function makeLine(
     `${legs.length} ${legs.map(({ name, offsetSectors }) => `${name} ${offsetSectors}`).join(" ")}`,
     ...(features.length > 0 ? [`${features.length} ${features.join(" ")}`] : []),
   ].join(" ");
-  return { line, needs };
+  return { line, uuid, needs };
 }
 
 function parseLegs(texts: readonly string[], find: (name: string) => Device | undefined): Leg[] {

@@ -94,6 +94,15 @@ export function findDevice(machine: Machine, name: string): Device | undefined {
   return { name, numbers: null, inode: node.inode, sizeBytes: node.sizeBytes };
 }
 
+/** As `findDevice`; undefined too where the name leads to something else. */
+export function findIfThere(machine: Machine, name: string): Device | undefined {
+  try {
+    return findDevice(machine, name);
+  } catch {
+    return undefined;
+  }
+}
+
 function blockDevice(machine: Machine, name: string, numbers: string): Device {
   const sectors = readText(join(folderOf(machine, numbers), "size"));
   if (sectors === undefined) throw new Error(`${name} is the node of a device that is not there (${numbers}).`);

@@ -3,7 +3,7 @@
 
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import type { LogDescription } from "../common/console.ts";
-import { type Device, findDevice, THIS_MACHINE } from "./block-devices.ts";
+import { findIfThere, THIS_MACHINE } from "./block-devices.ts";
 import { findNode, parseNumbers } from "./block-nodes.ts";
 import { connectorSockets } from "./connector-socket.ts";
 import { fetchStatus, type Status } from "./control-socket.ts";
@@ -156,19 +156,10 @@ export function parseMirrorTable(text: string): MirrorTable | undefined {
 
 function deviceFaults({ legs, logDevice }: MirrorTable): string[] {
   const devices = {
-    legs: legs.flatMap((leg) => findDeviceQuietly(leg) ?? []),
-    log: logDevice === undefined ? undefined : findDeviceQuietly(logDevice),
+    legs: legs.flatMap((leg) => findIfThere(THIS_MACHINE, leg) ?? []),
+    log: logDevice === undefined ? undefined : findIfThere(THIS_MACHINE, logDevice),
   };
   return [...overlaps(THIS_MACHINE, devices), ...mountedDevices(THIS_MACHINE, devices)];
-}
-
-/** What is wrong with a log device that is not there is told by `readLogDevice`. */
-function findDeviceQuietly(name: string): Device | undefined {
-  try {
-    return findDevice(THIS_MACHINE, name);
-  } catch {
-    return undefined;
-  }
 }
 
 function readRuntimeDirectory(path: string): RuntimeDirectoryFacts | null {
@@ -192,7 +183,7 @@ function countFiles(folder: string, name: RegExp): number {
 /** What is on the log device, by the name that a table has for it. */
 export function readLogDevice(name: string): LogDeviceFacts {
   const facts: LogDeviceFacts = { sizeBytes: null, error: null, regionCount: null, identity: null };
-  const device = findDeviceQuietly(name);
+  const device = findIfThere(THIS_MACHINE, name);
   if (device !== undefined) facts.identity = device.numbers ?? device.inode;
   try {
     const numbers = parseNumbers(name);

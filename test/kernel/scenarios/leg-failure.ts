@@ -166,6 +166,7 @@ const logFailsChoices: Scenario = {
   sentence:
     "The log device fails: by the line that `dm-ulog table` prints writes end with an error, by ignore they go on unmarked.",
   timeLimitMs: 120_000,
+  expectedKernelLog: [/raid1: log postsuspend failed/],
   async run(lab) {
     await lab.server.start();
     const log = await lab.dm.create("log", legTable.plain(LOG_DEVICE, LOG_SIZE_SECTORS));

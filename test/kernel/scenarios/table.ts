@@ -112,6 +112,18 @@ const tableRefuses: Scenario = {
       ...{ logDevice: "/run/mounted/log", force: true },
     });
     assert.deepEqual((await make([A, B], { logDevice: "/run/mounted/log" })).notes, []);
+    await lab.dm.create("other", (await make([A, B], { logDevice: "/run/mounted/log", uuid: "other" })).line);
+    const second = await lab.tryDmUlog(
+      "table",
+      "--log-device",
+      "/run/mounted/log",
+      "--length",
+      "1M",
+      "/dev/no-a",
+      "/dev/no-b",
+    );
+    assert.match(second.stderr, /The log file \/run\/mounted\/log is the log of the mirror other/);
+    await lab.dm.remove("other");
     await doubts(/holds something that is no log/, [A, B], { logDevice: join(dirname(lab.mainPath), "main.js") });
     await runCommand("umount", ["/run/mounted"]);
 
