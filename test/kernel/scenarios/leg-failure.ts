@@ -119,7 +119,9 @@ const legFailureChoices: Scenario = {
   name: "leg-fails-choices",
   sentence:
     "`dm-ulog table --leg-failure`: wait holds writes until another table is there, ignore calls in sync what is not.",
+  timeLimitMs: 120_000,
   expectedKernelLog: [/raid1: Write error during recovery/],
+  possibleKernelLog: [/recovery_complete: \d+ callbacks suppressed/],
   async run(lab) {
     const [first, second] = MIRROR.legs;
     await lab.server.start();
