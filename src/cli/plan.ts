@@ -5,6 +5,7 @@
 // written to, was written to within the time that the kernel keeps a clear to itself, or was cleared and the server has
 // not told the device yet: it waits for a quiet time, but for no more than so many regions. All these are copied.
 
+import { THIS_MACHINE } from "../node/block-devices.ts";
 import {
   formatBytes,
   formatSeconds,
@@ -14,7 +15,7 @@ import {
   parseSectors,
   SECTOR_BYTES,
 } from "./sizes.ts";
-import { type LogNeeds, tableLine, tryLog } from "./table.ts";
+import { checkedTableLine, type LogNeeds, logsInUse, type TableOptions, tryLog, uncheckedTableLine } from "./table.ts";
 
 export interface PlanOptions {
   size: string;
@@ -24,6 +25,8 @@ export interface PlanOptions {
   quietTime: number;
   lazyRegions: number;
   logDevice: string;
+  legFailure: TableOptions["legFailure"];
+  force?: boolean;
   json?: boolean;
 }
 
@@ -38,6 +41,8 @@ export interface Plan extends LogNeeds {
   crashRegions: number;
   crashResyncSeconds: number;
   tableLine: string;
+  /** What to know of that line, as sentences. */
+  notes: string[];
 }
 
 /** The kernel sends a clear with the next mark, or alone after this time. */
@@ -55,6 +60,7 @@ const TEXT_WIDTH = 72;
 export async function plan(legs: string[], options: PlanOptions): Promise<void> {
   const made = await makePlan(legs, options);
   console.log(options.json ? JSON.stringify(made) : planText(made, options));
+  for (const note of options.json ? [] : made.notes) console.error(`dm-ulog: ${note}`);
 }
 
 /** Throws a sentence where no plan holds what is asked for. */
@@ -91,13 +97,18 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
   const device = needsDevice ? ` ${options.logDevice}` : "";
   const type = needsDevice ? "clustered-disk" : "clustered-core";
   const needs = await tryLog(UUID, `${sizeSectors} ${type}${device} ${regionSizeSectors}`);
-  const line = await tableLine(legs.length === 0 ? LEGS : legs, {
+  const tableOptions = {
     length: `${sizeSectors}s`,
     regionSize: `${regionSizeSectors}s`,
     integratedFlush: true,
-    handleErrors: true,
+    legFailure: options.legFailure,
+    force: options.force === true,
     ...(needsDevice ? { logDevice: options.logDevice } : {}),
-  });
+  };
+  const { line, notes } =
+    legs.length === 0
+      ? { line: await uncheckedTableLine(LEGS, tableOptions), notes: [] }
+      : await checkedTableLine(legs, tableOptions, THIS_MACHINE, await logsInUse());
   return {
     ...needs,
     sizeSectors,
@@ -107,6 +118,7 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
     crashRegions: crashRegionsOf(regionSizeSectors),
     crashResyncSeconds: Math.min(crashSecondsOf(regionSizeSectors), fullResyncSeconds),
     tableLine: line,
+    notes,
   };
 }
 
