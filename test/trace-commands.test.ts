@@ -116,7 +116,7 @@ test("inspect: a line for each event, and filters", () => {
   assert.match(all.stdout, /GET_RESYNC_WORK #\d+ log LVM-simulated-0 luid \d+ v3 → resync region 0$/m);
   assert.match(
     all.stdout,
-    /notice: log LVM-simulated-0 \(luid \d+\): the kernel reconnects, but what this server knew of the log is lost/,
+    /notice: log LVM-simulated-0 \(luid \d+\): the kernel reconnected, but what this server knew of the log is lost/,
   );
   assert.match(all.stdout, /write of log 0: \d+ bytes at 0: done →/);
 
