@@ -184,7 +184,11 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_DEVICE_FAILED:
       return "the log device has failed: repair it, then reload the mirror's table; `dm-ulog status` shows the commands";
     case NOTICE_LEGS_UNFLUSHED:
-      return "the caches of the legs cannot be flushed; until they can, " + number + " clean regions stay dirty on the log device";
+      return (
+        "the caches of the legs cannot be flushed; until they can, " +
+        number +
+        " clean regions stay dirty on the log device"
+      );
     default:
       return "notice " + decimal(code);
   }
