@@ -121,7 +121,7 @@ class Demo {
     this.print("  sudo npx dm-ulog serve                                answers this machine's kernel");
     const table = "npx dm-ulog table --integrated-flush --log-device /dev/sdc /dev/sda /dev/sdb";
     this.print(`  sudo dmsetup create mymirror --table "$(${table})"`);
-    this.print("(Replace them by your disks. /dev/sdb and the beginning of /dev/sdc will be overwritten.)");
+    this.print("(They stand for your disks: what is on /dev/sdb and at the beginning of /dev/sdc is overwritten.)");
   }
 
   private powerOn(): Machine {

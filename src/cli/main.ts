@@ -123,7 +123,7 @@ program
     "--crash-directory <directory>",
     "directory for the last events of a server that failed (default: in the runtime directory)",
   )
-  .option("--metrics <port>", "also serve metrics for Prometheus on this port of 127.0.0.1", portNumber)
+  .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", portNumber)
   .addOption(
     new Option(
       "--log-format <format>",
