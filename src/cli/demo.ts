@@ -117,7 +117,7 @@ class Demo {
     this.heading("5. The machine starts again");
     await this.comeBack(workload, differedBefore);
 
-    this.heading("The same with a real mirror");
+    this.heading("The same for a real mirror");
     this.print("  sudo npx dm-ulog serve                                answers this machine's kernel");
     const table = "npx dm-ulog table --integrated-flush --log-device /dev/sdc /dev/sda /dev/sdb";
     this.print(`  sudo dmsetup create mymirror --table "$(${table})"`);
