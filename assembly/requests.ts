@@ -93,9 +93,8 @@ export function answer(type: u32, frame: usize): i32 {
   if (version < REQUEST_VERSION_MIN || version > REQUEST_VERSION_MAX) {
     return notice(NOTICE_REFUSED_VERSION, frame, -EINVAL, version);
   }
-  if (type == REQUEST_CTR) return answerConstructor(frame);
-
   const found = findWholeLog(frame);
+  if (type == REQUEST_CTR) return answerConstructor(frame, found);
   if (found === null) return answerUnknownLog(type, frame);
   const log = changetype<Log>(found);
   if (type != REQUEST_DTR && isEnding(log)) return answerUnknownLog(type, frame);
@@ -257,7 +256,7 @@ function replyWords(first: u64, second: u64): i32 {
   return 16;
 }
 
-function answerConstructor(frame: usize): i32 {
+function answerConstructor(frame: usize, existing: Log | null): i32 {
   const uuidBytes = uuidLength(frame + ULOG_UUID);
   if (uuidBytes < 0) return notice(NOTICE_REFUSED_UUID, frame, -EINVAL, 0);
   let bytes = load<u32>(frame, ULOG_DATA_SIZE);
@@ -267,7 +266,6 @@ function answerConstructor(frame: usize): i32 {
   if (reconnects) bytes--;
   if (bytes > CONSTRUCTOR_BYTES_MAX) return notice(NOTICE_REFUSED_CONSTRUCTOR, frame, -EINVAL, bytes);
 
-  const existing = findWholeLog(frame);
   if (existing !== null && repeatsConstructor(existing, text, bytes, reconnects)) {
     return constructAgain(existing, frame, reconnects);
   }

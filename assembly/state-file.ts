@@ -33,23 +33,19 @@ export function stateTextBytes(constructorBytes: u32): usize {
   return <usize>((constructorBytes + 7) & ~7);
 }
 
-/** Bytes of one copy of one set. */
-export function stateSetBytes(log: Log): u64 {
-  return (<u64>wordsOf(log.regionCount)) << 3;
-}
-
 /** Bytes of one copy of the three sets: so far behind a word its second copy stands. */
 export function stateSetsBytes(log: Log): u64 {
-  return <u64>SET_COUNT * stateSetBytes(log);
+  return <u64>SET_COUNT * log.stateSetBytes;
 }
 
-/** Where the sets begin in the file. */
-export function stateSetsOffset(log: Log): u64 {
-  return <u64>(STATE_TEXT + 2 * stateTextBytes(log.constructorBytes));
+/** Works out where in the file of a new log its sets stand. */
+export function layOutState(log: Log): void {
+  log.stateSetsOffset = <u64>(STATE_TEXT + 2 * stateTextBytes(log.constructorBytes));
+  log.stateSetBytes = (<u64>wordsOf(log.regionCount)) << 3;
 }
 
 export function stateFileBytes(log: Log): u64 {
-  return stateSetsOffset(log) + 2 * stateSetsBytes(log);
+  return log.stateSetsOffset + 2 * stateSetsBytes(log);
 }
 
 /** Makes the file of a new log. */
@@ -112,10 +108,10 @@ function mix(start: u64, at: usize, bytes: usize): u64 {
 /** Writes all three sets: what a constructor, or a resume, has made of them. */
 export function saveSets(log: Log): void {
   if (log.isRetired != 0) return;
-  const bytes = stateSetBytes(log);
+  const bytes = log.stateSetBytes;
   const second = stateSetsBytes(log);
   for (let i: u32 = 0; i < SET_COUNT; i++) {
-    const offset = stateSetsOffset(log) + <u64>i * bytes;
+    const offset = log.stateSetsOffset + <u64>i * bytes;
     emitStateWrite(log.handle, <u32>bytes, offset, offset + second, log.setAt(i).bits);
   }
 }
@@ -124,6 +120,6 @@ export function saveSets(log: Log): void {
 export function saveRegion(log: Log, set: RegionSet, region: u32): void {
   if (log.isRetired != 0) return;
   const word = wordOffset(region);
-  const offset = stateSetsOffset(log) + <u64>log.indexOfSet(set) * stateSetBytes(log) + word;
+  const offset = log.stateSetsOffset + <u64>log.indexOfSet(set) * log.stateSetBytes + word;
   emitStateWrite(log.handle, 8, offset, offset + stateSetsBytes(log), set.bits + word);
 }

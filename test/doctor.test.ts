@@ -1,7 +1,7 @@
 // dm-ulog doctor: what it says of machines that lack this or that, without any of them.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,13 @@ import * as assert from "uvu/assert";
 import { examine, type Finding } from "../src/cli/doctor.ts";
 import type { LogDescription } from "../src/common/console.ts";
 import type { Status } from "../src/node/control-socket.ts";
-import { type MachineFacts, type Mirror, parseMirrorLog, readLogDevice } from "../src/node/machine.ts";
+import {
+  type LogDeviceFacts,
+  type MachineFacts,
+  type Mirror,
+  parseMirrorTable,
+  readLogDevice,
+} from "../src/node/machine.ts";
 import { Peer, words } from "./harness.ts";
 
 const peer = Peer.resumed(128, " nosync");
@@ -25,12 +31,17 @@ const MIRROR: Mirror = {
   logDevice: "8:16",
   regionSizeSectors: 2,
   options: [],
+  legs: ["8:0", "8:32"],
+  features: ["handle_errors", "keep_log"],
+  deviceFaults: [],
 };
 
 function statusWith(log: Partial<Omit<LogDescription, "constructor">>): Status {
   const counters = words.counters(peer.engine);
   return { version: "1", pid: 5, uptimeSeconds: 9, counters, recording: null, logs: [{ ...GOOD_LOG, ...log }] };
 }
+
+const LOG_DEVICE: LogDeviceFacts = { sizeBytes: 1536, error: null, regionCount: 128, identity: "8:16" };
 
 const GOOD: MachineFacts = {
   missing: [],
@@ -39,7 +50,7 @@ const GOOD: MachineFacts = {
   server: { before: statusWith({}), after: statusWith({}) },
   runtimeDirectory: { uid: 0, mode: 0o700, stateFiles: 1, crashes: 0 },
   mirrors: [MIRROR],
-  logDevices: { "8:16": { sizeBytes: 1536, error: null, regionCount: 128 } },
+  logDevices: { "8:16": LOG_DEVICE },
 };
 
 /** What is found where one thing is otherwise than on a good machine. */
@@ -107,9 +118,38 @@ test("mirrors: those that cannot be read, fallen back, nosync in memory, tables 
   one(found({ mirrors: [MIRROR, { ...MIRROR, isLive: false }] }), "advice", /not used yet/, /dmsetup resume m/);
 });
 
+test("mirrors that dm-ulog table would not have printed", () => {
+  const fault = "The leg 8:0 is the same device as the leg 8:0.";
+  one(foundOf({ deviceFaults: [fault] }), "problem", /^m: The leg 8:0 is the same device/, /dmsetup remove m/);
+  const inactive = { ...MIRROR, isLive: false, deviceFaults: [fault] };
+  const [advice, problem] = found({ mirrors: [MIRROR, inactive] });
+  assert.match(advice?.what ?? "", /not used yet/);
+  assert.match(problem?.what ?? "", /^m \(the table that is not used yet\): The leg 8:0/);
+  assert.match(problem?.remedy ?? "", /^dmsetup clear m/);
+  one(
+    foundOf({ features: ["handle_errors"] }),
+    "advice",
+    /^m stops all writes when a leg fails/,
+    /2 handle_errors keep_log/,
+  );
+  one(foundOf({ features: [] }), "advice", /^m ignores the errors of its legs/, /2 handle_errors keep_log/);
+});
+
+test("two mirrors with one log, by whatever names", () => {
+  const other: Mirror = { ...MIRROR, name: "n", logDevice: "/dev/log" };
+  const logDevices = { "8:16": LOG_DEVICE, "/dev/log": LOG_DEVICE };
+  one(found({ mirrors: [MIRROR, other], logDevices }), "problem", /^The mirrors m and n have one log device/);
+  assert.equal(
+    found({ mirrors: [MIRROR, { ...MIRROR, isLive: false }] }).length,
+    1,
+    "a table loaded anew has the same log",
+  );
+  const apart = { ...logDevices, "/dev/log": { ...LOG_DEVICE, identity: "8:48" } };
+  assert.equal(found({ mirrors: [MIRROR, other], logDevices: apart }), []);
+});
+
 test("log devices: unreadable, too small, of another mirror", () => {
-  const device = (change: object) =>
-    found({ logDevices: { "8:16": { sizeBytes: 1536, error: null, regionCount: 128, ...change } } });
+  const device = (change: object) => found({ logDevices: { "8:16": { ...LOG_DEVICE, ...change } } });
   one(device({ sizeBytes: null, error: "EIO" }), "problem", /cannot be read: EIO/);
   one(device({ sizeBytes: 1024 }), "problem", /has 1024 bytes, and its log needs 1040/, /dm-ulog plan/);
   one(device({ regionCount: null }), "problem", /holds no log; m has 128 regions/);
@@ -131,13 +171,19 @@ test("logs: suspended, resyncing, failing, silently none", () => {
 });
 
 test("the logs of mirrors are read from their tables", () => {
-  const served = parseMirrorLog("userspace 6 LVM-x integrated_flush clustered-disk 8:16 1024 nosync 2 98:0 0 98:16 0");
+  const served = parseMirrorTable(
+    "userspace 6 LVM-x integrated_flush clustered-disk 8:16 1024 nosync 2 98:0 0 98:16 0 2 handle_errors keep_log",
+  );
   const expected = { uuid: "LVM-x", logType: "clustered-disk", logDevice: "8:16", regionSizeSectors: 1024 };
-  assert.equal(served, { ...expected, options: ["nosync"] });
-  assert.equal(parseMirrorLog("core 1 2048 2 98:0 0 98:16 0 1 handle_errors"), {
+  const devices = { legs: ["98:0", "98:16"], features: ["handle_errors", "keep_log"] };
+  assert.equal(served, { ...expected, ...devices, options: ["nosync"] });
+  assert.equal(parseMirrorTable("core 1 2048 2 98:0 0 98:16 0 1 handle_errors"), {
     ...{ uuid: undefined, logType: "core", logDevice: undefined, regionSizeSectors: 2048, options: [] },
+    ...{ legs: ["98:0", "98:16"], features: ["handle_errors"] },
   });
-  assert.is(parseMirrorLog("userspace 3 LVM-x"), undefined);
+  assert.equal(parseMirrorTable("core 1 2048 3 98:0 0 98:16 0 98:32 8")?.legs, ["98:0", "98:16", "98:32"]);
+  assert.equal(parseMirrorTable("core 1 2048 2 98:0 0 98:16 0")?.features, []);
+  assert.is(parseMirrorTable("userspace 3 LVM-x"), undefined);
 });
 
 test("a log device is looked at", () => {
@@ -146,7 +192,8 @@ test("a log device is looked at", () => {
     const path = join(folder, "log");
     const image = Buffer.alloc(2048);
     writeFileSync(path, image);
-    assert.equal(readLogDevice(path), { sizeBytes: 2048, error: null, regionCount: null });
+    const { ino, dev } = statSync(path);
+    assert.equal(readLogDevice(path), { sizeBytes: 2048, error: null, regionCount: null, identity: `${dev}:${ino}` });
     image.writeUInt32LE(0x4d69_5272, 0);
     image.writeBigUInt64LE(77n, 8);
     writeFileSync(path, image);

@@ -87,11 +87,19 @@ test("the region size is the largest that keeps to the limit", () => {
 });
 
 test("a small mirror needs no log device", () => {
-  const made = plan("--size", "1G", "--max-resync", "5m", "/dev/sda", "/dev/sdb:8s");
+  const made = plan("--size", "1G", "--max-resync", "5m", "/dev/no-such-a", "/dev/no-such-b:8s");
   assert.is(made.needsDevice, false);
   assert.is(made.deviceBytes, undefined);
   assert.is(made.crashResyncSeconds, made.fullResyncSeconds);
-  assert.match(made.tableLine, / clustered-core 32768 2 \/dev\/sda 0 \/dev\/sdb 8 /);
+  assert.match(
+    made.tableLine,
+    / clustered-core 32768 2 \/dev\/no-such-a 0 \/dev\/no-such-b 8 2 handle_errors keep_log$/,
+  );
+  assert.match(made.notes.join("\n"), /^\/dev\/no-such-a is not on this machine/);
+  assert.match(
+    run("--size", "1G", "--max-resync", "5m", "/dev/null", "/dev/no-such-b").stderr,
+    /neither a block device/,
+  );
 });
 
 test("a shorter quiet time, fewer lazy regions and fewer writes make less to copy", () => {

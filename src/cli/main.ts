@@ -16,7 +16,7 @@ import { serve } from "./serve.ts";
 import type { SimulateOptions } from "./simulate.ts";
 import { parseBytes } from "./sizes.ts";
 import { status } from "./status.ts";
-import { type TableOptions, tableLine } from "./table.ts";
+import { LEG_FAILURE_FEATURES, table } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
 import type { ViewOptions } from "./view.ts";
@@ -79,6 +79,19 @@ const recordSize = () =>
     .argParser(bytes);
 const recordFiles = () =>
   new Option("--record-files <number>", "keep this many files; older ones are deleted").default(8).argParser(positive);
+
+const legFailure = () =>
+  new Option("--leg-failure <what>", "what the kernel does when a write to a leg fails")
+    .choices(Object.keys(LEG_FAILURE_FEATURES))
+    .default("continue");
+const force = () =>
+  new Option("--force", "print the line although a device is in use or holds something, which is then only said");
+const LEG_FAILURE_HELP = `When a write to a leg fails:
+  continue  Writes complete on the legs that are left, and the log keeps which regions the failed one missed. If the first leg
+            fails while regions are out of sync, those are read from a leg that holds older data. If the log device fails,
+            writes fail. (handle_errors keep_log)
+  wait      Writes wait until a daemon, dmeventd, or an administrator loads another table. (handle_errors)
+  ignore    Writes count as done although a leg missed them, and a leg that could not be resynced counts as in sync. (neither)`;
 
 const program = new Command("dm-ulog")
   .description("Keeps the dirty log of device-mapper mirrors for the Linux kernel (dm-log-userspace).")
@@ -180,13 +193,21 @@ program
   .option("--nosync", "treat the legs as identical and resync nothing")
   .option("--block-on-error", "hold writes when the log fails; lvm2 sets this")
   .option("--integrated-flush", "let a flush carry the marks: one round trip less for each write")
-  .option("--no-handle-errors", "let the kernel fail writes instead of going on with fewer legs")
-  .option("--keep-log", "go on with fewer legs without waiting for a daemon to act")
+  .addOption(legFailure())
+  .addOption(force())
   .addHelpText(
     "after",
-    '\nFor example:\n  sudo dmsetup create mymirror --table "$(dm-ulog table --integrated-flush /dev/sda /dev/sdb)"',
+    `
+${LEG_FAILURE_HELP}
+
+Refused, since it would destroy data: one device as two legs, or as leg and log, under whatever names; a device with its own
+partition. Refused without --force: devices that are mounted, swap, in use, or hold something. As root it sees all of that.
+
+For example:
+  line=$(sudo dm-ulog table --integrated-flush /dev/sda /dev/sdb) &&
+    sudo dmsetup create mymirror --table "$line"`,
   )
-  .action(async (legs: string[], options: TableOptions) => console.log(await tableLine(legs, options)));
+  .action(table);
 
 program
   .command("plan")
@@ -201,6 +222,8 @@ program
   .option("--quiet-time <ms>", "the server's --quiet-time", positive, 3000)
   .option("--lazy-regions <number>", "the server's --lazy-regions", positive, 65536)
   .option("--log-device <device>", "the log device, for the table line", "/dev/LOG")
+  .addOption(legFailure())
+  .addOption(force())
   .option("--json", "for programs: one JSON object; sizes in bytes or sectors, times in seconds")
   .action(async (legs: string[], options: PlanOptions) => {
     const { plan } = await import("./plan.ts");
@@ -305,7 +328,7 @@ program
       const { view } = await import("./view.ts");
       console.log("\nWatch such a life event by event in a browser:");
       await view(undefined, { port: 0 });
-    } else console.log("\nSuch a life event by event, in a browser: npx dm-ulog view");
+    } else console.log("\nSuch a life event by event, in a browser: dm-ulog view");
   });
 
 program

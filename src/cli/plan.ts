@@ -6,6 +6,7 @@
 // had not written the clear to the device yet. The server waits for the quiet time before it does, and never lets more
 // than --lazy-regions clears wait. All these regions are copied.
 
+import { THIS_MACHINE } from "../node/block-devices.ts";
 import {
   formatBytes,
   formatSeconds,
@@ -15,7 +16,7 @@ import {
   parseSectors,
   SECTOR_BYTES,
 } from "./sizes.ts";
-import { type LogNeeds, tableLine, tryLog } from "./table.ts";
+import { checkedTableLine, type LogNeeds, logsInUse, type TableOptions, tryLog, uncheckedTableLine } from "./table.ts";
 
 export interface PlanOptions {
   size: string;
@@ -25,6 +26,8 @@ export interface PlanOptions {
   quietTime: number;
   lazyRegions: number;
   logDevice: string;
+  legFailure: TableOptions["legFailure"];
+  force?: boolean;
   json?: boolean;
 }
 
@@ -39,6 +42,8 @@ export interface Plan extends LogNeeds {
   crashRegions: number;
   crashResyncSeconds: number;
   tableLine: string;
+  /** What to know of that line, as sentences. */
+  notes: string[];
 }
 
 /** The kernel sends a clear with the next mark, or alone after this time. */
@@ -56,6 +61,7 @@ const TEXT_WIDTH = 72;
 export async function plan(legs: string[], options: PlanOptions): Promise<void> {
   const made = await makePlan(legs, options);
   console.log(options.json ? JSON.stringify(made) : planText(made, options));
+  for (const note of options.json ? [] : made.notes) console.error(`dm-ulog: ${note}`);
 }
 
 /** Throws an Error with a sentence if no plan can meet the limit. */
@@ -94,13 +100,18 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
   const device = needsDevice ? ` ${options.logDevice}` : "";
   const type = needsDevice ? "clustered-disk" : "clustered-core";
   const needs = await tryLog(UUID, `${sizeSectors} ${type}${device} ${regionSizeSectors}`);
-  const line = await tableLine(legs.length === 0 ? LEGS : legs, {
+  const tableOptions = {
     length: `${sizeSectors}s`,
     regionSize: `${regionSizeSectors}s`,
     integratedFlush: true,
-    handleErrors: true,
+    legFailure: options.legFailure,
+    force: options.force === true,
     ...(needsDevice ? { logDevice: options.logDevice } : {}),
-  });
+  };
+  const { line, notes } =
+    legs.length === 0
+      ? { line: await uncheckedTableLine(LEGS, tableOptions), notes: [] }
+      : await checkedTableLine(legs, tableOptions, THIS_MACHINE, await logsInUse());
   return {
     ...needs,
     sizeSectors,
@@ -110,6 +121,7 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
     crashRegions: crashRegionsOf(regionSizeSectors),
     crashResyncSeconds: Math.min(crashSecondsOf(regionSizeSectors), fullResyncSeconds),
     tableLine: line,
+    notes,
   };
 }
 

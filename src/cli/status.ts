@@ -53,7 +53,7 @@ export function statusText(current: Status): string {
   for (const { uuid, device } of current.logs) {
     if (device?.error == null) continue;
     lines.push(
-      `The log device of ${uuid} has failed (${device.error}). The mirror holds its writes until its table is loaded anew.`,
+      `The log device of ${uuid} has failed (${device.error}). Its writes wait (with keep_log they fail) until its table is loaded anew.`,
       "Repair or replace the device, then, with the name of the mirror for M (--noflush, or the writes that wait get errors):",
       "  dmsetup table M | dmsetup load M && dmsetup suspend --noflush M && dmsetup resume M",
     );

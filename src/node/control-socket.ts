@@ -161,7 +161,7 @@ function absolutePath(body: unknown): string {
 function unreachable(path: string, code: string | undefined): string {
   if (code === "EACCES") return `Only root may ask the server at ${path}: put sudo before the command.`;
   if (code === "ENOENT" || code === "ECONNREFUSED") {
-    return `No server answers at ${path}. Start one with: sudo npx dm-ulog serve`;
+    return `No server answers at ${path}. Start one with: sudo dm-ulog serve`;
   }
   return `The server at ${path} cannot be asked: ${code ?? "unknown error"}.`;
 }

@@ -22,7 +22,7 @@ export function missingPrerequisites(): string[] {
   if (lacking.length > 0) {
     missing.push(
       `The privilege to answer the kernel is missing (${lacking.map(({ name }) => name).join(" and ")}): the kernel ` +
-        "drops every other reply without a word. Type: sudo npx dm-ulog serve",
+        "drops every other reply without a word. Type: sudo dm-ulog serve",
     );
   }
   const connector = connectorNames();

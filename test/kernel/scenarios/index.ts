@@ -13,6 +13,7 @@ import { resyncScenarios } from "./resync.ts";
 import { serviceScenarios } from "./service.ts";
 import { speedScenarios } from "./speed.ts";
 import { suspendScenarios } from "./suspend.ts";
+import { tableScenarios } from "./table.ts";
 import { viewScenarios } from "./view.ts";
 import { writeScenarios } from "./writes.ts";
 
@@ -28,6 +29,7 @@ export const scenarios: Scenario[] = [
   ...powerCutScenarios,
   ...lostWritesScenarios,
   ...killServerScenarios,
+  ...tableScenarios,
   ...doctorScenarios,
   ...capabilityScenarios,
   ...viewScenarios,
