@@ -79,7 +79,7 @@ test("table refuses what no mirror can be, with a sentence", () => {
     [["/dev/no-such-a", "/dev/no-such-b"], /no block device here/],
     [["--length", "64M", "--region-size", "3M", "/dev/a", "/dev/b"], /region size 6144 is not a power of two/],
     [["--length", "1M", "--region-size", "2M", "/dev/a", "/dev/b"], /region size 4096/],
-    [["--length", "big", "/dev/a", "/dev/b"], /"big" is no size/],
+    [["--length", "big", "/dev/a", "/dev/b"], /"big" is not a size/],
     [["--length", "64M", "--sync", "--nosync", "/dev/a", "/dev/b"], /option/],
     [["--length", "64M", "--log-type", "core2", "/dev/a", "/dev/b"], /log type/],
     [["--length", "64M", "--log-type", "disk", "/dev/a", "/dev/b"], /do not go together/],
@@ -213,7 +213,7 @@ test("a wrong word is answered with where to read on", () => {
   assert.match(run("serve", "--quiet-time", "0").stderr, /from 1 to/);
   assert.match(run("serve", "--block-size", "5000").stderr, /one of those sizes/);
   assert.match(run("serve", "--flight-recorder", "1K").stderr, /Give 0, or a size from 1M to 1G/);
-  assert.match(run("serve", "--record-size", "big").stderr, /"big" is no size/);
+  assert.match(run("serve", "--record-size", "big").stderr, /"big" is not a size/);
   assert.match(run("serve", "--view", "65536").stderr, /a whole number up to 65535/);
   assert.match(run("serve", "--view-address", "example.org").stderr, /Give an IP address/);
   assert.match(run("record").stderr, /a FILE to record to, --stop, or --save FILE/);
@@ -232,7 +232,7 @@ test("sizes as people write them", () => {
     assert.is(parseSectors(text, "Size"), sectors);
   }
   for (const text of ["", "0", "-1", "1.5M", "1X", "M", "99999999999999T"]) {
-    assert.throws(() => parseSectors(text, "Size"), /is no size/);
+    assert.throws(() => parseSectors(text, "Size"), /is not a size/);
   }
   assert.is(formatSectors(1024), "512 KiB");
   assert.is(formatSectors(3), "3 sectors");

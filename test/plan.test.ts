@@ -129,9 +129,9 @@ test("a person gets a sentence for each figure", () => {
 test("what cannot be is refused with a sentence", () => {
   for (const [words, sentence] of [
     [["--size", "20T"], /--max-resync/],
-    [["--size", "big", "--max-resync", "5m"], /"big" is no size/],
-    [["--size", "20T", "--max-resync", "5"], /"5" is no duration/],
-    [["--size", "20T", "--max-resync", "0s"], /"0s" is no duration/],
+    [["--size", "big", "--max-resync", "5m"], /"big" is not a size/],
+    [["--size", "20T", "--max-resync", "5"], /"5" is not a duration/],
+    [["--size", "20T", "--max-resync", "0s"], /"0s" is not a duration/],
     [["--size", "20T", "--max-resync", "5m", "--resync-rate", "0"], /rate of 0/],
     [["--size", "20T", "--max-resync", "1s"], /even with the smallest regions \(4 KiB\)/],
     [["--size", "1s", "--max-resync", "5m"], /at least 8 sectors/],

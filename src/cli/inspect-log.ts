@@ -1,5 +1,5 @@
-// A log device for a person: its header, what is clean, a map of its regions. The format is described in assembly/disk.ts;
-// it is read here without the core, so that a device can be looked at that the core would refuse.
+// Shows a log device to a person: its header, how many regions are clean, a map of its regions. assembly/disk.ts describes
+// the format. This file reads it without the core, so that it can show a device that the core would refuse.
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { CLEAN_BITS_OFFSET } from "../common/sim/clean-bits.ts";
@@ -9,7 +9,7 @@ const MAGIC = 0x4d69_5272;
 const VERSION_OFFSET = 4;
 const COUNT_OFFSET = 8;
 const VERSIONS_KNOWN = [1, 2];
-/** Bits are read so many bytes at a time: a log may have 2^32 regions. */
+/** Bits are read in parts of this size, because a log may have 2^32 regions. */
 const PART_BYTES = 1 << 20;
 const REGIONS_MAX = 2 ** 32;
 
@@ -17,7 +17,7 @@ const MAP_COLUMNS = 64;
 const MAP_ROWS_MAX = 32;
 const RANGES_SHOWN_MAX = 20;
 
-/** Regions one behind the other, the last included. */
+/** Consecutive regions, including the last. */
 type Range = [first: number, last: number];
 
 /** What is on a log device. */
@@ -25,9 +25,9 @@ interface LogImage {
   version: number;
   regionCount: number;
   cleanRegions: number;
-  /** Regions whose bit the file has: fewer than `regionCount` where it ends before. */
+  /** Regions whose bit is in the file: fewer than `regionCount` if the file is too short. */
   heldRegions: number;
-  /** Runs of regions that are not clean, as long as there are no more than `RANGES_MAX`. */
+  /** Runs of regions that are not clean: the first `RANGES_MAX` of them. */
   notClean: Range[];
   hasAllRanges: boolean;
   /** Clean regions of each cell of the map. */
@@ -37,7 +37,7 @@ interface LogImage {
 
 const RANGES_MAX = 100_000;
 
-/** Whether a file that begins so is a log device. */
+/** Whether a file with this beginning is a log device. */
 export function isLog(head: Buffer): boolean {
   return head.length >= 16 && head.readUInt32LE(0) === MAGIC;
 }
@@ -57,9 +57,11 @@ function readImage(path: string): LogImage {
     const version = head.readUInt32LE(VERSION_OFFSET);
     const count = head.readBigUInt64LE(COUNT_OFFSET);
     if (!VERSIONS_KNOWN.includes(version)) {
-      throw new TraceError(`${path} holds a dirty log of version ${version}, which is not known here.`);
+      throw new TraceError(`${path} holds a dirty log of the unknown version ${version}.`);
     }
-    if (count > REGIONS_MAX) throw new TraceError(`${path} is damaged: its header speaks of ${count} regions.`);
+    if (count > REGIONS_MAX) {
+      throw new TraceError(`${path} is damaged: its header names ${count} regions, more than a log can have.`);
+    }
     return readBits(file, version, Number(count));
   } finally {
     closeSync(file);
@@ -114,7 +116,7 @@ function text(path: string, image: LogImage): string {
   const notCleanCount = heldRegions - cleanRegions;
   const lines = [
     `${path}: a dirty log of version ${version}`,
-    `${count(regionCount)} regions, ${count(cleanRegions)} clean, ${count(notCleanCount)} not: these are resynced when a mirror begins with it.`,
+    `${count(regionCount)} regions, ${count(cleanRegions)} clean, ${count(notCleanCount)} not clean, which a mirror will resync when it starts with this log.`,
   ];
   if (heldRegions < regionCount) {
     lines.push(`The file is too short: it has no bit for the regions from ${count(heldRegions)} on.`);
@@ -144,10 +146,10 @@ function map({ cells, regionsPerCell, regionCount, heldRegions }: LogImage): str
     return `${first}  ${marks.slice(row * MAP_COLUMNS, (row + 1) * MAP_COLUMNS).join("")}`;
   });
   const legend = [
-    regionsPerCell === 1 ? "Each sign is a region:" : `Each sign is ${regionsPerCell} regions:`,
+    regionsPerCell === 1 ? "Each character is a region:" : `Each character is ${regionsPerCell} regions:`,
     ". clean",
     "# not clean",
-    ...(regionsPerCell === 1 ? [] : ["+ some of them clean"]),
+    ...(regionsPerCell === 1 ? [] : ["+ partly clean"]),
     ...(heldRegions < regionCount ? ["? not in the file"] : []),
   ];
   return [...rows, "", legend.join("  ")];

@@ -20,7 +20,7 @@ export interface ServeOptions {
   recordFiles: number;
   flightRecorder: number;
   crashDirectory?: string;
-  /** The port of the view, or true for the usual one. */
+  /** The port of the view, or true for the default port. */
   view?: number | true;
   viewAddress: string;
   metrics?: number;
@@ -32,7 +32,7 @@ const NS_PER_MS = 1e6;
 export async function serve(options: ServeOptions): Promise<void> {
   const missing = missingPrerequisites();
   if (missing.length > 0) throw new Error(missing.join("\n"));
-  // The native packages behind these are optional: without them all but serving works.
+  // The native packages behind these are optional: without them everything works except serving.
   const { becomeIoFlusher, lockProgram } = await import("../node/memory-lock.ts");
   const flusherWarning = becomeIoFlusher();
   const { exitNow } = await import("../node/system-calls.ts");
@@ -61,7 +61,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       blockBytes: options.blockSize,
     },
     failed(error) {
-      serverLog.error(`the request path has failed and the kernel goes unanswered: ${error.stack}`);
+      serverLog.error(`the request path has failed, so the kernel gets no more answers: ${error.stack}`);
       // Not process.exit, which terminates threads: see io-keeper.ts.
       exitNow(1);
     },
@@ -70,7 +70,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const http = await serveStatus(server, socketPath, packageVersion());
   const metricsText = () => serverMetrics(server, packageVersion());
   const serving = options.metrics === undefined ? undefined : serveMetrics(metricsText, options.metrics);
-  // Who asks for metrics is told; the kernel is served all the same.
+  // Metrics that cannot be served are worth a warning; the server answers the kernel all the same.
   const metrics = await serving?.catch((error: Error) => void serverLog.warning(error.message));
 
   const warnings = [
@@ -81,14 +81,14 @@ export async function serve(options: ServeOptions): Promise<void> {
   ];
   for (const warning of warnings) if (warning !== undefined) serverLog.warning(warning);
   serverLog.info(
-    `dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). See: dm-ulog status`,
+    `dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). To look at it: dm-ulog status`,
   );
   const manager = ServiceManager.find(process.env);
   manager?.ready();
   manager?.watch(() => server.read(0, 1));
 
-  if (metrics) serverLog.info(`Its metrics are at ${metricsUrl(metrics)}`);
-  if (server.viewUrl !== undefined) serverLog.info(`What it does is to be seen at ${server.viewUrl}`);
+  if (metrics) serverLog.info(`Metrics are at ${metricsUrl(metrics)}`);
+  if (server.viewUrl !== undefined) serverLog.info(`The live view is at ${server.viewUrl}`);
 
   let stopping = false;
   const stop = async () => {
@@ -101,8 +101,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics?.closeAllConnections();
     const ended = await server.stop();
     serverLog.info("dm-ulog has stopped.");
-    if (!ended) serverLog.error("a device hangs; what was asked of it is left to the kernel.");
-    // A thread that hangs would keep the process, and nothing is left to be done.
+    if (!ended) serverLog.error("a device hangs; its reads and writes are left unfinished.");
+    // A thread that hangs would keep the process alive, and there is nothing left to do.
     exitNow(0);
   };
   process.on("SIGTERM", stop);
