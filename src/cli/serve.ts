@@ -43,8 +43,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { metricsUrl, serveMetrics } = await import("../node/metrics-port.ts");
   const { serverMetrics, serveStatus } = await import("../node/control-socket.ts");
 
-  claimRuntimeDirectory(options.runtimeDir);
   const serverLog = new ServerLog(options.logFormat ?? logFormatOf(process.env));
+  for (const sentence of claimRuntimeDirectory(options.runtimeDir)) serverLog.warning(sentence);
   const log = limitedLog((sentence, level) => serverLog.write(sentence, level));
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),

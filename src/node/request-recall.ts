@@ -7,6 +7,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Abi } from "../common/abi.ts";
+import { LAST_REQUEST } from "./state-files.ts";
 import { allocateFile, EAGAIN, type Mapping, mapFile, unmapFile } from "./system-calls.ts";
 
 const FILE_BYTES = 8;
@@ -22,7 +23,7 @@ export class RequestRecall {
 
   /** Opens or makes the file in `stateDirectory`, which is of this boot. Throws with `errno`. */
   static open(stateDirectory: string): RequestRecall {
-    const fd = openSync(join(stateDirectory, "last_request"), constants.O_RDWR | constants.O_CREAT, 0o600);
+    const fd = openSync(join(stateDirectory, LAST_REQUEST), constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
       allocateFile(fd, FILE_BYTES);
       return new RequestRecall(mapFile(fd, FILE_BYTES));

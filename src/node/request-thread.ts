@@ -12,9 +12,11 @@ import { mapFlight } from "./flight-recorder.ts";
 import type { KeeperRequest, LegsFlushed } from "./io-jobs.ts";
 import { Latencies } from "./latencies.ts";
 import { type Deliver, LogDevices } from "./log-devices.ts";
+import type { LogLevel } from "./log-level.ts";
 import { Mailbox } from "./mailbox.ts";
 import { type LifeFacts, Recorder, type RecorderOrder, type RecordingTarget, type Violation } from "./recorder.ts";
 import { RequestRecall } from "./request-recall.ts";
+import { setAsideDirectory, stateDirectory } from "./runtime-paths.ts";
 import { StateFiles } from "./state-files.ts";
 import { negativeErrno } from "./system-calls.ts";
 import { WakeUp } from "./wake-up.ts";
@@ -29,7 +31,7 @@ export interface RequestThreadOptions {
   keeper: MessagePort;
   engineOptions: EngineOptions;
   /** Where state files are; undefined to keep none. */
-  stateDirectory: string | undefined;
+  runtimeDirectory: string | undefined;
   /** The port taken for the kernel's: 0, but for a benchmark that plays the kernel from a port of its own. */
   kernelPort: number;
   recorder: RecorderOptions;
@@ -52,6 +54,9 @@ export type RequestThreadMessage =
   | { kind: "send failed"; errno: number }
   /** `errno` is negative, as are those of every effect. */
   | { kind: "state not kept"; handle: number; errno: number }
+  | { kind: "state not removed"; handle: number; errno: number }
+  /** A sentence for the server's log. */
+  | { kind: "told"; sentence: string; level: LogLevel }
   | { kind: "invariant violated"; violation: Violation };
 
 const NS_PER_MS = 1e6;
@@ -63,6 +68,11 @@ const STOP_TIMEOUT_NS = 1500 * NS_PER_MS;
 /** Nanoseconds since this thread began: a time of one process means nothing in the next. */
 function nowNs(): number {
   return Math.round(performance.now() * NS_PER_MS);
+}
+
+function openStates(runtimeDirectory: string, handleCount: number, tell: (sentence: string) => void): StateFiles {
+  const asideFolder = setAsideDirectory(runtimeDirectory);
+  return StateFiles.open(stateDirectory(runtimeDirectory), { handleCount, asideFolder, tell });
 }
 
 function startRecorder(
@@ -88,8 +98,10 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   const socket = new ConnectorSocket(abi.CN_IDX_DM);
   const kernel = netlinkAddress(options.kernelPort);
   const wakeUp = new WakeUp((timeoutUs) => socket.setTimeout(timeoutUs));
-  const states = options.stateDirectory === undefined ? undefined : StateFiles.open(options.stateDirectory);
-  const recall = options.stateDirectory === undefined ? undefined : RequestRecall.open(options.stateDirectory);
+  const { runtimeDirectory } = options;
+  const warn = (sentence: string): void => post({ kind: "told", sentence, level: "warning" });
+  const states = runtimeDirectory === undefined ? undefined : openStates(runtimeDirectory, abi.HANDLE_COUNT, warn);
+  const recall = runtimeDirectory === undefined ? undefined : RequestRecall.open(stateDirectory(runtimeDirectory));
   const askKeeper = (request: KeeperRequest): void => options.keeper.postMessage(request);
   const devices = new LogDevices(
     abi,
@@ -121,7 +133,11 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     stateWrite: ({ handle, offsetBytes, sizeBytes }, address) =>
       states?.write(handle, offsetBytes, engine.bytes(), address, sizeBytes),
     stateDelete({ handle }) {
-      states?.delete(handle);
+      try {
+        states?.delete(handle);
+      } catch (error) {
+        post({ kind: "state not removed", handle, errno: negativeErrno(error) });
+      }
       // A log ends with its state file.
       askKeeper({ kind: "forget", handle });
     },

@@ -16,7 +16,6 @@ import { Latencies, type LatencyHistogram } from "./latencies.ts";
 import { type Log, levelOf } from "./log-level.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
-import { stateDirectory } from "./runtime-paths.ts";
 import type { RecordingOptions } from "./trace-files.ts";
 import { LiveView, type LiveViewOptions } from "./web/view.ts";
 
@@ -107,7 +106,7 @@ export class Server implements MemorySource {
       bell: bell.shared,
       engineOptions: options.engineOptions ?? {},
       keeper: requestEnd,
-      stateDirectory: runtimeDirectory === undefined ? undefined : stateDirectory(runtimeDirectory),
+      runtimeDirectory,
       kernelPort: options.kernelPort ?? 0,
       recorder: {
         facts,
@@ -271,6 +270,16 @@ function tell(message: RequestThreadMessage, console: Console, log: Log): void {
           "again while that log is in use, its mirror is resynced.",
         "error",
       );
+      break;
+    case "state not removed":
+      log(
+        `The state file of a log that has ended could not be removed (state/${message.handle} in the runtime directory, ` +
+          `errno ${-message.errno}). It was emptied, so that no server goes on with it. Remove it by hand.`,
+        "warning",
+      );
+      break;
+    case "told":
+      log(message.sentence, message.level);
       break;
     case "invariant violated":
       log(
