@@ -7,7 +7,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
-import { ConnectorSocket, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
+import { ConnectorSocket, DRAINED, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
 import { mapFlight } from "./flight-recorder.ts";
 import type { KeeperRequest, LegsFlushed } from "./io-jobs.ts";
 import { Latencies } from "./latencies.ts";
@@ -101,7 +101,11 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   const { runtimeDirectory } = options;
   const warn = (sentence: string): void => post({ kind: "told", sentence, level: "warning" });
   const states = runtimeDirectory === undefined ? undefined : openStates(runtimeDirectory, abi.HANDLE_COUNT, warn);
-  const recall = runtimeDirectory === undefined ? undefined : RequestRecall.open(stateDirectory(runtimeDirectory));
+  const recall = RequestRecall.open(
+    abi,
+    (datagram) => sendDatagram(socket.fd, datagram, kernel),
+    runtimeDirectory === undefined ? undefined : stateDirectory(runtimeDirectory),
+  );
   const askKeeper = (request: KeeperRequest): void => options.keeper.postMessage(request);
   const devices = new LogDevices(
     abi,
@@ -168,8 +172,8 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   bell.hang(socket.fd, socket.port);
   post({ kind: "listening", port: socket.port });
   tellNotices();
-
-  for (const datagram of recall?.datagrams(abi) ?? []) sendDatagram(socket.fd, datagram, kernel);
+  if (socket.bufferWarning !== undefined) warn(socket.bufferWarning);
+  recall.askForUnanswered();
 
   let memory: Uint8Array = new Uint8Array(0);
   let inbox = memory;
@@ -185,6 +189,12 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     if (stopAtNs !== 0 && (now > stopAtNs || (size === TIMED_OUT && devices.isIdle()))) break;
     if (size === TIMED_OUT) {
       if (stopAtNs === 0) wakeUp.timedOut(now);
+    } else if (size === DRAINED) {
+      recall.askForLost();
+      warn(
+        "The kernel's requests came faster than this server took them: its receive buffer was full, and some were lost " +
+          `(${socket.overruns} times so far). The kernel was asked to send them again.`,
+      );
     } else if (socket.senderPort === socket.port) {
       bell.taken();
       if (mailbox.stopRequested() && stopAtNs === 0) {
@@ -199,7 +209,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
       const senderPort = socket.senderPort === options.kernelPort ? abi.KERNEL_PORT : socket.senderPort || -1;
       if (senderPort === abi.KERNEL_PORT) {
         const seq = engine.requestSeq();
-        recall?.saw(seq);
+        recall.saw(seq);
         latencies.received(seq, now);
       }
       engine.datagramReceived(size, senderPort, now, handler);
@@ -212,7 +222,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   recorder.close();
   options.recorder.orders.close();
   states?.close();
-  recall?.close();
+  recall.close();
   socket.close();
   options.keeper.close();
 }
