@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { missingPrerequisites, otherListeners } from "../node/prerequisites.ts";
+import { missingPrerequisites } from "../node/prerequisites.ts";
 import { controlSocketPath } from "../node/runtime-paths.ts";
 import type { ServerOptions } from "../node/server.ts";
 import { LIVE_PORT_DEFAULT } from "../node/web/defaults.ts";
@@ -38,7 +38,6 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { exitNow } = await import("../node/system-calls.ts");
   const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
   const { Server } = await import("../node/server.ts");
-  const { connectorSockets } = await import("../node/connector-socket.ts");
   const { ServiceManager } = await import("../node/service-manager.ts");
   const { metricsUrl, serveMetrics } = await import("../node/metrics-port.ts");
   const { serverMetrics, serveStatus } = await import("../node/control-socket.ts");
@@ -73,12 +72,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   // Who asks for metrics is told; the kernel is served all the same.
   const metrics = await serving?.catch((error: Error) => void serverLog.warning(error.message));
 
-  const warnings = [
-    otherListeners(connectorSockets(), server.port),
-    diskWarning(options.runtimeDir),
-    flusherWarning,
-    ...lockProgram(),
-  ];
+  const warnings = [diskWarning(options.runtimeDir), flusherWarning, ...lockProgram()];
   for (const warning of warnings) if (warning !== undefined) serverLog.warning(warning);
   serverLog.info(
     `dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). See: dm-ulog status`,

@@ -4,8 +4,9 @@
 // doubles the round trip. So its descriptor is taken over: the request thread waits in recvfrom, straight into and out
 // of the core's memory, and never returns to its event loop while it serves.
 
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { RawNetlinkSocket } from "node-netlink";
+import { connectorSockets } from "./netlink-sockets.ts";
 import {
   EAGAIN,
   EINTR,
@@ -135,18 +136,4 @@ function descriptorOf(port: number): number {
     if (socket !== undefined && target === `socket:[${socket.inode}]`) return Number(name);
   }
   throw new Error(`The netlink socket with port ${port} was not found in /proc/self/fd.`);
-}
-
-/** Every socket of the connector in this network namespace, as /proc/net/netlink lists them. */
-export function connectorSockets(): { port: number; groups: number; inode: string }[] {
-  return readFileSync("/proc/net/netlink", "utf8")
-    .split("\n")
-    .slice(1)
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => Number(fields[1]) === NETLINK_CONNECTOR)
-    .map((fields) => ({
-      port: Number(fields[2]),
-      groups: Number.parseInt(fields[3] ?? "0", 16),
-      inode: fields[9] ?? "",
-    }));
 }
