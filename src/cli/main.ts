@@ -113,6 +113,7 @@ program
     "--crash-directory <directory>",
     "where the last events are put when the server fails (in the runtime directory)",
   )
+  .option("--force", "serve although another server seems to serve this machine: one that cannot answer any more")
   .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", portNumber)
   .addOption(
     new Option(

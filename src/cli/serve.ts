@@ -24,6 +24,7 @@ export interface ServeOptions {
   view?: number | true;
   viewAddress: string;
   metrics?: number;
+  force?: boolean;
   logFormat?: LogFormat;
 }
 
@@ -37,6 +38,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const flusherWarning = becomeIoFlusher();
   const { exitNow } = await import("../node/system-calls.ts");
   const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
+  const { claimMachine } = await import("../node/machine-claim.ts");
   const { Server } = await import("../node/server.ts");
   const { ServiceManager } = await import("../node/service-manager.ts");
   const { metricsUrl, serveMetrics } = await import("../node/metrics-port.ts");
@@ -44,6 +46,8 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   const serverLog = new ServerLog(options.logFormat ?? logFormatOf(process.env));
   for (const sentence of claimRuntimeDirectory(options.runtimeDir)) serverLog.warning(sentence);
+  const beside = claimMachine(options.force === true);
+  if (beside !== undefined) serverLog.warning(beside);
   const log = limitedLog((sentence, level) => serverLog.write(sentence, level));
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),

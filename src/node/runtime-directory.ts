@@ -5,12 +5,14 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   type Stats,
   statfsSync,
   statSync,
   truncateSync,
   writeSync,
 } from "node:fs";
+import { isDead } from "./machine-claim.ts";
 import {
   controlSocketPath,
   crashDirectory,
@@ -45,10 +47,15 @@ export function claimRuntimeDirectory(directory: string): string[] {
   chmodSync(directory, OWNER_ONLY);
   const path = lockPath(directory);
   const moved = setAsideUnless(isFile, [path], directory);
-  const lock = openSync(path, "a", 0o600);
+  let lock = openSync(path, "a", 0o600);
   if (!tryLock(lock)) {
     const pid = readFileSync(path, "utf8").trim();
-    throw new Error(`dm-ulog serves this machine already (process ${pid}). See it with: dm-ulog status`);
+    // A server that was killed while a thread of it hangs in a device keeps the lock of a file that nobody needs.
+    if (isDead(Number(pid))) rmSync(path);
+    lock = openSync(path, "a", 0o600);
+    if (!tryLock(lock)) {
+      throw new Error(`dm-ulog serves this machine already (process ${pid}). See it with: dm-ulog status`);
+    }
   }
   truncateSync(path);
   writeSync(lock, `${process.pid}\n`);

@@ -84,6 +84,7 @@ const F_GETFL = 3;
 const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
 const O_NONBLOCK = 0o4000;
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const SOL_SOCKET = 1;
@@ -125,6 +126,11 @@ export function closeDuplicate(fd: number): void {
 /** Takes the lock of an open file, which the kernel frees with the process. Returns whether it was free. */
 export function tryLock(fd: number): boolean {
   return flock(fd, LOCK_EX | LOCK_NB) === 0;
+}
+
+/** The same for a lock that others may share. One that this opening of the file has already becomes this one. */
+export function shareLock(fd: number): boolean {
+  return flock(fd, LOCK_SH | LOCK_NB) === 0;
 }
 
 /** An error as Node.js makes them for its own system calls: `errno` is negative. Takes a positive errno. */
