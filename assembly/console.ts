@@ -5,7 +5,8 @@
 import { OPTION_BLOCK_ON_ERROR, OPTION_NOSYNC, OPTION_SYNC } from "./constructor";
 import { CORE_REQUESTS, Core } from "./core";
 import { classifyFrame, FRAME_FOREIGN, FRAME_MALFORMED, FRAME_TRUNCATED } from "./datagram";
-import { Disk, PHASE_READY } from "./disk";
+import { Disk } from "./disk";
+import { PHASE_READY } from "./disk-life";
 import { LOG_BYTES, LOG_UUID, Log } from "./log";
 import { NOTICE_BYTES, NOTICE_CODE, NOTICE_DETAIL, NOTICE_ERROR, NOTICE_LUID, NOTICE_UUID } from "./notices";
 import {

@@ -15,6 +15,11 @@ import {
   NOTICE_REFUSED_REGION_SIZE,
 } from "./notices";
 
+/** The log is in memory alone. */
+export const LOG_TYPE_CORE: u32 = 0;
+/** The log is on a device too. */
+export const LOG_TYPE_DISK: u32 = 1;
+
 /** The constructor said `sync`: every region is out of sync whatever is known. */
 export const OPTION_SYNC: u32 = 1;
 /** The constructor said `nosync`: every region is in sync whatever the legs hold. */
@@ -30,8 +35,9 @@ const REGION_SIZE_SECTORS_MAX: u64 = 0x8000_0000;
 export class Constructor {
   text: usize;
   textBytes: u32;
-  /** Address and length of the log type within the text. */
-  type: usize;
+  /** LOG_TYPE_…, and the word that names it within the text. */
+  type: u32;
+  typeWord: usize;
   typeBytes: u32;
   /** The word that names the log device; length 0 for a core log. */
   device: usize;
@@ -95,11 +101,12 @@ export class Constructor {
     if (this.lengthSectors == 0) return NOTICE_REFUSED_LENGTH;
 
     if (!this.nextWord()) return NOTICE_REFUSED_CONSTRUCTOR;
-    this.type = this.word;
+    this.typeWord = this.word;
     this.typeBytes = this.wordBytes;
-    const onDisk = this.isWord("disk") || this.isWord("clustered-disk");
-    if (!onDisk && !this.isWord("core") && !this.isWord("clustered-core")) return NOTICE_REFUSED_LOG_TYPE;
-    if (onDisk) {
+    if (this.isWord("core") || this.isWord("clustered-core")) this.type = LOG_TYPE_CORE;
+    else if (this.isWord("disk") || this.isWord("clustered-disk")) this.type = LOG_TYPE_DISK;
+    else return NOTICE_REFUSED_LOG_TYPE;
+    if (this.type == LOG_TYPE_DISK) {
       if (!this.nextWord()) return NOTICE_REFUSED_CONSTRUCTOR;
       this.device = this.word;
       this.deviceBytes = this.wordBytes;

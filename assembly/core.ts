@@ -10,14 +10,19 @@ export class Core {
   freeRuns: usize;
   /** Bytes written to the effects area by the input in hand. */
   effectsBytes: u32;
-  /** First and last log in order of creation; 0 when there is none. */
-  /** The record of the state write that was emitted last; it may be of an earlier input. */
+  /** Address of the record of the state write that this input emitted last, or 0. */
   lastStateWrite: usize;
+  /** First and last log in order of creation; 0 when there is none. */
   firstLog: usize;
   lastLog: usize;
   logCount: u32;
   /** Changes with the list of logs, so that a reader who takes several looks knows whether they belong together. */
   generation: u32;
+  /** The first free mirror record of those that were in use before, and how many ever were. */
+  freeMirrors: usize;
+  mirrorsMade: u32;
+  /** Disk logs that want to be woken: entries of the heap. */
+  deadlineCount: u32;
   /** Non-zero once `initialize` has run. */
   abiVersion: u32;
   /** Serial number of the next log: the order of creation, never reused. */

@@ -4,9 +4,9 @@
 // answer. Refused: understood and answered with a negative errno. Done: answered with error 0 and a payload.
 
 import { core, countRequest } from "./core";
-import { DEFERRED } from "./device-flow";
-import { closeEffect, openEffect } from "./effects";
-import { EFFECT_KIND_SEND, INPUT_PAYLOAD_BYTES_MAX, REPLY_DATA } from "./layout";
+import { emitReply } from "./effects";
+import { REPLY_DATA } from "./layout";
+import { INPUT_PAYLOAD_BYTES_MAX } from "./limits";
 import {
   CN_HEADER_BYTES,
   CN_IDX,
@@ -23,11 +23,11 @@ import {
   REQUEST_TYPE_MASK,
   REQUEST_TYPE_MAX,
   ULOG_DATA_SIZE,
-  ULOG_ERROR,
   ULOG_HEADER_BYTES,
   ULOG_TYPE,
 } from "./protocol";
 import { answer, replyBytes } from "./requests";
+import { DEFERRED } from "./waiters";
 
 export const FRAME_OURS: u32 = 0;
 export const FRAME_FOREIGN: u32 = 1;
@@ -80,23 +80,11 @@ export function handleDatagram(frame: usize, size: usize, senderPort: u32): void
   const result = answer(type, frame);
   if (result == DEFERRED) return;
   if (result < 0) refuse(frame, result, replyBytes(type));
-  else reply(frame, 0, <u32>result);
+  else emitReply(frame, 0, <u32>result);
 }
 
 function refuse(frame: usize, error: i32, payloadBytes: u32): void {
   core.refused++;
   memory.fill(REPLY_DATA, 0, payloadBytes);
-  reply(frame, error, payloadBytes);
-}
-
-/** Sends the request's own headers back, since the kernel finds the waiting caller by them, with the payload at REPLY_DATA. */
-export function reply(frame: usize, error: i32, payloadBytes: u32): void {
-  const at = openEffect(EFFECT_KIND_SEND);
-  memory.copy(at, frame, FRAME_BYTES);
-  memory.copy(at + FRAME_BYTES, REPLY_DATA, payloadBytes);
-  store<u32>(at, FRAME_BYTES + payloadBytes, NLMSG_LEN);
-  store<u16>(at, <u16>(ULOG_HEADER_BYTES + payloadBytes), CN_LEN);
-  store<i32>(at, error, ULOG_ERROR);
-  store<u32>(at, payloadBytes, ULOG_DATA_SIZE);
-  closeEffect(FRAME_BYTES + payloadBytes);
+  emitReply(frame, error, payloadBytes);
 }

@@ -1,8 +1,11 @@
 // The engine: one input in, its effects out. Given the same inputs it leaves the same bytes, in every host.
 
+import { handleCompletion, handleTick } from "./completions";
 import { core } from "./core";
 import { handleDatagram } from "./datagram";
-import { handleCompletion, handleTick } from "./device-flow";
+import { renewWake } from "./deadlines";
+import { handleForget } from "./forget";
+import { initializeHandles } from "./handles";
 import { violatedInvariant } from "./invariants";
 import {
   ABI_VERSION,
@@ -10,19 +13,21 @@ import {
   INPUT_KIND_COMPLETION,
   INPUT_KIND_CONFIGURE,
   INPUT_KIND_DATAGRAM,
+  INPUT_KIND_FORGET,
   INPUT_KIND_RESTORE,
   INPUT_KIND_TICK,
   INPUT_PAYLOAD,
-  INPUT_PAYLOAD_BYTES_MAX,
   INPUT_PAYLOAD_SIZE,
   INPUT_PORT,
 } from "./layout";
+import { INPUT_PAYLOAD_BYTES_MAX } from "./limits";
 import { handleConfigure, setDefaults } from "./options";
 import { handleRestore } from "./restore";
 
 /** Prepares the instance; to be called once, before the first input. Returns the ABI version. */
 export function initialize(): u32 {
   core.abiVersion = ABI_VERSION;
+  initializeHandles();
   setDefaults();
   return ABI_VERSION;
 }
@@ -44,6 +49,8 @@ export function handleInput(): u32 {
   else if (kind == INPUT_KIND_TICK) handleTick();
   else if (kind == INPUT_KIND_RESTORE) handleRestore(INPUT_PAYLOAD, size);
   else if (kind == INPUT_KIND_CONFIGURE) handleConfigure(INPUT_PAYLOAD, size);
+  else if (kind == INPUT_KIND_FORGET) handleForget(INPUT_PAYLOAD, size);
+  renewWake();
   if (!ASC_NO_ASSERT) assert(violatedInvariant() == 0);
   return core.effectsBytes;
 }

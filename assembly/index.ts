@@ -15,6 +15,8 @@ export { handleInput, initialize } from "./engine";
 export { violatedInvariant } from "./invariants";
 
 export * from "./layout";
+export * from "./limits";
 export * from "./notices";
+export * from "./on-disk";
 export * from "./protocol";
 export * from "./records";

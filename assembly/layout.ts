@@ -2,12 +2,14 @@
 // memory is a snapshot, copying it back restores it.
 //
 //   0        reserved, so that no address is 0
-//   CORE     struct Core: counters, list of logs, free list of the arena
-//   BUCKETS  heads of the hash chains that lead from (luid, uuid) to a log
-//   HANDLES  the log of each handle
+//   CORE     struct Core: counters, list of logs, free lists
+//   BUCKETS  heads of the hash chains: from (luid, uuid) to a log, from a UUID to a mirror, from a device to a disk log
+//   HANDLES  the log of each handle; FREE_HANDLES the set of those without one
+//   DEADLINES  a heap of the logs that want to be woken, the earliest first
+//   MIRRORS  one record for each UUID
 //   INPUT    one input: header, then its payload
 //   EFFECTS  what the last input asks the host to do, records one behind the other
-//   REPLY_DATA, CONSTRUCTOR, STATE_HEADER  what one request needs for its own duration
+//   REPLY_DATA, CONSTRUCTOR  what one request needs for its own duration
 //   AREAS_END <= memory base of the compiler: static data and the console's heap
 //   the rest pages of the arena: logs and their bitmaps
 //
@@ -21,38 +23,50 @@
 //
 //   +0 handle u32   +4 size u32   +8 offset u64   +16 ticket u64   +24 what the kind adds
 
+import {
+  BUCKET_COUNT,
+  CONSTRUCTOR_BYTES_MAX,
+  EFFECTS_BYTES_MAX,
+  HANDLE_COUNT,
+  INPUT_PAYLOAD_BYTES_MAX,
+} from "./limits";
+
 /** Raised whenever an area, a record or the meaning of an export changes. */
-export const ABI_VERSION: u32 = 2;
+export const ABI_VERSION: u32 = 3;
 
 export const CORE: usize = 1024;
 export const CORE_BYTES: usize = 1024;
 
-export const BUCKETS: usize = CORE + CORE_BYTES;
-export const BUCKET_COUNT: u32 = 1024;
 export const BUCKETS_BYTES: usize = <usize>BUCKET_COUNT * 4;
+export const LOG_BUCKETS: usize = CORE + CORE_BYTES;
+export const MIRROR_BUCKETS: usize = LOG_BUCKETS + BUCKETS_BYTES;
+export const DEVICE_BUCKETS: usize = MIRROR_BUCKETS + BUCKETS_BYTES;
 
-/** Logs that can exist at once. */
-export const HANDLE_COUNT: u32 = 4096;
-export const HANDLES: usize = BUCKETS + BUCKETS_BYTES;
+export const HANDLES: usize = DEVICE_BUCKETS + BUCKETS_BYTES;
 export const HANDLES_BYTES: usize = <usize>HANDLE_COUNT * 4;
 
-export const INPUT: usize = HANDLES + HANDLES_BYTES;
+/** A region set's record, whose members are handles, and its bits; `handles.ts` checks that they fit. */
+export const FREE_HANDLES: usize = HANDLES + HANDLES_BYTES;
+export const FREE_HANDLES_BYTES: usize = 64 + (((<usize>HANDLE_COUNT >>> 6) + 1) << 3) + 16;
+
+export const DEADLINES: usize = FREE_HANDLES + FREE_HANDLES_BYTES;
+export const DEADLINES_BYTES: usize = <usize>HANDLE_COUNT * 4;
+
+export const MIRRORS: usize = DEADLINES + DEADLINES_BYTES;
+export const MIRROR_BYTES: usize = 24;
+export const MIRRORS_BYTES: usize = <usize>HANDLE_COUNT * MIRROR_BYTES;
+
+export const INPUT: usize = MIRRORS + MIRRORS_BYTES;
 export const INPUT_KIND: usize = INPUT;
 export const INPUT_PAYLOAD_SIZE: usize = INPUT_KIND + 4;
 export const INPUT_NOW: usize = INPUT_PAYLOAD_SIZE + 4;
 export const INPUT_PORT: usize = INPUT_NOW + 8;
 export const INPUT_PAYLOAD: usize = INPUT_PORT + 8;
-/** Largest input payload, in bytes. A netlink message of the connector is at most 16 KiB; what is read is more. */
-export const INPUT_PAYLOAD_BYTES_MAX: usize = 65536 + 4096;
 
 export const EFFECTS: usize = INPUT_PAYLOAD + INPUT_PAYLOAD_BYTES_MAX;
 export const EFFECT_KIND: usize = 0;
 export const EFFECT_PAYLOAD_SIZE: usize = EFFECT_KIND + 4;
 export const EFFECT_PAYLOAD: usize = EFFECT_PAYLOAD_SIZE + 4;
-export const EFFECTS_BYTES_MAX: usize = 1048576;
-
-/** Longest constructor string, in bytes. A message of today's kernels holds 332. */
-export const CONSTRUCTOR_BYTES_MAX: u32 = 4096;
 
 export const REPLY_DATA: usize = EFFECTS + EFFECTS_BYTES_MAX;
 export const REPLY_DATA_BYTES: usize = <usize>CONSTRUCTOR_BYTES_MAX;
@@ -60,11 +74,7 @@ export const REPLY_DATA_BYTES: usize = <usize>CONSTRUCTOR_BYTES_MAX;
 export const CONSTRUCTOR: usize = REPLY_DATA + REPLY_DATA_BYTES;
 export const CONSTRUCTOR_BYTES: usize = 64;
 
-/** Where the header of a state file is put together; at most one is written for each input. */
-export const STATE_HEADER: usize = CONSTRUCTOR + CONSTRUCTOR_BYTES;
-export const STATE_HEADER_ROOM: usize = 256;
-
-export const AREAS_END: usize = STATE_HEADER + STATE_HEADER_ROOM;
+export const AREAS_END: usize = CONSTRUCTOR + CONSTRUCTOR_BYTES;
 
 // @ts-expect-error: decided when compiled
 if (<i32>AREAS_END > ASC_MEMORY_BASE) ERROR("memoryBase in asconfig.json must not be below AREAS_END");
@@ -75,6 +85,7 @@ export const INPUT_KIND_DATAGRAM: u32 = 1;
  * INPUT_KIND: an effect on a log's device or legs is done. The head repeats that of the effect, then:
  * +24 kind of the effect u32   +28 error i32, 0 or a negative errno
  * OPEN: +32 size of the device in bytes u64   +40 major u32   +44 minor u32, both 0 for a regular file
+ *       +48 st_dev u64   +56 st_ino u64, by which one regular file is told from another
  * READ: +32 the bytes read, as many as asked for
  * An operation that did less than was asked for has failed with -EIO.
  */
@@ -97,6 +108,15 @@ export const CONFIGURE_LAZY_REGIONS: usize = CONFIGURE_QUIET_NS + 8;
 export const CONFIGURE_BLOCK_BYTES: usize = CONFIGURE_LAZY_REGIONS + 4;
 export const CONFIGURE_BYTES: usize = CONFIGURE_BLOCK_BYTES + 4;
 
+/**
+ * INPUT_KIND: the kernel has no table any more, active or inactive, that names this log: it was removed while nobody
+ * listened. The log goes, and its device is closed without another write. Head, then +24 luid u64   +32 uuid char[136].
+ * What names no log is ignored.
+ */
+export const INPUT_KIND_FORGET: u32 = 6;
+export const FORGET_LUID: usize = 24;
+export const FORGET_UUID: usize = FORGET_LUID + 8;
+
 export const HEAD_HANDLE: usize = 0;
 export const HEAD_SIZE: usize = HEAD_HANDLE + 4;
 export const HEAD_OFFSET: usize = HEAD_SIZE + 4;
@@ -109,14 +129,12 @@ export const COMPLETION_DATA: usize = COMPLETION_ERROR + 4;
 export const COMPLETION_DEVICE_BYTES: usize = COMPLETION_DATA;
 export const COMPLETION_MAJOR: usize = COMPLETION_DEVICE_BYTES + 8;
 export const COMPLETION_MINOR: usize = COMPLETION_MAJOR + 4;
-export const COMPLETION_OPEN_BYTES: usize = COMPLETION_MINOR + 4;
+export const COMPLETION_FILE_SYSTEM: usize = COMPLETION_MINOR + 4;
+export const COMPLETION_INODE: usize = COMPLETION_FILE_SYSTEM + 8;
+export const COMPLETION_OPEN_BYTES: usize = COMPLETION_INODE + 8;
 
 /** RESTORE: where the part's bytes stand. */
 export const RESTORE_DATA: usize = HEAD_BYTES;
-
-/** Bytes of one part of a restored state file, and the most that one READ asks for. */
-export const RESTORE_BYTES: u32 = 65536;
-export const READ_BYTES_MAX: u32 = 65536;
 
 /** EFFECT_KIND: send the payload to the kernel's netlink port. */
 export const EFFECT_KIND_SEND: u32 = 1;
@@ -139,7 +157,10 @@ export const EFFECT_KIND_FLUSH_LEGS: u32 = 7;
 export const EFFECT_KIND_WAKE: u32 = 8;
 /** EFFECT_KIND: make the log's state file, `offset` bytes of zeros. Head. State effects are done when the next one begins. */
 export const EFFECT_KIND_STATE_CREATE: u32 = 9;
-/** EFFECT_KIND: write `size` bytes of linear memory to `offset` of the state file. Head, then +24 address u32   +28 zero. */
+/**
+ * EFFECT_KIND: write `size` bytes of linear memory to `offset` of the state file, and then the same bytes once more to the
+ * offset in `ticket`. Head, then +24 address u32   +28 zero.
+ */
 export const EFFECT_KIND_STATE_WRITE: u32 = 10;
 /** EFFECT_KIND: remove the log's state file. Head. */
 export const EFFECT_KIND_STATE_DELETE: u32 = 11;

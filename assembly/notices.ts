@@ -26,6 +26,9 @@ export const NOTICE_REPLACED: u32 = 6;
 /** The kernel reconnects a log that is not known here: what was in sync is lost. */
 export const NOTICE_STATE_LOST: u32 = 7;
 
+/** The kernel has no table of the log any more: its destructor came while nobody listened. */
+export const NOTICE_FORGOTTEN: u32 = 8;
+
 /** A request was refused. detail: its type. */
 export const NOTICE_REFUSED_TYPE: u32 = 20;
 /** detail: the version. */
@@ -63,6 +66,8 @@ export const NOTICE_REFUSED_DEVICE_TAKEN: u32 = 49;
 export const NOTICE_RESTORED: u32 = 60;
 /** A state file that is none. */
 export const NOTICE_RESTORE_REFUSED: u32 = 61;
+/** The two copies in a state file differ: it was damaged, or the server was killed between them. detail: words that differ. */
+export const NOTICE_RESTORE_REPAIRED: u32 = 62;
 
 /** There was no log on the device; a new one is written. detail: number of regions. */
 export const NOTICE_DEVICE_NEW: u32 = 70;

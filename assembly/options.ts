@@ -1,8 +1,8 @@
 // What a host may choose about disk logs, and what holds where it does not.
 
 import { core } from "./core";
-import { PAGE_BYTES } from "./disk";
 import { CONFIGURE_BLOCK_BYTES, CONFIGURE_BYTES, CONFIGURE_LAZY_REGIONS, CONFIGURE_QUIET_NS } from "./layout";
+import { PAGE_BYTES } from "./on-disk";
 
 /** A region marked again within this time after its clear costs no write. */
 const QUIET_NS_DEFAULT: u64 = 3_000_000_000;

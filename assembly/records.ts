@@ -32,5 +32,4 @@ export const DISK_LAZY: usize = offsetof<Disk>("lazy");
 export const REGION_SET_BITS: usize = offsetof<RegionSet>("bits");
 export const REGION_SET_POPULATION: usize = offsetof<RegionSet>("population");
 
-export { BITS_OFFSET } from "./disk";
 export { LOG_BYTES, LOG_UUID } from "./log";

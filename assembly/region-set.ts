@@ -35,12 +35,12 @@ export class RegionSet {
 
   @inline
   has(region: u32): bool {
-    return ((load<u64>(this.bits + ((region >>> 6) << 3)) >> (region & 63)) & 1) != 0;
+    return ((load<u64>(this.bits + wordOffset(region)) >> (region & 63)) & 1) != 0;
   }
 
   /** Returns whether the set changed. */
   add(region: u32): bool {
-    const at: usize = this.bits + ((region >>> 6) << 3);
+    const at = this.bits + wordOffset(region);
     const word = load<u64>(at);
     const bit = (<u64>1) << (region & 63);
     if (word & bit) return false;
@@ -52,7 +52,7 @@ export class RegionSet {
 
   /** Returns whether the set changed. */
   remove(region: u32): bool {
-    const at: usize = this.bits + ((region >>> 6) << 3);
+    const at = this.bits + wordOffset(region);
     const word = load<u64>(at);
     const bit = (<u64>1) << (region & 63);
     if ((word & bit) == 0) return false;
@@ -90,12 +90,21 @@ export class RegionSet {
     this.population = this.size;
   }
 
+  /** Costs a visit to each word that holds members, or a pass over all words where most of them do. */
   clear(): void {
-    if (this.population == 0) return;
-    this.wipe();
+    if (this.population >= wordsOf(this.size) >>> 2) {
+      if (this.population != 0) this.wipe();
+      return;
+    }
+    for (let region = this.next(0); region != NO_REGION; region = this.next(region)) {
+      const at = this.bits + wordOffset(region);
+      this.population -= <u32>popcnt(load<u64>(at));
+      store<u64>(at, 0);
+      this.lower(region >>> 6);
+    }
   }
 
-  /** As `clear`, for bits that were never set: costs a pass over all words. */
+  /** Empties the set whatever its bits are: costs a pass over all words. */
   wipe(): void {
     let count = this.size;
     for (let level: u32 = 0; level < this.levels; level++) {
@@ -107,8 +116,8 @@ export class RegionSet {
 
   /** Moves every member of `other`, which has none of ours, into this set. Costs a pass over the words of `other` that hold members. */
   absorb(other: RegionSet): void {
-    for (let region = other.next(0); region != NO_REGION; region = other.next(region & ~63)) {
-      const offset = (region >>> 6) << 3;
+    for (let region = other.next(0); region != NO_REGION; region = other.next(region)) {
+      const offset = wordOffset(region);
       const mine = load<u64>(this.bits + offset);
       const theirs = load<u64>(other.bits + offset);
       store<u64>(this.bits + offset, mine | theirs);
@@ -200,8 +209,14 @@ export class RegionSet {
   }
 }
 
-function wordsOf(bits: u32): u32 {
+/** 64-bit words of `bits` bits. In 64 bits, since the largest mirrors are within 63 regions of 2^32. */
+export function wordsOf(bits: u32): u32 {
   return <u32>((<u64>bits + 63) >>> 6);
+}
+
+/** Offset of the word that holds a region's bit, from the bits of its set. */
+export function wordOffset(region: u32): usize {
+  return (<usize>(region >>> 6)) << 3;
 }
 
 function levelAt(set: RegionSet, level: u32): usize {

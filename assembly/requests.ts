@@ -4,39 +4,30 @@
 
 import { constructorRead, OPTION_NOSYNC } from "./constructor";
 import { core } from "./core";
-import {
-  becomeResumed,
-  beginDrain,
-  DEFERRED,
-  defer,
-  isPremature,
-  isSucceeded,
-  nameDevice,
-  pump,
-  whenDurable,
-  writeDecimal,
-} from "./device-flow";
-import { GOAL_CONSTRUCT, GOAL_DESTROY, GOAL_NONE, GOAL_REOPEN, PHASE_CLOSED, PHASE_OPEN, PHASE_READY } from "./disk";
 import { notice } from "./effects";
 import { NO_HANDLE } from "./handles";
-import { CONSTRUCTOR_BYTES_MAX, REPLY_DATA } from "./layout";
+import { REPLY_DATA } from "./layout";
+import { CONSTRUCTOR_BYTES_MAX } from "./limits";
+import { Log, STATE_CREATED, STATE_RESTORING, STATE_SUSPENDED } from "./log";
+import { becomeSuspending } from "./log-life";
 import {
-  createLog,
-  destroyLog,
-  findLog,
-  Log,
-  newSerial,
-  retireLog,
-  STATE_CREATED,
-  STATE_RESTORING,
-  STATE_RESUMED,
-  STATE_SUSPENDED,
-  STATE_SUSPENDING,
-  uuidLength,
-} from "./log";
+  abandon,
+  construct,
+  constructAgain,
+  destroy,
+  hasSuccessor,
+  isEnding,
+  knowsRegions,
+  makeLog,
+  regionChanged,
+  resume,
+  statusWordCount,
+  suspend,
+  whenDurable,
+  writeStatus,
+} from "./log-type";
+import { findLog, newSerial, uuidLength } from "./logs";
 import {
-  NOTICE_CREATED,
-  NOTICE_DESTROYED,
   NOTICE_IN_SYNC,
   NOTICE_REFUSED_CONSTRUCTOR,
   NOTICE_REFUSED_DATA_SIZE,
@@ -49,12 +40,9 @@ import {
   NOTICE_REFUSED_UUID,
   NOTICE_REFUSED_VERSION,
   NOTICE_REPLACED,
-  NOTICE_RESUMED,
   NOTICE_STATE_LOST,
-  NOTICE_SUSPENDED,
 } from "./notices";
 import {
-  EAGAIN,
   EINVAL,
   ENOMEM,
   ESRCH,
@@ -86,9 +74,17 @@ import {
   ULOG_VERSION,
 } from "./protocol";
 import { NO_REGION } from "./region-set";
-import { inSyncHint, setInSync, setOutOfSync, takeResyncWork } from "./resync";
-import { createState, deleteState, saveHeader } from "./state-file";
-import { WAITS_FOR_CONSTRUCTOR, WAITS_FOR_DESTRUCTOR, WAITS_FOR_RESUME, WAITS_FOR_SUSPEND } from "./waiters";
+import {
+  BECAME_DIRTY,
+  clearRegion,
+  inSyncHint,
+  markRegion,
+  STAYED,
+  setInSync,
+  setOutOfSync,
+  takeResyncWork,
+} from "./regions";
+import { dropHalf } from "./restore";
 
 /** Answers one request. Returns the size of the payload at REPLY_DATA, or a negative errno. */
 export function answer(type: u32, frame: usize): i32 {
@@ -97,19 +93,18 @@ export function answer(type: u32, frame: usize): i32 {
   if (version < REQUEST_VERSION_MIN || version > REQUEST_VERSION_MAX) {
     return notice(NOTICE_REFUSED_VERSION, frame, -EINVAL, version);
   }
-  if (type == REQUEST_CTR) return construct(frame);
+  if (type == REQUEST_CTR) return answerConstructor(frame);
 
-  const found = findLog(frame);
+  const found = findWholeLog(frame);
   if (found === null) return answerUnknownLog(type, frame);
   const log = changetype<Log>(found);
-  if (log.state == STATE_RESTORING) return -EAGAIN;
+  if (type != REQUEST_DTR && isEnding(log)) return answerUnknownLog(type, frame);
   if (!hasDataSizeOf(type, frame)) {
     return notice(NOTICE_REFUSED_DATA_SIZE, frame, -EINVAL, load<u32>(frame, ULOG_DATA_SIZE));
   }
 
-  // What is out of sync is written without a mark: a log that has not read its device yet must not call a region that.
   const asksOfRegions = type == REQUEST_IN_SYNC || type == REQUEST_IS_CLEAN || type == REQUEST_IS_REMOTE_RECOVERING;
-  if (asksOfRegions && log.disk != 0 && log.state == STATE_CREATED) return refuseState(log, frame);
+  if (asksOfRegions && !knowsRegions(log)) return refuseState(log, frame);
 
   switch (type) {
     case REQUEST_FLUSH:
@@ -123,7 +118,6 @@ export function answer(type: u32, frame: usize): i32 {
     case REQUEST_IS_CLEAN:
       return hasRegion(log, frame) ? replyWord(log.isClean(regionAt(frame, 0)) ? 1 : 0) : refuseRegion(log, frame);
     case REQUEST_IS_REMOTE_RECOVERING:
-      // One machine alone uses the log: no other is ever recovering a region of it.
       return hasRegion(log, frame) ? replyWords(0, inSyncHint(log)) : refuseRegion(log, frame);
     case REQUEST_GET_RESYNC_WORK:
       return giveResyncWork(log, frame);
@@ -136,9 +130,10 @@ export function answer(type: u32, frame: usize): i32 {
     case REQUEST_RESUME:
       return resume(log, frame);
     case REQUEST_PRESUSPEND:
-      return presuspend(log);
+      becomeSuspending(log);
+      return 0;
     case REQUEST_POSTSUSPEND:
-      return suspend(log, frame);
+      return log.takesWork() ? suspend(log, frame) : 0;
     case REQUEST_DTR:
       return destroy(log, frame);
     case REQUEST_STATUS_INFO:
@@ -201,14 +196,20 @@ function hasDataSizeOf(type: u32, frame: usize): bool {
   }
 }
 
-/** Whether I/O may be under way: from RESUME to POSTSUSPEND. */
-function takesWork(log: Log): bool {
-  return (log.state & (STATE_RESUMED | STATE_SUSPENDING)) != 0;
-}
-
 /** The mirror's worker may tell of its last clears when the suspend is done already: nothing is written any more. */
 function takesClears(log: Log): bool {
-  return takesWork(log) || log.state == STATE_SUSPENDED;
+  return log.takesWork() || log.state == STATE_SUSPENDED;
+}
+
+/**
+ * The log that a frame speaks of, or null. The kernel speaks after all state files were restored: a log whose file did not
+ * come to its end never will be whole, and nothing of it is believed.
+ */
+function findWholeLog(frame: usize): Log | null {
+  const log = findLog(frame);
+  if (log === null || log.state != STATE_RESTORING) return log;
+  dropHalf(log);
+  return null;
 }
 
 function regionAt(frame: usize, index: u32): u32 {
@@ -240,8 +241,9 @@ function refuseRegion(log: Log, frame: usize): i32 {
  * successor is not to be resumed.
  */
 function refuseState(log: Log, frame: usize): i32 {
+  if (hasSuccessor(log)) return notice(NOTICE_REFUSED_STATE, frame, -EINVAL, log.state);
   log.isAsked = 1;
-  return notice(NOTICE_REFUSED_STATE, frame, isSucceeded(log) ? -EINVAL : -ESRCH, log.state);
+  return notice(NOTICE_REFUSED_STATE, frame, -ESRCH, log.state);
 }
 
 function replyWord(value: u64): i32 {
@@ -255,7 +257,7 @@ function replyWords(first: u64, second: u64): i32 {
   return 16;
 }
 
-function construct(frame: usize): i32 {
+function answerConstructor(frame: usize): i32 {
   const uuidBytes = uuidLength(frame + ULOG_UUID);
   if (uuidBytes < 0) return notice(NOTICE_REFUSED_UUID, frame, -EINVAL, 0);
   let bytes = load<u32>(frame, ULOG_DATA_SIZE);
@@ -265,14 +267,14 @@ function construct(frame: usize): i32 {
   if (reconnects) bytes--;
   if (bytes > CONSTRUCTOR_BYTES_MAX) return notice(NOTICE_REFUSED_CONSTRUCTOR, frame, -EINVAL, bytes);
 
-  const existing = findLog(frame);
+  const existing = findWholeLog(frame);
   if (existing !== null && repeatsConstructor(existing, text, bytes, reconnects)) {
-    return constructedAlready(existing, frame, reconnects);
+    return constructAgain(existing, frame, reconnects);
   }
 
   const refusal = constructorRead.parse(text, bytes);
   if (refusal != 0) return notice(refusal, frame, -EINVAL, constructorRead.detail);
-  const created = createLog(load<u64>(frame, ULOG_LUID), frame + ULOG_UUID, uuidBytes, constructorRead, NO_HANDLE);
+  const created = makeLog(load<u64>(frame, ULOG_LUID), frame + ULOG_UUID, uuidBytes, constructorRead, NO_HANDLE);
   if (created === null) return notice(NOTICE_REFUSED_MEMORY, frame, -ENOMEM, constructorRead.regionCount());
   // `nosync` speaks of a new mirror; one that reconnects has been written to, and what is known of it is lost.
   if (!(created.options & OPTION_NOSYNC) || reconnects) created.pendingSet().fill();
@@ -282,55 +284,12 @@ function construct(frame: usize): i32 {
   }
 
   if (existing !== null) {
-    replace(existing);
+    abandon(existing);
     notice(NOTICE_REPLACED, frame, 0, 0);
   } else if (reconnects) {
     notice(NOTICE_STATE_LOST, frame, 0, created.inSyncCount());
   }
-  if (created.disk != 0) {
-    created.diskRecord().open(GOAL_CONSTRUCT);
-    return defer(created.diskRecord(), WAITS_FOR_CONSTRUCTOR, frame);
-  }
-  createState(created);
-  return notice(NOTICE_CREATED, frame, 0, created.regionCount);
-}
-
-function constructedAlready(log: Log, frame: usize, reconnects: bool): i32 {
-  if (log.disk == 0) return 0;
-  const disk = log.diskRecord();
-  if (!reconnects) {
-    // The kernel may have dropped the table unheard, loaded others, and now this one at the same address.
-    log.serial = newSerial(false);
-    if (disk.goal != GOAL_CONSTRUCT) saveHeader(log);
-    if (disk.goal == GOAL_NONE && disk.phase == PHASE_CLOSED) disk.open(GOAL_REOPEN);
-  }
-  if (disk.goal == GOAL_CONSTRUCT || disk.goal == GOAL_REOPEN) return defer(disk, WAITS_FOR_CONSTRUCTOR, frame);
-  return nameDevice(disk, reconnects, load<u32>(frame, ULOG_VERSION));
-}
-
-/** A log whose device has something under way lives on unseen until that has ended. */
-function replace(log: Log): void {
-  deleteState(log);
-  if (log.disk == 0) {
-    destroyLog(log);
-    return;
-  }
-  retireLog(log);
-  const disk = log.diskRecord();
-  // Nothing more of it may reach the device, which the new log uses.
-  if (disk.phase == PHASE_READY) disk.phase = PHASE_OPEN;
-  beginDrain(disk, GOAL_DESTROY);
-}
-
-function destroy(log: Log, frame: usize): i32 {
-  if (log.disk != 0) {
-    const result = defer(log.diskRecord(), WAITS_FOR_DESTRUCTOR, frame);
-    if (result == DEFERRED) beginDrain(log.diskRecord(), GOAL_DESTROY);
-    return result;
-  }
-  deleteState(log);
-  destroyLog(log);
-  return notice(NOTICE_DESTROYED, frame, 0, 0);
+  return construct(created, frame, reconnects);
 }
 
 /**
@@ -338,52 +297,20 @@ function destroy(log: Log, frame: usize): i32 {
  * reconnects. Otherwise the destructor was lost and the kernel uses the address again for a new log.
  */
 function repeatsConstructor(log: Log, text: usize, bytes: u32, reconnects: bool): bool {
+  // A log whose destructor waits for its device is gone for the kernel.
+  if (isEnding(log)) return false;
   if (bytes != log.constructorBytes || memory.compare(text, log.constructorText, bytes) != 0) return false;
   return reconnects || log.state == STATE_CREATED;
 }
 
-/** A log that is resumed already stays as it is: a kernel that reconnects resumes again. */
-function resume(log: Log, frame: usize): i32 {
-  if (log.disk != 0) return resumeDisk(log, frame);
-  if (log.state == STATE_RESUMED) return 0;
-  becomeResumed(log);
-  return notice(NOTICE_RESUMED, frame, 0, log.inSyncCount());
-}
-
-/** A disk log resumes when its device is read; one whose device was never opened or has failed tries again. */
-function resumeDisk(log: Log, frame: usize): i32 {
-  if (log.state == STATE_RESUMED || isPremature(log)) return 0;
-  const disk = log.diskRecord();
-  const result = defer(disk, WAITS_FOR_RESUME, frame);
-  if (result == DEFERRED) pump(disk);
-  return result;
-}
-
-function presuspend(log: Log): i32 {
-  if (log.state == STATE_RESUMED) {
-    log.state = STATE_SUSPENDING;
-    saveHeader(log);
-  }
-  return 0;
-}
-
-function suspend(log: Log, frame: usize): i32 {
-  if (!takesWork(log)) return 0;
-  if (log.disk != 0) {
-    const result = defer(log.diskRecord(), WAITS_FOR_SUSPEND, frame);
-    if (result == DEFERRED) pump(log.diskRecord());
-    return result;
-  }
-  log.state = STATE_SUSPENDED;
-  saveHeader(log);
-  return notice(NOTICE_SUSPENDED, frame, 0, log.inSyncCount());
-}
-
 function mark(log: Log, frame: usize): i32 {
-  if (!takesWork(log)) return refuseState(log, frame);
+  if (!log.takesWork()) return refuseState(log, frame);
   const count = load<u32>(frame, ULOG_DATA_SIZE) >>> 3;
   if (!hasRegions(log, frame, count)) return refuseRegion(log, frame);
-  for (let i: u32 = 0; i < count; i++) log.mark(regionAt(frame, i));
+  for (let i: u32 = 0; i < count; i++) {
+    const region = regionAt(frame, i);
+    if (markRegion(log, region) == BECAME_DIRTY) regionChanged(log, region, BECAME_DIRTY);
+  }
   return 0;
 }
 
@@ -391,7 +318,11 @@ function clear(log: Log, frame: usize): i32 {
   if (!takesClears(log)) return refuseState(log, frame);
   const count = load<u32>(frame, ULOG_DATA_SIZE) >>> 3;
   if (!hasRegions(log, frame, count)) return refuseRegion(log, frame);
-  for (let i: u32 = 0; i < count; i++) log.unmark(regionAt(frame, i));
+  for (let i: u32 = 0; i < count; i++) {
+    const region = regionAt(frame, i);
+    const change = clearRegion(log, region);
+    if (change != STAYED) regionChanged(log, region, change);
+  }
   return 0;
 }
 
@@ -402,46 +333,34 @@ function flush(log: Log, frame: usize): i32 {
   if (result != 0) return result;
   log.flushes++;
   core.flushes++;
-  return log.disk != 0 && takesWork(log) ? whenDurable(log.diskRecord(), frame) : 0;
+  return log.takesWork() ? whenDurable(log, frame) : 0;
 }
 
 function giveResyncWork(log: Log, frame: usize): i32 {
-  if (!takesWork(log)) return refuseState(log, frame);
+  if (!log.takesWork()) return refuseState(log, frame);
   const region = takeResyncWork(log);
   return region == NO_REGION ? replyWords(0, 0) : replyWords(1, region);
 }
 
 function setRegionSync(log: Log, frame: usize): i32 {
-  if (!takesWork(log)) return refuseState(log, frame);
+  if (!log.takesWork()) return refuseState(log, frame);
   if (!hasRegion(log, frame)) return refuseRegion(log, frame);
   const inSync = load<u64>(frame, ULOG_DATA + 8);
   if (inSync > 1) return notice(NOTICE_REFUSED_SYNC_STATE, frame, -EINVAL, inSync);
   const region = regionAt(frame, 0);
-  if (inSync == 0) {
-    setOutOfSync(log, region);
-    if (log.disk != 0) return whenDurable(log.diskRecord(), frame);
-  } else if (setInSync(log, region) && log.inSyncCount() == log.regionCount) {
-    notice(NOTICE_IN_SYNC, frame, 0, log.regionCount);
-  }
+  const change = inSync == 0 ? setOutOfSync(log, region) : setInSync(log, region);
+  regionChanged(log, region, change);
+  if (inSync == 0) return whenDurable(log, frame);
+  if (change != STAYED && log.inSyncCount() == log.regionCount) notice(NOTICE_IN_SYNC, frame, 0, log.regionCount);
   return 0;
 }
 
-/** `1 <log type>`, or `3 <log type> <major>:<minor> <A or D>`: how many words follow, as lvm2 and libdm count them. */
+/** `1 <log type>`, or `3 <log type> <major>:<minor> <A or D>`. */
 function statusInfo(log: Log): i32 {
-  store<u16>(REPLY_DATA, log.disk == 0 ? 0x2031 : 0x2033); // "1 " or "3 "
+  store<u8>(REPLY_DATA, <u8>(0x30 + statusWordCount(log)));
+  store<u8>(REPLY_DATA + 1, 0x20);
   memory.copy(REPLY_DATA + 2, log.constructorText + log.typeOffset, log.typeBytes);
-  let at = REPLY_DATA + 2 + log.typeBytes;
-  if (log.disk != 0) {
-    const disk = log.diskRecord();
-    store<u8>(at, 0x20);
-    at = writeDecimal(at + 1, disk.major);
-    store<u8>(at, 0x3a); // ":"
-    at = writeDecimal(at + 1, disk.minor);
-    store<u8>(at, 0x20);
-    store<u8>(at + 1, disk.error == 0 ? 0x41 : 0x44); // "A" or "D"
-    at += 2;
-  }
-  return <i32>(at - REPLY_DATA);
+  return <i32>(writeStatus(log, REPLY_DATA + 2 + log.typeBytes) - REPLY_DATA);
 }
 
 /** `<log type> <arguments…>`: what stands behind the UUID in the mirror's table. */

@@ -1,15 +1,16 @@
-// Logs come back from the state files of an earlier server, part by part, before the first datagram is taken. A file
-// that does not fit is refused whole: its host removes it, and the kernel's reconnect does what it can.
+// Logs come back from the state files of an earlier server, part by part, before the first datagram is taken.
+//
+// Everything stands twice in the file (state-file.ts). Of headers and constructor strings the first is taken whose check
+// holds; a file without one is refused whole: its host removes it, and the kernel's reconnect does what it can. Of the
+// sets a region is a member where either copy says so. So damage, and a kill between two stores, can make a region out of
+// sync or marked that was not, and never the other way round.
 
 import { constructorRead } from "./constructor";
 import { core } from "./core";
-import { GOAL_REOPEN, GOAL_RESTORE } from "./disk";
-import { emitDevice, noticeOfLog, noticeOfNothing } from "./effects";
+import { emitHead, noticeOfNothing } from "./effects";
 import { logOfHandle } from "./handles";
 import {
-  CONSTRUCTOR_BYTES_MAX,
   EFFECT_KIND_STATE_DELETE,
-  HANDLE_COUNT,
   HEAD_BYTES,
   HEAD_HANDLE,
   HEAD_OFFSET,
@@ -17,31 +18,36 @@ import {
   HEAD_TICKET,
   RESTORE_DATA,
 } from "./layout";
+import { CONSTRUCTOR_BYTES_MAX, HANDLE_COUNT } from "./limits";
 import {
-  createLog,
-  destroyLog,
-  findLogOf,
+  DOUBT_ENDS,
   Log,
-  SERIAL_KNOWN,
-  SET_COUNT,
   STATE_CREATED,
   STATE_RESTORING,
   STATE_RESUMED,
   STATE_SUSPENDED,
   STATE_SUSPENDING,
-  uuidLength,
 } from "./log";
-import { NOTICE_RESTORE_REFUSED, NOTICE_RESTORED } from "./notices";
+import { makeLog, restored } from "./log-type";
+import { destroyLog, findLogOf, SERIAL_KNOWN, uuidLength } from "./logs";
+import { mirrorOf } from "./mirror";
+import { noticeOfLog } from "./notice-of-log";
+import { NOTICE_RESTORE_REFUSED, NOTICE_RESTORE_REPAIRED, NOTICE_RESTORED } from "./notices";
+import { wordsOf } from "./region-set";
 import {
-  STATE_MAGIC,
+  deleteState,
+  STATE_HEADER_BYTES,
   STATE_TEXT,
   STATE_UUID,
-  StateHeader,
+  saveHeader,
   saveSets,
+  stateCheck,
   stateFileBytes,
-  stateSetBytes,
+  stateSetsBytes,
   stateSetsOffset,
+  stateTextBytes,
 } from "./state-file";
+import { STATE_MAGIC, StateHeader } from "./state-header";
 
 /** Takes one part of a state file. */
 export function handleRestore(payload: usize, size: usize): void {
@@ -51,43 +57,60 @@ export function handleRestore(payload: usize, size: usize): void {
   const offset = load<u64>(payload, HEAD_OFFSET);
   const fileBytes = load<u64>(payload, HEAD_TICKET);
   const part = payload + RESTORE_DATA;
-  if (size < RESTORE_DATA + <usize>partBytes || handle >= HANDLE_COUNT) return;
+  if (<u64>partBytes != <u64>(size - RESTORE_DATA) || handle >= HANDLE_COUNT) return;
   if (offset == 0 && !begin(handle, part, partBytes, fileBytes)) {
     noticeOfNothing(NOTICE_RESTORE_REFUSED, handle);
-    if (logOfHandle(handle) == 0) emitDevice(EFFECT_KIND_STATE_DELETE, handle, 0, 0, 0);
+    if (logOfHandle(handle) == 0) emitHead(EFFECT_KIND_STATE_DELETE, handle, 0, 0, 0);
     return;
   }
   const address = logOfHandle(handle);
   if (address == 0) return;
   const log = changetype<Log>(address);
-  if (log.state != STATE_RESTORING || offset != log.restored || fileBytes != stateFileBytes(log)) return;
+  const isNext = log.state == STATE_RESTORING && offset == log.restored && fileBytes == stateFileBytes(log);
+  if (!isNext || (partBytes & 7) != 0 || <u64>partBytes > fileBytes - offset) return;
   takeBits(log, part, partBytes, offset);
   log.restored = offset + partBytes;
   if (log.restored == fileBytes) finish(log);
 }
 
-/** Makes the log that the header speaks of. Returns false where it is none, or one that is there already. */
+/** Makes the log that the first header whose check holds speaks of. Returns false where there is none, or such a log. */
 function begin(handle: u32, part: usize, partBytes: u32, fileBytes: u64): bool {
-  if (<usize>partBytes < STATE_TEXT) return false;
-  const header = changetype<StateHeader>(part);
+  if (<usize>partBytes < STATE_TEXT || logOfHandle(handle) != 0) return false;
+  for (let copy: usize = 0; copy < 2; copy++) {
+    const header = changetype<StateHeader>(part + copy * STATE_HEADER_BYTES);
+    for (let textCopy: usize = 0; textCopy < 2; textCopy++) {
+      const text = part + STATE_TEXT + textCopy * stateTextBytes(header.constructorBytes);
+      if (!isWhole(header, text, part + partBytes)) continue;
+      if (!makeOf(header, text, handle, fileBytes)) return false;
+      changetype<Log>(logOfHandle(handle)).damagedWords = copy + textCopy == 0 ? 0 : 1;
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Whether a header and the constructor string at `text` are what was once written. */
+function isWhole(header: StateHeader, text: usize, end: usize): bool {
+  if (header.magic != STATE_MAGIC || header.constructorBytes > CONSTRUCTOR_BYTES_MAX) return false;
+  return text + header.constructorBytes <= end && header.check == stateCheck(header, text);
+}
+
+function makeOf(header: StateHeader, text: usize, handle: u32, fileBytes: u64): bool {
   const state = header.state;
-  if (header.magic != STATE_MAGIC || logOfHandle(handle) != 0) return false;
   const isState =
     state == STATE_CREATED || state == STATE_RESUMED || state == STATE_SUSPENDING || state == STATE_SUSPENDED;
-  const uuid = part + STATE_UUID;
+  const uuid = changetype<usize>(header) + STATE_UUID;
   if (!isState || header.uuidBytes == 0 || uuidLength(uuid) != <i32>header.uuidBytes) return false;
-  const textBytes = header.constructorBytes;
-  if (textBytes > CONSTRUCTOR_BYTES_MAX || <usize>partBytes < STATE_TEXT + <usize>textBytes) return false;
-  if (findLogOf(header.luid, uuid) !== null) return false;
-  if (constructorRead.parse(part + STATE_TEXT, textBytes) != 0) return false;
-  const log = createLog(header.luid, uuid, header.uuidBytes, constructorRead, handle);
+  if (header.marksInDoubt > DOUBT_ENDS || findLogOf(header.luid, uuid) !== null) return false;
+  if (constructorRead.parse(text, header.constructorBytes) != 0) return false;
+  const log = makeLog(header.luid, uuid, header.uuidBytes, constructorRead, handle);
   if (log === null) return false;
   log.serial = header.serial;
   core.nextSerial = max(core.nextSerial, header.serial & ~SERIAL_KNOWN);
   log.wasResumed = header.wasResumed;
   log.reconnects = header.reconnects;
   log.marksInDoubt = header.marksInDoubt;
-  log.deviceBehind = header.deviceBehind;
+  if (header.deviceBehind != 0) mirrorOf(log).deviceBehind = 1;
   log.restoredState = state;
   log.state = STATE_RESTORING;
   if (fileBytes == stateFileBytes(log)) return true;
@@ -95,16 +118,29 @@ function begin(handle: u32, part: usize, partBytes: u32, fileBytes: u64): bool {
   return false;
 }
 
-/** Copies what of the part belongs to the sets. */
+/** Takes what of the part belongs to the sets: the first copy as it is, the second one in addition. */
 function takeBits(log: Log, part: usize, partBytes: u32, offset: u64): void {
-  const setBytes = stateSetBytes(log);
-  for (let i: u32 = 0; i < SET_COUNT; i++) {
-    const first = stateSetsOffset(log) + <u64>i * setBytes;
+  const setsBytes = stateSetsBytes(log);
+  for (let copy: u64 = 0; copy < 2; copy++) {
+    const first = stateSetsOffset(log) + copy * setsBytes;
     const from = max(first, offset);
-    const to = min(first + setBytes, offset + partBytes);
-    if (from < to)
-      memory.copy(log.setAt(i).bits + <usize>(from - first), part + <usize>(from - offset), <usize>(to - from));
+    const to = min(first + setsBytes, offset + partBytes);
+    for (let at = from; at < to; at += 8)
+      takeWord(log, <u32>((at - first) >>> 3), load<u64>(part + <usize>(at - offset)), copy);
   }
+}
+
+function takeWord(log: Log, index: u32, bits: u64, copy: u64): void {
+  const words = wordsOf(log.regionCount);
+  const at = log.setAt(index / words).bits + ((<usize>(index % words)) << 3);
+  if (copy == 0) {
+    store<u64>(at, bits);
+    return;
+  }
+  const known = load<u64>(at);
+  if (known == bits) return;
+  log.damagedWords++;
+  store<u64>(at, known | bits);
 }
 
 /** Every part is here: makes the rest of the log fit the bits. */
@@ -112,28 +148,38 @@ function finish(log: Log): void {
   const pending = log.pendingSet();
   const failed = log.failedSet();
   const marked = log.markedSet();
-  const bytes = <usize>stateSetBytes(log);
+  const words = wordsOf(log.regionCount);
   // A server that ended in the midst of moving a region may have left it in both. The file must not keep that: whoever takes
   // the region out of one of them later writes that one alone.
   let inBoth: u64 = 0;
-  for (let at: usize = 0; at < bytes; at += 8) {
+  for (let word: u32 = 0; word < words; word++) {
+    const at = (<usize>word) << 3;
     const both = load<u64>(failed.bits + at) & load<u64>(pending.bits + at);
     store<u64>(failed.bits + at, load<u64>(failed.bits + at) & ~both);
     inBoth |= both;
   }
-  if (inBoth != 0) saveSets(log);
   pending.rebuild();
   failed.rebuild();
   marked.rebuild();
   let dirty: u32 = 0;
-  for (let at: usize = 0; at < bytes; at += 8) {
+  for (let word: u32 = 0; word < words; word++) {
+    const at = (<usize>word) << 3;
     const outOfSync = load<u64>(pending.bits + at) | load<u64>(failed.bits + at);
     dirty += <u32>popcnt(load<u64>(marked.bits + at) & ~outOfSync);
   }
   log.dirtyCount = dirty;
   log.state = log.restoredState;
   noticeOfLog(NOTICE_RESTORED, log, 0, log.inSyncCount());
-  if (log.disk == 0) return;
-  const isRunning = log.state == STATE_RESUMED || log.state == STATE_SUSPENDING;
-  log.diskRecord().open(isRunning ? GOAL_RESTORE : GOAL_REOPEN);
+  if (log.damagedWords != 0) noticeOfLog(NOTICE_RESTORE_REPAIRED, log, 0, log.damagedWords);
+  if (log.damagedWords != 0 || inBoth != 0) saveSets(log);
+  // Both copies are of one content again, and what the mirror knows of its device is in the file of each luid.
+  saveHeader(log);
+  restored(log);
+}
+
+/** Removes a log of whose file only parts have come. */
+export function dropHalf(log: Log): void {
+  noticeOfNothing(NOTICE_RESTORE_REFUSED, log.handle);
+  deleteState(log);
+  destroyLog(log);
 }

@@ -2,74 +2,75 @@
 // starts again restores its logs from it, and the kernel never meets one that has forgotten what was in sync.
 //
 //   offset         size
-//        0           56  struct StateHeader
-//       56          136  UUID, padded with zeros
-//      192            n  the constructor string, padded to 8
+//        0          200  struct StateHeader, then the UUID in 136 bytes
+//      200          200  the same once more
+//      400            n  the constructor string, padded to 8
+//        …            n  the same once more
 //        …  3 × 8 × m    the log's three sets of regions as they stand in memory, level 0: m words for 64 × m regions
+//        …  3 × 8 × m    the same once more
 //
-// Invariant: what an answer depends on is in the file before the answer leaves, since effects are carried out in order.
+// Invariants: what an answer depends on is in the file before the answer leaves, since effects are carried out in order.
+// Everything stands twice and is written in this order, so that neither a kill between two stores nor a flipped bit makes
+// a region clean that is not: of headers one whose check holds is taken, of sets both copies together (restore.ts).
+// A retired log has no file: nothing is written for it.
 
-import { emitDevice, emitStateWrite } from "./effects";
-import { EFFECT_KIND_STATE_CREATE, EFFECT_KIND_STATE_DELETE, STATE_HEADER, STATE_HEADER_ROOM } from "./layout";
-import { Log, SET_COUNT } from "./log";
+import { emitHead, emitStateWrite } from "./effects";
+import { EFFECT_KIND_STATE_CREATE, EFFECT_KIND_STATE_DELETE } from "./layout";
+import { LOG_STATE_HEADER, Log, SET_COUNT } from "./log";
+import { Mirror, mirrorOf } from "./mirror";
 import { UUID_ROOM } from "./protocol";
-import { RegionSet } from "./region-set";
+import { RegionSet, wordOffset, wordsOf } from "./region-set";
+import { STATE_MAGIC, StateHeader } from "./state-header";
 
-/** "dmulog", then the version of the file in 16 bits. */
-export const STATE_MAGIC: u64 = 0x0003_676f_6c75_6d64;
+/** Bytes of one copy of the header, with the UUID. */
+export const STATE_HEADER_BYTES: usize = offsetof<StateHeader>() + UUID_ROOM;
+export const STATE_UUID: usize = offsetof<StateHeader>();
+/** Where the constructor string begins in the file. */
+export const STATE_TEXT: usize = 2 * STATE_HEADER_BYTES;
 
-@unmanaged
-export class StateHeader {
-  magic: u64;
-  luid: u64;
-  serial: u64;
-  state: u32;
-  wasResumed: u32;
-  reconnects: u32;
-  marksInDoubt: u32;
-  deviceBehind: u32;
-  uuidBytes: u32;
-  constructorBytes: u32;
-  /** Zero. */
-  reserved: u32;
+/** Bytes of one copy of the constructor string in the file. */
+export function stateTextBytes(constructorBytes: u32): usize {
+  return <usize>((constructorBytes + 7) & ~7);
 }
 
-export const STATE_UUID: usize = offsetof<StateHeader>();
-export const STATE_TEXT: usize = STATE_UUID + UUID_ROOM;
-
-// @ts-expect-error: decided when compiled
-if (STATE_TEXT > STATE_HEADER_ROOM) ERROR("STATE_HEADER_ROOM is too small");
-
-/** Bytes of one set in the file. */
+/** Bytes of one copy of one set. */
 export function stateSetBytes(log: Log): u64 {
-  return ((<u64>log.regionCount + 63) >>> 6) << 3;
+  return (<u64>wordsOf(log.regionCount)) << 3;
+}
+
+/** Bytes of one copy of the three sets: so far behind a word its second copy stands. */
+export function stateSetsBytes(log: Log): u64 {
+  return <u64>SET_COUNT * stateSetBytes(log);
 }
 
 /** Where the sets begin in the file. */
 export function stateSetsOffset(log: Log): u64 {
-  return <u64>STATE_TEXT + ((<u64>log.constructorBytes + 7) & ~7);
+  return <u64>(STATE_TEXT + 2 * stateTextBytes(log.constructorBytes));
 }
 
 export function stateFileBytes(log: Log): u64 {
-  return stateSetsOffset(log) + <u64>SET_COUNT * stateSetBytes(log);
+  return stateSetsOffset(log) + 2 * stateSetsBytes(log);
 }
 
 /** Makes the file of a new log. */
 export function createState(log: Log): void {
-  emitDevice(EFFECT_KIND_STATE_CREATE, log.handle, 0, stateFileBytes(log), 0);
-  emitStateWrite(log.handle, log.constructorBytes, STATE_TEXT, log.constructorText);
+  if (log.isRetired != 0) return;
+  emitHead(EFFECT_KIND_STATE_CREATE, log.handle, 0, stateFileBytes(log), 0);
+  const textBytes = stateTextBytes(log.constructorBytes);
+  emitStateWrite(log.handle, log.constructorBytes, STATE_TEXT, STATE_TEXT + textBytes, log.constructorText);
   saveSets(log);
   saveHeader(log);
 }
 
+/** Removes the file of a log that nothing more is written for: one that is about to go, or to be retired. */
 export function deleteState(log: Log): void {
-  emitDevice(EFFECT_KIND_STATE_DELETE, log.handle, 0, 0, 0);
+  if (log.isRetired == 0) emitHead(EFFECT_KIND_STATE_DELETE, log.handle, 0, 0, 0);
 }
 
 /** Writes who the log is and where in its life. */
 export function saveHeader(log: Log): void {
-  memory.fill(STATE_HEADER, 0, STATE_TEXT);
-  const header = changetype<StateHeader>(STATE_HEADER);
+  if (log.isRetired != 0) return;
+  const header = log.stateHeader();
   header.magic = STATE_MAGIC;
   header.luid = log.luid;
   header.serial = log.serial;
@@ -77,24 +78,52 @@ export function saveHeader(log: Log): void {
   header.wasResumed = log.wasResumed;
   header.reconnects = log.reconnects;
   header.marksInDoubt = log.marksInDoubt;
-  header.deviceBehind = log.deviceBehind;
+  header.deviceBehind = mirrorOf(log).deviceBehind;
   header.uuidBytes = log.uuidBytes;
   header.constructorBytes = log.constructorBytes;
-  memory.copy(STATE_HEADER + STATE_UUID, log.uuid(), log.uuidBytes);
-  emitStateWrite(log.handle, <u32>STATE_TEXT, 0, STATE_HEADER);
+  header.check = stateCheck(header, log.constructorText);
+  const address = changetype<usize>(log) + LOG_STATE_HEADER;
+  emitStateWrite(log.handle, <u32>STATE_HEADER_BYTES, 0, STATE_HEADER_BYTES, address);
+}
+
+/** Writes what the mirror knows of its device, in the file of each of its luids: any of them may be the last to stay. */
+export function saveDeviceBehind(mirror: Mirror, isBehind: u32): void {
+  if (mirror.deviceBehind == isBehind) return;
+  mirror.deviceBehind = isBehind;
+  for (let at = mirror.firstLog; at != 0; at = changetype<Log>(at).sibling) {
+    // A log that is being constructed has no file yet, and one that is being restored has not been read to its end.
+    if (changetype<Log>(at).stateHeader().magic == STATE_MAGIC) saveHeader(changetype<Log>(at));
+  }
+}
+
+/** FNV-1a over the header behind its check, the UUID, and the constructor string: any flipped bit changes it. */
+export function stateCheck(header: StateHeader, text: usize): u64 {
+  const from = changetype<usize>(header) + offsetof<StateHeader>("luid");
+  const mixed = mix(0xcbf2_9ce4_8422_2325, from, STATE_HEADER_BYTES - offsetof<StateHeader>("luid"));
+  return mix(mixed, text, header.constructorBytes);
+}
+
+function mix(start: u64, at: usize, bytes: usize): u64 {
+  let mixed = start;
+  for (let i: usize = 0; i < bytes; i++) mixed = (mixed ^ load<u8>(at + i)) * 0x0000_0100_0000_01b3;
+  return mixed;
 }
 
 /** Writes all three sets: what a constructor, or a resume, has made of them. */
 export function saveSets(log: Log): void {
+  if (log.isRetired != 0) return;
   const bytes = stateSetBytes(log);
+  const second = stateSetsBytes(log);
   for (let i: u32 = 0; i < SET_COUNT; i++) {
-    emitStateWrite(log.handle, <u32>bytes, stateSetsOffset(log) + <u64>i * bytes, log.setAt(i).bits);
+    const offset = stateSetsOffset(log) + <u64>i * bytes;
+    emitStateWrite(log.handle, <u32>bytes, offset, offset + second, log.setAt(i).bits);
   }
 }
 
 /** Writes the word of `set`, one of the log's three, that holds `region`. */
 export function saveRegion(log: Log, set: RegionSet, region: u32): void {
-  const word = (<usize>(region >>> 6)) << 3;
+  if (log.isRetired != 0) return;
+  const word = wordOffset(region);
   const offset = stateSetsOffset(log) + <u64>log.indexOfSet(set) * stateSetBytes(log) + word;
-  emitStateWrite(log.handle, 8, offset, set.bits + word);
+  emitStateWrite(log.handle, 8, offset, offset + stateSetsBytes(log), set.bits + word);
 }

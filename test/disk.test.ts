@@ -11,9 +11,10 @@ import { debugWasm, words } from "./harness.ts";
 const EIO = -5;
 const EINVAL = -22;
 const ESRCH = -3;
-/** Of a state file: where it says the log's state, and where the constructor string begins (state-file.ts). */
-const STATE_OFFSET = 24;
-const TEXT_OFFSET = 192;
+/** Of a state file (state-file.ts): bytes of a copy of the header, where it says the log's state, and the constructor string. */
+const HEADER_BYTES = 200;
+const STATE_OFFSET = 32;
+const TEXT_OFFSET = 2 * HEADER_BYTES;
 const newEngine = () => new Engine(new WebAssembly.Module(debugWasm));
 
 function host(regions = 128, options = "", deviceBytes = 1 << 20): DeviceHost {
@@ -506,12 +507,15 @@ test("two luids of a mirror whose state is lost: whichever the kernel works with
   assert.is(made.ask("FLUSH", [20]).error, 0);
   for (const region of [7, 8, 20]) assert.not.ok(cleanOnDevice(made, region), `region ${region}`);
   assert.is(u64At(made.ask("IN_SYNC", [8]).data, 0), 1);
+  const suspendAndResume = () => {
+    for (const type of ["PRESUSPEND", "POSTSUSPEND", "RESUME"] as const) made.ask(type);
+    made.tick(2);
+  };
+  suspendAndResume();
+  assert.not.ok(cleanOnDevice(made, 8), "the marks may be of the other luid's writes");
   made.ask("DTR", [], "LVM-disk", 4n);
-  made.ask("PRESUSPEND");
-  made.ask("POSTSUSPEND");
-  made.ask("RESUME");
-  made.tick(2);
-  assert.not.ok(cleanOnDevice(made, 8), "its suspend may have been that of a mirror it had lost");
+  suspendAndResume();
+  assert.ok(cleanOnDevice(made, 8), "the other luid is gone, and this one's writes have ended");
 });
 
 test("two mirrors cannot keep their logs on one device, but a reload of one mirror can", () => {
@@ -616,7 +620,7 @@ test("a log that was constructed and not resumed keeps its state file when it is
 test("a region that a killed server left in both sets that are out of sync is in sync once it was copied", () => {
   const made = resumed(128, " nosync");
   const [[handle, file] = []] = made.stateFiles;
-  const sets = TEXT_OFFSET + ((file?.length ?? 0) - TEXT_OFFSET - 3 * 16);
+  const sets = (file?.length ?? 0) - 2 * 3 * 16;
   for (const set of [0, 1]) (file as Uint8Array)[sets + set * 16] = 1 << 3;
   made.stateFiles.set(handle as number, file as Uint8Array);
   made.restart(newEngine());
@@ -635,8 +639,8 @@ test("a file that is no state file is refused and removed", () => {
     ["empty header", new Uint8Array(file.length)],
     ["cut short", file.slice(0, 100)],
     ["longer than its log", new Uint8Array([...file, 0, 0, 0, 0, 0, 0, 0, 0])],
-    ["another state", file.map((byte, i) => (i === STATE_OFFSET ? 77 : byte))],
-    ["another constructor", file.map((byte, i) => (i === TEXT_OFFSET ? 0x78 : byte))],
+    ["two damaged headers", file.map((byte, i) => (i % HEADER_BYTES === STATE_OFFSET ? byte ^ 4 : byte))],
+    ["two damaged constructors", file.map((byte, i) => (i >= TEXT_OFFSET && byte === 0x31 ? 0x78 : byte))],
   ];
   for (const [what, bytes] of broken) {
     const other = new DeviceHost(newEngine());

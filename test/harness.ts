@@ -16,6 +16,9 @@ export const releaseWasm = readFileSync(new URL("../dist/dm-ulog.wasm", import.m
 /** Checks the invariants after every input, and traps where one does not hold. */
 export const debugWasm = readFileSync(new URL("../dist/dm-ulog.debug.wasm", import.meta.url));
 
+/** The same with limits so small that a test reaches them (assembly/limits.ts). */
+export const smallWasm = readFileSync(new URL("../dist/dm-ulog.small.wasm", import.meta.url));
+
 export const words = await Console.create(releaseWasm);
 
 /** An answer, and the notices that came with it, in words. */

@@ -140,7 +140,7 @@ test("the MARK of assembly/README.md is, byte for byte, what the core takes and 
   const address = abi.EFFECT_PAYLOAD + abi.HEAD_BYTES;
   worked.set(engine.read(abi.EFFECTS + address, 4), address);
   assert.equal(engine.read(abi.EFFECTS, worked.length), worked);
-  assert.equal(effects, [`${0x100}: 2000000000000000`, "send"]);
+  assert.equal(effects, [`${0x1f0}: 2000000000000000`, `${0x220}: 2000000000000000`, "send"]);
 });
 
 test.run();

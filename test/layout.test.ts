@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
-import { debugWasm, releaseWasm } from "./harness.ts";
+import { debugWasm, releaseWasm, smallWasm } from "./harness.ts";
 
 const { abi } = new Engine(new WebAssembly.Module(releaseWasm));
 
@@ -104,17 +104,25 @@ test("the recorded numbers are those of this machine's C headers, where it has a
 });
 
 test("the areas of the memory map follow each other and end below the compiler's data", () => {
-  const exports = new WebAssembly.Instance(new WebAssembly.Module(releaseWasm), {}).exports;
+  for (const wasm of [releaseWasm, smallWasm]) checkAreas(wasm);
+});
+
+function checkAreas(wasm: Buffer<ArrayBuffer>): void {
+  const exports = new WebAssembly.Instance(new WebAssembly.Module(wasm), {}).exports;
   const value = (name: string) => (exports[name] as unknown as { value: number }).value;
   const areas: [string, number][] = [
     ["CORE", value("CORE_BYTES")],
-    ["BUCKETS", value("BUCKETS_BYTES")],
+    ["LOG_BUCKETS", value("BUCKETS_BYTES")],
+    ["MIRROR_BUCKETS", value("BUCKETS_BYTES")],
+    ["DEVICE_BUCKETS", value("BUCKETS_BYTES")],
     ["HANDLES", value("HANDLES_BYTES")],
+    ["FREE_HANDLES", value("FREE_HANDLES_BYTES")],
+    ["DEADLINES", value("DEADLINES_BYTES")],
+    ["MIRRORS", value("MIRRORS_BYTES")],
     ["INPUT", value("INPUT_PAYLOAD") + value("INPUT_PAYLOAD_BYTES_MAX") - value("INPUT")],
     ["EFFECTS", value("EFFECTS_BYTES_MAX")],
     ["REPLY_DATA", value("REPLY_DATA_BYTES")],
     ["CONSTRUCTOR", value("CONSTRUCTOR_BYTES")],
-    ["STATE_HEADER", value("STATE_HEADER_ROOM")],
   ];
   for (const [i, [name, bytes]] of areas.entries()) {
     const next = areas[i + 1];
@@ -123,10 +131,10 @@ test("the areas of the memory map follow each other and end below the compiler's
   }
   assert.ok(value("CORE") > 0, "no area begins at address 0");
   assert.ok(value("AREAS_END") <= value("__rtti_base"), "static data begins behind the areas");
-});
+}
 
-test("neither core imports anything", () => {
-  for (const wasm of [releaseWasm, debugWasm])
+test("no core imports anything", () => {
+  for (const wasm of [releaseWasm, debugWasm, smallWasm])
     assert.equal(WebAssembly.Module.imports(new WebAssembly.Module(wasm)), []);
 });
 

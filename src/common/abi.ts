@@ -21,6 +21,9 @@ const NAMES = [
   "INPUT_KIND_TICK",
   "INPUT_KIND_RESTORE",
   "INPUT_KIND_CONFIGURE",
+  "INPUT_KIND_FORGET",
+  "FORGET_LUID",
+  "FORGET_UUID",
   "CONFIGURE_BYTES",
   "HEAD_HANDLE",
   "HEAD_SIZE",
@@ -33,6 +36,8 @@ const NAMES = [
   "COMPLETION_DEVICE_BYTES",
   "COMPLETION_MAJOR",
   "COMPLETION_MINOR",
+  "COMPLETION_FILE_SYSTEM",
+  "COMPLETION_INODE",
   "COMPLETION_OPEN_BYTES",
   "RESTORE_BYTES",
   "READ_BYTES_MAX",
@@ -131,7 +136,7 @@ export type AbiName = (typeof NAMES)[number];
 export type Abi = Readonly<Record<AbiName, number>>;
 
 /** The ABI version that this host is written for. */
-const ABI_VERSION_EXPECTED = 2;
+const ABI_VERSION_EXPECTED = 3;
 
 /** Reads the tables; throws where the module is not a dm-ulog core of this ABI version. */
 export function readAbi(exports: Record<string, unknown>): Abi {

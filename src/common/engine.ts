@@ -26,6 +26,12 @@ export interface OpenedDevice {
   /** Both 0 for a regular file. */
   major: number;
   minor: number;
+  /**
+   * st_dev and st_ino of a regular file, by which two mirrors that were given the same file are told; 0 where left out. The
+   * core compares them and does nothing else with them.
+   */
+  fileSystem?: bigint;
+  inode?: bigint;
 }
 
 /** What the core may ask of its host. Addresses are of `engine.bytes()`, valid until the call returns. */
@@ -51,7 +57,10 @@ export interface EffectHandler {
    * host that keeps none leaves these three out: its logs are lost with it.
    */
   stateCreate?(head: Head): void;
-  /** Write the bytes at `address` to the state file, at the offset of the head, before this returns. */
+  /**
+   * Write the bytes at `address` to the state file, at the offset of the head, before this returns. The core has everything
+   * written twice, so the same bytes come with another offset next.
+   */
   stateWrite?(head: Head, address: number): void;
   /** Remove the state file, where there is one. */
   stateDelete?(head: Head): void;
@@ -268,6 +277,8 @@ export class Engine {
       view.setBigUint64(payload + abi.COMPLETION_DEVICE_BYTES, BigInt(completion.device.sizeBytes), true);
       view.setUint32(payload + abi.COMPLETION_MAJOR, completion.device.major, true);
       view.setUint32(payload + abi.COMPLETION_MINOR, completion.device.minor, true);
+      view.setBigUint64(payload + abi.COMPLETION_FILE_SYSTEM, completion.device.fileSystem ?? 0n, true);
+      view.setBigUint64(payload + abi.COMPLETION_INODE, completion.device.inode ?? 0n, true);
       size = abi.COMPLETION_OPEN_BYTES;
     } else if (completion.data !== undefined) {
       this.view8.set(completion.data, payload + abi.COMPLETION_DATA);
@@ -295,6 +306,23 @@ export class Engine {
       bytes.set(part, abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
       this.input(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + part.length, 0, nowNs, handler);
     }
+  }
+
+  /**
+   * Tells the core that the kernel has no table, active or inactive, with this log: it goes, and nothing more is written to
+   * its device. To be called only by who has read the kernel's tables. What names no log is ignored.
+   */
+  forget(handle: number, luid: bigint, uuid: string, nowNs: number, handler: EffectHandler): void {
+    const { abi } = this;
+    const payload = abi.INPUT_PAYLOAD;
+    const bytes = this.bytes();
+    const view = new DataView(bytes.buffer);
+    this.writeHead(view, { handle, sizeBytes: 0, offsetBytes: 0, ticket: 0 });
+    view.setBigUint64(payload + abi.FORGET_LUID, luid, true);
+    const room = (abi.UUID_BYTES + 7) & ~7;
+    const name = payload + abi.FORGET_UUID;
+    for (let i = 0; i < room; i++) bytes[name + i] = i < abi.UUID_BYTES - 1 ? uuid.charCodeAt(i) || 0 : 0;
+    this.input(abi.INPUT_KIND_FORGET, abi.FORGET_UUID + room, 0, nowNs, handler);
   }
 
   /** Sets options; those left out stay as they are. */
@@ -378,6 +406,8 @@ export class Engine {
         handler.stateCreate?.(head);
         return true;
       case abi.EFFECT_KIND_STATE_WRITE:
+        handler.stateWrite?.(head, this.word(rest));
+        head.offsetBytes = head.ticket;
         handler.stateWrite?.(head, this.word(rest));
         return true;
       case abi.EFFECT_KIND_STATE_DELETE:

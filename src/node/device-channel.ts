@@ -8,6 +8,7 @@
 //   +64   slots of 64 bytes
 //   then, from a page boundary on, the slots' buffers
 
+import type { OpenedDevice } from "../common/engine.ts";
 import { addressOf } from "./system-calls.ts";
 
 export const PAGE_BYTES = 4096;
@@ -26,6 +27,7 @@ const HUNG_UP = 3;
 const RINGS = 4;
 const HEAD_BYTES = 64;
 const SLOT_BYTES = 64;
+const IDENTITY_OFFSET = 40;
 const CHANNEL_BYTES = HEAD_BYTES + SLOTS * SLOT_BYTES + PAGE_BYTES + SLOTS * BUFFER_BYTES;
 
 export const OPEN = 1;
@@ -38,6 +40,7 @@ export class Slot {
   constructor(
     private readonly words: Int32Array,
     private readonly numbers: Float64Array,
+    private readonly identity: BigUint64Array,
     readonly buffer: Uint8Array,
   ) {}
 
@@ -65,17 +68,21 @@ export class Slot {
     this.words[3] = value;
   }
   /** After OPEN. */
-  get device(): { sizeBytes: number; major: number; minor: number } {
+  get device(): OpenedDevice {
     return {
       sizeBytes: this.numbers[3] as number,
       major: this.words[8] as number,
       minor: this.words[9] as number,
+      fileSystem: this.identity[0] as bigint,
+      inode: this.identity[1] as bigint,
     };
   }
-  set device(device: { sizeBytes: number; major: number; minor: number }) {
+  set device(device: OpenedDevice) {
     this.numbers[3] = device.sizeBytes;
     this.words[8] = device.major;
     this.words[9] = device.minor;
+    this.identity[0] = device.fileSystem ?? 0n;
+    this.identity[1] = device.inode ?? 0n;
   }
 
   ask(kind: number, sizeBytes: number, offsetBytes: number): void {
@@ -102,6 +109,7 @@ export class DeviceChannel {
         new Slot(
           new Int32Array(shared, start, SLOT_BYTES / 4),
           new Float64Array(shared, start, SLOT_BYTES / 8),
+          new BigUint64Array(shared, start + IDENTITY_OFFSET, 2),
           new Uint8Array(shared, buffers + i * BUFFER_BYTES, BUFFER_BYTES),
         ),
       );

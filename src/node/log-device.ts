@@ -60,7 +60,8 @@ export class LogDevice {
       const sizeBytes = sizeOf(fd);
       // Direct I/O cannot write a tail that is no whole page, and some file systems do not have it.
       const isDirect = sizeBytes % PAGE_BYTES === 0 && addFlags(fd, constants.O_DIRECT);
-      return new LogDevice({ sizeBytes, major, minor }, fd, lockFd, isDirect ? PAGE_BYTES : 1);
+      const { dev: fileSystem, ino: inode } = fstatSync(fd, { bigint: true });
+      return new LogDevice({ sizeBytes, major, minor, fileSystem, inode }, fd, lockFd, isDirect ? PAGE_BYTES : 1);
     } catch (error) {
       closeSync(fd);
       throw error;

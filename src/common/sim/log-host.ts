@@ -73,7 +73,8 @@ export class LogHost implements DeviceEffects {
       }
       this.opened.set(head.handle, device);
       const { major, minor } = device.name;
-      const opened = { sizeBytes: device.medium.length, major, minor };
+      const inode = this.surroundings.devices.inodeOf(device);
+      const opened = { sizeBytes: device.medium.length, major, minor, fileSystem: 1n, inode };
       this.complete(head, { effect: EFFECT_KIND_OPEN, error, device: opened });
     });
   }
