@@ -32,8 +32,10 @@ const BOOT_ID = "boot_id";
 export const LAST_REQUEST = "last_request";
 const UNFINISHED = ".new";
 const WORD_BYTES = 8;
-/** More than three bits for each of 2^32 regions take. */
-const STATE_BYTES_MAX = 2 ** 31;
+/** Where whatever makes a file a log's state stands: all copies of its header. */
+const HEADER_BYTES_MAX = 4096;
+/** More than the largest log's state takes, which is twice three bits for each of 2^32 regions. */
+const STATE_BYTES_MAX = 2 ** 32;
 
 interface StateFile extends Mapping {
   /** The bytes as 64-bit words, as far as they fill some. */
@@ -131,7 +133,7 @@ export class StateFiles {
    * with zeros, so that no server takes it for the state of a log.
    */
   delete(handle: number): void {
-    this.files.get(handle)?.bytes.fill(0, 0, WORD_BYTES);
+    this.files.get(handle)?.bytes.fill(0, 0, HEADER_BYTES_MAX);
     this.unmap(handle);
     rmSync(this.path(handle), { force: true });
   }
