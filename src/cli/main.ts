@@ -136,6 +136,7 @@ program
     "--crash-directory <directory>",
     "directory for the last events of a server that failed (default: in the runtime directory)",
   )
+  .option("--force", "serve although another server seems to serve this machine: one that cannot answer any more")
   .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", portNumber)
   .addOption(
     new Option(
