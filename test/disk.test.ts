@@ -85,10 +85,10 @@ test("CTR is refused where the device is missing or too small", () => {
 
 test("a RESUME that comes before the device is open is answered when the device is refused", () => {
   const made = new DeviceHost(newEngine());
-  const constructor = made.request("CTR", asciiBytes("131072 disk /dev/none 1024"));
+  const constructed = made.request("CTR", asciiBytes("131072 disk /dev/none 1024"));
   const resume = made.request("RESUME");
   made.completeAll();
-  assert.is(made.replyTo(constructor)?.error, -2);
+  assert.is(made.replyTo(constructed)?.error, -2);
   assert.is(made.replyTo(resume)?.error, -2);
   assert.equal(words.logs(made.engine), []);
 });

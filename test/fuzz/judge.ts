@@ -75,6 +75,8 @@ export class Judge implements EngineTap {
   private readonly limits: LimitWatch;
   /** Requests that were neither answered nor dropped, the earliest first, by log and what they wait for. */
   private readonly waiting = new Map<string, string[]>();
+  /** Requests that came in a frame that the core may have dropped. */
+  private readonly doubtful = new Set<string>();
   /** Set by who sends a frame that the core cannot drop. */
   isWholeFrame = false;
 
@@ -260,8 +262,10 @@ export class Judge implements EngineTap {
     const { abi } = this.engine;
     const payload = abi.INPUT_PAYLOAD;
     if (kind === abi.INPUT_KIND_DATAGRAM) {
+      if (this.word(abi.INPUT_PAYLOAD_SIZE) < abi.FRAME_BYTES) return;
       const key = this.requestKey(payload);
       this.requests.set(key, (this.requests.get(key) ?? 0) + 1);
+      if (!this.isWholeFrame) this.doubtful.add(key);
     } else if (kind === abi.INPUT_KIND_COMPLETION) {
       this.takeCompletion(payload, this.word(abi.INPUT_PAYLOAD_SIZE));
     } else if (kind === abi.INPUT_KIND_RESTORE && this.longWord(payload + abi.HEAD_OFFSET) === 0) {
@@ -400,7 +404,9 @@ export class Judge implements EngineTap {
    * have been let go for want of room, and the kernel has asked again.
    */
   judgeRest(): void {
-    for (const [name, keys] of this.waiting) {
+    for (const [name, all] of this.waiting) {
+      const keys = all.filter((key) => !this.doubtful.has(key));
+      if (keys.length === 0) continue;
       const last = keys.at(-1);
       // Requests with the same number cannot be told from each other: the earliest is the one that was let go.
       const openOf = (key: string | undefined) => this.requests.get(key ?? "") ?? 0;

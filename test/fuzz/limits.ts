@@ -22,7 +22,6 @@ export type Limit = (typeof LIMITS)[number];
 const ENOMEM = 12;
 
 export class LimitWatch {
-  private kind = 0;
   private readonly writes = new Map<number, number>();
   private view!: DataView;
 
@@ -36,7 +35,6 @@ export class LimitWatch {
   /** An input of this kind stands in the input area; its effects follow. */
   begin(kind: number): void {
     const { abi } = this.engine;
-    this.kind = kind;
     this.writes.clear();
     this.view = new DataView(this.engine.bytes().buffer);
     const size = this.word(abi.INPUT_PAYLOAD_SIZE);
@@ -78,13 +76,9 @@ export class LimitWatch {
 
   private notice(payload: number): void {
     const { numbers } = this;
-    const { abi } = this.engine;
     const code = this.word(payload + (numbers.NOTICE_CODE as number));
-    const isAsked = this.kind === abi.INPUT_KIND_DATAGRAM;
-    if (code === numbers.NOTICE_REPLACED && isAsked) {
-      const luid = this.view.getBigUint64(payload + (numbers.NOTICE_LUID as number), true);
-      const ofRequest = this.view.getBigUint64(abi.INPUT_PAYLOAD + abi.ULOG_LUID, true);
-      if (luid !== ofRequest) this.reach("luids of a mirror");
+    if (code === numbers.NOTICE_CROWDED_OUT) {
+      this.reach("luids of a mirror");
     } else if (code === numbers.NOTICE_REFUSED_CONSTRUCTOR) {
       const bytes = this.view.getBigUint64(payload + (numbers.NOTICE_DETAIL as number), true);
       if (bytes > (numbers.CONSTRUCTOR_BYTES_MAX as number)) this.reach("bytes of a constructor string");

@@ -61,11 +61,11 @@ const TYPES: readonly RequestName[] = [
 ];
 const ERRORS = [0, 0, 0, 0, 0, 0, -5, -19, -28, 1, 0x7fff_ffff, -0x8000_0000];
 const NUMBERS = [0, 1, 2, 3, 7, 8, 16, 17, 160, 168, 255, 256, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
-const QUIETS_NS = [0, 7, 1_000_000, 3_000_000_000, 2 ** 52];
+const QUIETS_NS = [0, 7, 1_000_000, 3_000_000_000, 2 ** 40];
 const LAZY_REGIONS = [0, 1, 3, 65_536, 0xffff_ffff];
 const BLOCK_BYTES = [0, 1, 4096, 8192, 65_536, 65_537, 131_072, 0xffff_ffff];
 /** Inputs in which everything must have come to rest when nothing is asked any more. */
-const REST_INPUTS_MAX = 100_000;
+const REST_INPUTS_MAX = 5000;
 const PENDING_MAX = 64;
 const REFUSED_ONE_IN = 16;
 const LARGEST_REGION = 300_000;
