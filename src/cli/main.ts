@@ -304,6 +304,11 @@ program
   .option("--seed <number>", "the first seed", wholeNumber, 1)
   .option("--seeds <number>", "how many seeds, one after the other", wholeNumber, 1)
   .option("--events <number>", "simulated events for each seed", wholeNumber, 100_000)
+  .addOption(
+    new Option("--core <build>", "which core lives; the small one has tiny limits, and is not part of the package")
+      .choices(["release", "small"])
+      .default("release"),
+  )
   .option("--fault <name>", "put in a deliberate fault, which must be found; `list` names them")
   .option("--trace-directory <directory>", "where the trace of a life that fails is written", ".")
   .option("--trace <file>", "write the trace of the first seed's life too, whether it fails or not")
