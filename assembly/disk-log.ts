@@ -31,7 +31,7 @@ import { becomeReplaced } from "./log-life";
 import { createLog, newSerial } from "./logs";
 import { mirrorOf } from "./mirror";
 import { noticeOfLog } from "./notice-of-log";
-import { NOTICE_REPLACED } from "./notices";
+import { NOTICE_CROWDED_OUT } from "./notices";
 import { EIO, ULOG_VERSION } from "./protocol";
 import { regionSetBytes } from "./region-set";
 import { BECAME_CLEAN, BECAME_DIRTY } from "./regions";
@@ -79,7 +79,7 @@ function limitLuids(newest: Log): void {
     if (oldest == 0 || log.serial < changetype<Log>(oldest).serial) oldest = at;
   }
   ensure(oldest != 0);
-  noticeOfLog(NOTICE_REPLACED, changetype<Log>(oldest), 0, 0);
+  noticeOfLog(NOTICE_CROWDED_OUT, changetype<Log>(oldest), 0, 0);
   abandonDisk(changetype<Log>(oldest));
 }
 

@@ -338,6 +338,11 @@ program
   .option("--seed <number>", "the first seed", wholeNumber, 1)
   .option("--seeds <number>", "number of seeds to run, one after the other", wholeNumber, 1)
   .option("--events <number>", "simulated events for each seed", wholeNumber, 100_000)
+  .addOption(
+    new Option("--core <build>", "which core to run; the small one has tiny limits, and is not part of the package")
+      .choices(["release", "small"])
+      .default("release"),
+  )
   .option("--fault <name>", "add a deliberate fault, which the checks must find; `list` names the faults")
   .option("--trace-directory <directory>", "where to write the trace of a life that fails", ".")
   .option("--trace <file>", "also write the trace of the first seed's life, whether it fails or not")
