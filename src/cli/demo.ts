@@ -122,7 +122,9 @@ class Demo {
     this.print("  sudo dm-ulog serve                                      answers this machine's kernel");
     this.print("  line=$(sudo dm-ulog table --integrated-flush --log-device /dev/sdc /dev/sda /dev/sdb) &&");
     this.print('    sudo dmsetup create mymirror --table "$line"');
-    this.print("(Replace the names by those of your disks. /dev/sdb and the beginning of /dev/sdc will be overwritten.)");
+    this.print(
+      "(Replace the names by those of your disks. /dev/sdb and the beginning of /dev/sdc will be overwritten.)",
+    );
   }
 
   private powerOn(): Machine {
