@@ -102,10 +102,10 @@ test("table refuses what no mirror can be, with a sentence", () => {
 test("table --help says what each choice means when a leg fails", () => {
   const { stdout } = run("table", "--help");
   for (const sentence of [
-    /continue\s+Writes complete on the legs that are left/,
+    /continue\s+Writes complete on the remaining legs/,
     /wait\s+Writes wait until a daemon, dmeventd, or an administrator/,
     /ignore\s+Writes count as done although a leg missed them/,
-    /--force\s+print the line although/,
+    /--force\s+print the line even if/,
   ]) {
     assert.match(stdout, sentence);
   }

@@ -117,12 +117,14 @@ class Demo {
     this.heading("5. The machine starts again");
     await this.comeBack(workload, differedBefore);
 
-    this.heading("The same for a real mirror");
+    this.heading("The same with a real mirror");
     this.print("  npm pack && sudo npm install --global ./dm-ulog-*.tgz   in a clone: installs the command");
     this.print("  sudo dm-ulog serve                                      answers this machine's kernel");
     this.print("  line=$(sudo dm-ulog table --integrated-flush --log-device /dev/sdc /dev/sda /dev/sdb) &&");
     this.print('    sudo dmsetup create mymirror --table "$line"');
-    this.print("(They stand for your disks: what is on /dev/sdb and at the beginning of /dev/sdc is overwritten.)");
+    this.print(
+      "(Replace the names by those of your disks. /dev/sdb and the beginning of /dev/sdc will be overwritten.)",
+    );
   }
 
   private powerOn(): Machine {

@@ -85,9 +85,9 @@ const legFailure = () =>
     .choices(Object.keys(LEG_FAILURE_FEATURES))
     .default("continue");
 const force = () =>
-  new Option("--force", "print the line although a device is in use or holds something, which is then only said");
+  new Option("--force", "print the line even if a device is in use or holds something, and only warn");
 const LEG_FAILURE_HELP = `When a write to a leg fails:
-  continue  Writes complete on the legs that are left, and the log keeps which regions the failed one missed. If the first leg
+  continue  Writes complete on the remaining legs, and the log keeps which regions the failed leg missed. If the first leg
             fails while regions are out of sync, those are read from a leg that holds older data. If the log device fails,
             writes fail. (handle_errors keep_log)
   wait      Writes wait until a daemon, dmeventd, or an administrator loads another table. (handle_errors)
@@ -193,7 +193,7 @@ program
   .option("--sync", "resync everything, whatever the log says")
   .option("--nosync", "treat the legs as identical and resync nothing")
   .option("--block-on-error", "hold writes when the log fails; lvm2 sets this")
-  .option("--integrated-flush", "let a flush carry the marks: one round trip less for each write")
+  .option("--integrated-flush", "send marks with the flush, which saves one round trip for each write")
   .addOption(legFailure())
   .addOption(force())
   .addHelpText(
@@ -201,8 +201,9 @@ program
     `
 ${LEG_FAILURE_HELP}
 
-Refused, since it would destroy data: one device as two legs, or as leg and log, under whatever names; a device with its own
-partition. Refused without --force: devices that are mounted, swap, in use, or hold something. As root it sees all of that.
+It refuses tables that would destroy data: one device as two legs or as leg and log, under any names; a device together with its
+own partition. Without --force it refuses devices that are mounted, used as swap, in use, or hold data. Run it as root, so that
+it can check all of this.
 
 For example:
   line=$(sudo dm-ulog table --integrated-flush /dev/sda /dev/sdb) &&
@@ -225,7 +226,7 @@ program
   .option("--log-device <device>", "the log device, for the table line", "/dev/LOG")
   .addOption(legFailure())
   .addOption(force())
-  .option("--json", "for programs: one JSON object; sizes in bytes or sectors, times in seconds")
+  .option("--json", "print one JSON object; sizes in bytes or sectors, times in seconds")
   .action(async (legs: string[], options: PlanOptions) => {
     const { plan } = await import("./plan.ts");
     await plan(legs, options);

@@ -1,5 +1,5 @@
-// What the kernel tells of a block device in /sys and /proc: which names mean the same device, what lies on what, and
-// who uses it. It asks the device itself nothing.
+// What the kernel says about block devices in /sys and /proc: which names mean the same device, which device lies on which,
+// and who uses it. This never reads the device itself.
 //
 // Sources: Documentation/ABI/stable/sysfs-block (partition, size, holders, slaves), Documentation/filesystems/proc.rst
 // (mountinfo), proc(5) (swaps).
@@ -57,7 +57,7 @@ export interface Device {
 /** Who has a device already. */
 export interface Use {
   kind: "mount" | "swap" | "holder";
-  /** Goes on after the device's name: `is mounted at /home`. */
+  /** Words that follow the device's name: `is mounted at /home`. */
   what: string;
 }
 
@@ -82,19 +82,19 @@ function numbersText(stats: Stats): string {
   return `${major}:${minor}`;
 }
 
-/** Finds what a table names: a path or `major:minor`. Undefined where there is no such thing here. Throws a sentence. */
+/** Finds what a table names: a path or `major:minor`. Undefined if it does not exist here. Throws an Error with a sentence. */
 export function findDevice(machine: Machine, name: string): Device | undefined {
   if (parseNumbers(name) !== undefined) {
     return existsSync(folderOf(machine, name)) ? blockDevice(machine, name, name) : undefined;
   }
   const node = machine.node(name);
   if (node === undefined) return undefined;
-  if (node.kind === "other") throw new Error(`${name} is neither a block device nor a file. Name one that is.`);
+  if (node.kind === "other") throw new Error(`${name} is neither a block device nor a file. Name one of these.`);
   if (node.kind === "block device") return blockDevice(machine, name, node.numbers);
   return { name, numbers: null, inode: node.inode, sizeBytes: node.sizeBytes };
 }
 
-/** As `findDevice`; undefined too where the name leads to something else. */
+/** Like `findDevice`, but also undefined if the name leads to something else. */
 export function findIfThere(machine: Machine, name: string): Device | undefined {
   try {
     return findDevice(machine, name);
@@ -105,13 +105,12 @@ export function findIfThere(machine: Machine, name: string): Device | undefined 
 
 function blockDevice(machine: Machine, name: string, numbers: string): Device {
   const sectors = readText(join(folderOf(machine, numbers), "size"));
-  if (sectors === undefined) throw new Error(`${name} is the node of a device that is not there (${numbers}).`);
+  if (sectors === undefined) throw new Error(`${name} is the node of a device that does not exist (${numbers}).`);
   return { name, numbers, inode: null, sizeBytes: Number(sectors) * SECTOR_BYTES };
 }
 
 /**
- * How one device is made of another, as words between their names, or undefined where what is written to one leaves the
- * other as it is.
+ * How one device depends on another, as words between their names. Undefined if a write to one does not change the other.
  */
 export function relationOf(machine: Machine, one: Device, other: Device): string | undefined {
   if (one.inode !== null || other.inode !== null) return fileRelation(machine, one, other);
@@ -207,7 +206,7 @@ function mountDevice(machine: Machine, { numbers, source }: Mount): string | und
   return node?.kind === "block device" ? node.numbers : undefined;
 }
 
-/** The device that a file's file system is on, or undefined where it is on none. */
+/** The device that holds a file's file system, or undefined if there is none. */
 function fileSystemOf(machine: Machine, path: string): string | undefined {
   let real = path;
   try {
@@ -228,12 +227,12 @@ function backingInode(machine: Machine, numbers: string): string | undefined {
   return path === undefined ? undefined : machine.node(path)?.inode;
 }
 
-/** Whether two devices have sectors in common by themselves. */
+/** Whether two devices share sectors directly. */
 function touches(machine: Machine, a: string, b: string): boolean {
   return a === b || wholeDisk(machine, a) === b || wholeDisk(machine, b) === a;
 }
 
-/** All devices that a mapping or RAID is made of, and what these are made of. */
+/** All devices below a mapping or RAID, at any depth. */
 function below(machine: Machine, numbers: string): string[] {
   const found: string[] = [];
   const waiting = [numbers];
@@ -247,7 +246,7 @@ function below(machine: Machine, numbers: string): string[] {
   return found;
 }
 
-/** The disk that a device is a partition of, or undefined where it is none. */
+/** The disk that a device is a partition of, or undefined if it is not a partition. */
 function wholeDisk(machine: Machine, numbers: string): string | undefined {
   const folder = realFolderOf(machine, numbers);
   return folder !== undefined && existsSync(join(folder, "partition"))
@@ -267,7 +266,7 @@ function linksIn(machine: Machine, numbers: string, folder: "holders" | "slaves"
   return namesIn(path).flatMap((name) => readText(join(path, name, "dev")) ?? []);
 }
 
-/** As the kernel's log and /dev have it. */
+/** The name in the kernel's log and in /dev. */
 function kernelName(machine: Machine, numbers: string): string {
   const folder = realFolderOf(machine, numbers);
   return folder === undefined ? numbers : folder.slice(folder.lastIndexOf("/") + 1).replaceAll("!", "/");

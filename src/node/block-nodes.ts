@@ -1,4 +1,4 @@
-// Where to open a block device that is known by its numbers.
+// Finds or makes the node of a block device from its numbers.
 
 import { existsSync, mkdirSync, type Stats } from "node:fs";
 import { join } from "node:path";

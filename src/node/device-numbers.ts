@@ -1,4 +1,4 @@
-// A block device's numbers, and its node in /dev. Free of system calls of our own, so that it loads everywhere.
+// A block device's numbers, and its node in /dev. It makes no system calls of our own, so that it loads everywhere.
 
 import { readFileSync, type Stats, statSync } from "node:fs";
 
@@ -8,7 +8,7 @@ export interface DeviceNumbers {
   minor: number;
 }
 
-/** The numbers in `major:minor`, or undefined where the text is something else. */
+/** The numbers in `major:minor`, or undefined if the text is something else. */
 export function parseNumbers(text: string): DeviceNumbers | undefined {
   const match = /^(\d+):(\d+)$/.exec(text);
   return match === null ? undefined : { major: Number(match[1]), minor: Number(match[2]) };
@@ -20,8 +20,8 @@ export function numbersOfNode({ rdev }: Stats): DeviceNumbers {
 }
 
 /**
- * The node of a block device, or undefined where /dev has none. The one that the kernel itself names comes first: it is
- * the same for every program, so that locks taken on it meet.
+ * The node of a block device, or undefined if /dev has none. The kernel's own name comes first: it is the same for every
+ * program, so that all of them lock the same node.
  */
 export function findNode({ major, minor }: DeviceNumbers): string | undefined {
   const kernels = kernelsName(`${major}:${minor}`);

@@ -1,4 +1,4 @@
-// What is wrong with the devices of a mirror, before it is made (dm-ulog table) or when it is there (dm-ulog doctor).
+// Finds faults in the devices of a mirror, before it is created (dm-ulog table) or while it exists (dm-ulog doctor).
 
 import { type Device, type Machine, relationOf, usesOf } from "./block-devices.ts";
 
@@ -8,7 +8,7 @@ export interface MirrorDevices {
   log: Device | undefined;
 }
 
-/** Pairs of devices of one mirror of which a write to one changes the other, as sentences. */
+/** Pairs of devices of one mirror in which a write to one changes the other, as sentences. */
 export function overlaps(machine: Machine, { legs, log }: MirrorDevices): string[] {
   const found: string[] = [];
   for (const [index, leg] of legs.entries()) {
@@ -16,7 +16,7 @@ export function overlaps(machine: Machine, { legs, log }: MirrorDevices): string
       const relation = relationOf(machine, leg, other);
       if (relation === undefined) continue;
       found.push(
-        `The leg ${leg.name} ${relation} the leg ${other.name}: a mirror of these keeps one copy and no second.`,
+        `The leg ${leg.name} ${relation} the leg ${other.name}: this mirror would hold only one copy of the data.`,
       );
     }
   }

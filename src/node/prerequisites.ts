@@ -1,16 +1,14 @@
-// What serving needs of the machine, each lack told as a sentence with what to type.
+// Checks what the machine needs to serve. Each missing thing is a sentence that says what to type.
 
 import { readFileSync } from "node:fs";
 
 const CAP_NET_ADMIN = 12;
 const CAP_SYS_ADMIN = 21;
 
-/** What is missing to serve this machine's kernel, as sentences; empty where nothing is. */
+/** What is missing to serve this machine's kernel, as sentences; empty if nothing is missing. */
 export function missingPrerequisites(): string[] {
   if (process.platform !== "linux") {
-    return [
-      `The kernel side of this log is Linux's; this is ${process.platform}. Try the simulated kernel: npm start.`,
-    ];
+    return [`Serving needs Linux, and this is ${process.platform}. Try the simulated kernel: npm start.`];
   }
   const missing: string[] = [];
   const capabilities = effectiveCapabilities();
@@ -21,7 +19,7 @@ export function missingPrerequisites(): string[] {
   if (lacking.length > 0) {
     missing.push(
       `The privilege to answer the kernel is missing (${lacking.map(({ name }) => name).join(" and ")}): the kernel ` +
-        "drops every other reply without a word. Type: sudo dm-ulog serve",
+        "silently drops replies from other processes. Type: sudo dm-ulog serve",
     );
   }
   const connector = connectorNames();

@@ -1,5 +1,5 @@
-// What a device holds, by the signatures on it: a file system, RAID, LVM, swap, encryption, a partition table. blkid of
-// util-linux knows them all; where it is missing, the usual ones are known here.
+// Finds out what a device holds by the signatures on it: a file system, RAID, LVM, swap, encryption, a partition table.
+// util-linux's blkid knows all of them; if it is missing, this file knows the most common ones.
 //
 // Sources of the usual ones: ext4 (its super block's s_magic), XFS (xfs_format.h), btrfs (btrfs_tree.h), LVM2 (its label),
 // md (md_p.h), swap (linux/swap.h), LUKS (its on-disk format), GPT (UEFI), MBR.
@@ -9,17 +9,17 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { LOG_MAGIC, LOG_MAGIC_OFFSET, LOG_REGION_COUNT_OFFSET } from "../common/log-format.ts";
 
 export interface Contents {
-  /** Names as blkid has them, such as `ext4` and `gpt`; empty where nothing is known to be there. */
+  /** Names as in blkid, such as `ext4` and `gpt`; empty if no signature was found. */
   signatures: string[];
-  /** Regions of the dirty log on it, or null where it holds none. */
+  /** Regions of the dirty log on it, or null if it holds none. */
   logRegions: number | null;
-  /** Whether it begins with zeros: 4 KiB, or all there is. */
+  /** Whether it begins with zeros: 4 KiB, or its whole length if that is less. */
   isBlank: boolean;
-  /** Whether blkid looked, or the list here alone. */
+  /** Whether blkid looked; otherwise only the list here was used. */
   byBlkid: boolean;
 }
 
-/** What blkid answers; undefined where there is no blkid. */
+/** blkid's answer; undefined if there is no blkid. */
 export type Blkid = (path: string) => { status: number | null; stdout: string } | undefined;
 
 const BLKID_TIMEOUT_MS = 20_000;
@@ -32,7 +32,7 @@ const LOG_HEAD_BYTES = 16;
 
 const KIB = 1024;
 const MD = "\xfc\x4e\x2b\xa9";
-/** Where a signature is looked for; some places depend on the device's size. */
+/** Where to look for each signature; some places depend on the device's size. */
 const USUAL: { name: string; at: number | ((sizeBytes: number) => number); bytes: string }[] = [
   { name: "ext2/3/4", at: KIB + 56, bytes: "\x53\xef" },
   { name: "xfs", at: 0, bytes: "XFSB" },
@@ -54,14 +54,14 @@ function beforeEnd(unitBytes: number, distanceBytes: number) {
   return (sizeBytes: number) => Math.floor(sizeBytes / unitBytes) * unitBytes - distanceBytes;
 }
 
-/** Regions of the dirty log whose device begins so, or null where it holds none. */
+/** Regions of the dirty log on a device with this beginning, or null if it holds none. */
 export function logRegionsOf(head: Buffer): number | null {
   return head.length >= LOG_HEAD_BYTES && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC
     ? Number(head.readBigUInt64LE(LOG_REGION_COUNT_OFFSET))
     : null;
 }
 
-/** Reads what a device holds. Throws where it cannot be read. */
+/** Finds out what a device holds. Throws if it cannot be read. */
 export function contentsOf(path: string, sizeBytes: number, blkid: Blkid = runBlkid): Contents {
   const file = openSync(path, "r");
   try {
@@ -89,12 +89,12 @@ function runBlkid(path: string): ReturnType<Blkid> {
   return (error as NodeJS.ErrnoException | undefined)?.code === "ENOENT" ? undefined : { status, stdout };
 }
 
-/** Undefined where blkid failed to look. */
+/** Undefined if blkid failed. */
 function blkidSignatures({ status, stdout }: { status: number | null; stdout: string }): string[] | undefined {
   if (status === BLKID_NOTHING) return [];
   if (status === BLKID_AMBIGUOUS) return ["several signatures that contradict each other"];
   if (status !== BLKID_FOUND) return undefined;
-  // What else it tells of a partition, PART_ENTRY_…, is of the table that the partition stands in.
+  // The values PART_ENTRY_… belong to the table that lists the partition, not to the partition itself.
   return stdout.split("\n").flatMap((line) => /^(?:TYPE|PTTYPE)=(.+)$/.exec(line)?.[1] ?? []);
 }
 
