@@ -15,6 +15,7 @@ import { speedScenarios } from "./speed.ts";
 import { suspendScenarios } from "./suspend.ts";
 import { viewScenarios } from "./view.ts";
 import { writeScenarios } from "./writes.ts";
+import { writesInResyncScenarios } from "./writes-in-resync.ts";
 
 export const scenarios: Scenario[] = [
   ...resyncScenarios,
@@ -32,6 +33,7 @@ export const scenarios: Scenario[] = [
   ...capabilityScenarios,
   ...viewScenarios,
   ...serviceScenarios,
+  ...writesInResyncScenarios,
   ...speedScenarios,
 ];
 
