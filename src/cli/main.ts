@@ -304,7 +304,10 @@ program
   .option("--seed <number>", "the first seed", wholeNumber, 1)
   .option("--seeds <number>", "how many seeds, one after the other", wholeNumber, 1)
   .option("--events <number>", "simulated events for each seed", wholeNumber, 100_000)
-  .option("--fault <name>", "put in a deliberate fault, which must be found; `list` names them")
+  .option(
+    "--fault <name>",
+    "put in a deliberate fault, which must be found, or another server's policy; `list` names them",
+  )
   .option("--trace-directory <directory>", "where the trace of a life that fails is written", ".")
   .option("--trace <file>", "write the trace of the first seed's life too, whether it fails or not")
   .option("--shrink", "cut a life that fails to the smallest that fails in the same way")
