@@ -203,6 +203,12 @@ test("the demonstration ends by itself without a terminal, and says how to see i
   const { status, stdout } = run("demo");
   assert.is(status, 0);
   assert.match(stdout, /in a browser: dm-ulog view\n$/);
+  const figure = (words: string) => {
+    const digits = new RegExp(`^ *([\\d,]+)  ${words}$`, "m").exec(stdout)?.[1];
+    return Number(digits?.replaceAll(",", ""));
+  };
+  assert.ok(figure("while it resyncs") > 0.7 * figure("once it is in sync"));
+  assert.ok(figure("while it resyncs, with cmirrord's answer to IS_REMOTE_RECOVERING") < 100);
 });
 
 test("a wrong word is answered with where to read on", () => {

@@ -8,13 +8,14 @@ import { u64At } from "../src/common/kernel-frames.ts";
 import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "../src/common/sim/clock.ts";
 import { ENOSPC, type LogName, room } from "../src/common/sim/connector.ts";
 import { Digest } from "../src/common/sim/digest.ts";
-import { FAULTS, findFault } from "../src/common/sim/faults.ts";
+import { FAULTS, type Fault, findFault, POLICIES } from "../src/common/sim/faults.ts";
 import type { MirrorDevice } from "../src/common/sim/kernel.ts";
 import { BLOCKS_PER_REGION, Legs, type LegTiming } from "../src/common/sim/legs.ts";
 import { LogDevice } from "../src/common/sim/log-device.ts";
 import { Machine } from "../src/common/sim/machine.ts";
 import { PowerCutWatch } from "../src/common/sim/power-cut-watch.ts";
 import { Random } from "../src/common/sim/random.ts";
+import { measureResyncLoad } from "../src/common/sim/resync-load.ts";
 import { runScenario, ScenarioViolation } from "../src/common/sim/scenario.ts";
 import { sleep, spawn, type Task } from "../src/common/sim/task.ts";
 import type { LogTable } from "../src/common/sim/userspace-log.ts";
@@ -37,8 +38,12 @@ const EVENTS = 2500;
 const FAULT_EVENTS = 8000;
 /** Seeds within which a fault must have been found. */
 const FAULT_SEEDS_MAX = 100;
+/** Lives with another server's policy, beside the same lives with this one's. */
+const POLICY_SEEDS = 20;
+const ENOBUFS = 105;
 const BLOCK_NS = 100 * MICROSECOND_NS;
 const REGION_NS = 200 * MICROSECOND_NS;
+const LEG_TIMING: LegTiming = { blockNs: [BLOCK_NS, BLOCK_NS], regionNs: [REGION_NS, REGION_NS] };
 const FLUSH_NS = MILLISECOND_NS;
 const DEVICE_WRITE_NS = MILLISECOND_NS;
 const DEVICE_TIMING = { writeNs: [DEVICE_WRITE_NS, DEVICE_WRITE_NS], readNs: [BLOCK_NS, BLOCK_NS] } as const;
@@ -63,9 +68,14 @@ class Lab {
   readonly watch: PowerCutWatch | null;
 
   /** With `hasCaches` the legs have volatile caches. */
-  constructor(regionCount: number, table: Partial<LogTable> = {}, hasCaches = false) {
+  constructor(
+    regionCount: number,
+    table: Partial<LogTable> = {},
+    hasCaches = false,
+    private readonly fault?: Fault,
+  ) {
     const { random } = this;
-    const timing: LegTiming = { blockNs: [BLOCK_NS, BLOCK_NS], regionNs: [REGION_NS, REGION_NS] };
+    const timing: LegTiming = { ...LEG_TIMING };
     if (hasCaches) timing.flushNs = [FLUSH_NS, FLUSH_NS];
     this.table = {
       uuid: "LVM-lab",
@@ -103,7 +113,7 @@ class Lab {
       module: debugModule,
       console: words,
       digest: new Digest(),
-      fault: undefined,
+      fault: this.fault,
       logDevices: [this.logDevice],
     });
     const { checker, connector } = machine;
@@ -127,6 +137,17 @@ class Lab {
     return lab;
   }
 
+  /** A mirror of eight regions all of which stay out of sync, since nothing can be copied to the second leg. */
+  static outOfSync(fault?: Fault): Lab {
+    const lab = new Lab(8, {}, false, fault);
+    lab.legs.setFailed(1, true);
+    lab.do(lab.device.create(lab.table));
+    lab.clock.run(SECOND_NS);
+    assert.is(lab.syncCount(), 0);
+    lab.sent = [];
+    return lab;
+  }
+
   /** Runs a task to its end. */
   do<Result>(task: Task<Result>): Result {
     let result: { value: Result } | undefined;
@@ -140,9 +161,13 @@ class Lab {
 
   /** Writes the first block of each region; the returned list fills with the regions written. */
   write(...regions: number[]): number[] {
+    return this.writeTo(this.device, ...regions);
+  }
+
+  writeTo(device: MirrorDevice, ...regions: number[]): number[] {
     const done: number[] = [];
     for (const region of regions) {
-      this.device.submit({
+      device.submit({
         kind: "write",
         region,
         block: region * BLOCKS_PER_REGION,
@@ -349,6 +374,137 @@ test("a write during resync asks about remote recovery, and is held while its re
   assert.ok(recovered >= 0 && marked > recovered);
   assert.equal(done, [0]);
   assert.equal(lab.legs.differingRegions(), []);
+});
+
+test("all logs together ask about remote recovery once in 250 ms, and a write that may not ask is tried again after 200 ms", () => {
+  const lab = Lab.outOfSync();
+  const legs = new Legs(lab.clock, lab.random, LEG_TIMING, 2, 8, false);
+  legs.setFailed(1, true);
+  const other = lab.machine.device(legs);
+  assert.is(lab.do(other.create({ ...lab.table, uuid: "LVM-other" })), 0);
+  lab.clock.run(SECOND_NS);
+  lab.sent = [];
+  const beginNs = lab.clock.nowNs;
+  const first = lab.write(7);
+  lab.clock.run(20 * MILLISECOND_NS);
+  const second = lab.writeTo(other, 7);
+  assert.equal([first, second], [[7], []]);
+  lab.clock.run(SECOND_NS);
+  assert.equal([first, second], [[7], [7]]);
+  const questions = lab.sent.filter(({ type }) => type === "IS_REMOTE_RECOVERING");
+  assert.equal(
+    questions.map(({ luid }) => luid),
+    [lab.logName().luid, other.mirror?.log.luid],
+  );
+  const askedMs = questions.map(({ atNs }) => Math.round((atNs - beginNs) / MILLISECOND_NS));
+  assert.equal(askedMs, [0, 420], "put back after 20 and 220 ms");
+  assert.is(lab.machine.connector.remoteRecoveryQuestionCount, 2);
+  assert.is(lab.machine.connector.putBackCount, 2);
+});
+
+test("the hint of an answer is kept until the log resumes: below it nobody asks, from it on everybody does", () => {
+  const lab = Lab.outOfSync();
+  const asked = () => lab.regionsOf("IS_REMOTE_RECOVERING").flat();
+  lab.write(2);
+  lab.clock.run(SECOND_NS);
+  assert.equal(asked(), [2], "the first write of all asks");
+  const done = lab.write(0, 1, 2, 3, 4, 5, 6);
+  lab.clock.run(100 * MILLISECOND_NS);
+  assert.equal(done.sort(), [0, 1, 2, 3, 4, 5, 6]);
+  assert.equal(asked(), [2]);
+  lab.write(7);
+  lab.clock.run(SECOND_NS);
+  lab.write(7);
+  lab.clock.run(100 * SECOND_NS);
+  lab.write(6);
+  lab.clock.run(SECOND_NS);
+  assert.equal(asked(), [2, 7, 7]);
+  lab.do(lab.device.suspend());
+  lab.do(lab.device.resume());
+  lab.write(0);
+  lab.clock.run(SECOND_NS);
+  assert.equal(asked(), [2, 7, 7, 0], "a resume forgets it");
+  lab.legs.setFailed(1, false);
+  lab.do(lab.device.suspend());
+  lab.do(lab.device.resume());
+  lab.clock.run(SECOND_NS);
+  assert.is(lab.syncCount(), 8);
+  const last = lab.write(7);
+  lab.clock.run(100 * MILLISECOND_NS);
+  assert.equal([last, asked()], [[7], [2, 7, 7, 0]], "a count that says all raises it to the region count");
+});
+
+test("a server whose hint is the lowest region out of sync gets at most 4 writes a second above it, this one as many as come", () => {
+  const written = (fault?: Fault) => {
+    const lab = Lab.outOfSync(fault);
+    let count = 0;
+    let isOver = false;
+    const write = () => {
+      if (isOver) return;
+      const region = 1 + (count % 6);
+      const done = (version: number) => {
+        if (version !== 0) count++;
+        write();
+      };
+      lab.device.submit({ kind: "write", region, block: region * BLOCKS_PER_REGION, version: count + 1, done });
+    };
+    write();
+    lab.clock.run(10 * SECOND_NS);
+    isOver = true;
+    const questions = lab.regionsOf("IS_REMOTE_RECOVERING").length;
+    assert.is(lab.machine.connector.remoteRecoveryQuestionCount, questions);
+    return { count, questions };
+  };
+  const lowest = written(findFault("lowest-region-hint"));
+  assert.ok(lowest.count >= 20 && lowest.count <= 41, `${lowest.count} writes in 10 s`);
+  assert.is(lowest.questions, lowest.count, "each write has a question of its own");
+  const ours = written();
+  assert.ok(ours.count > 10_000, `${ours.count} writes in 10 s`);
+  assert.is(ours.questions, 1);
+});
+
+test("programs keep most of their speed in a resync; with the lowest region as hint they lose almost all of it", () => {
+  const ours = measureResyncLoad(releaseModule, words, seed);
+  const lowest = measureResyncLoad(releaseModule, words, seed, findFault("lowest-region-hint"));
+  console.log(JSON.stringify({ ours, lowest }));
+  const share = (load: typeof ours) => load.writesPerSecond / load.inSyncWritesPerSecond;
+  assert.ok(share(ours) > 0.7, `${share(ours)}`);
+  assert.ok(share(lowest) < 0.05, `${share(lowest)}`);
+});
+
+test("a read asks IN_SYNC, but not of a region that is being written", () => {
+  const lab = Lab.inSync(8);
+  const read = (region: number) => {
+    lab.device.submit({ kind: "read", region, block: region * BLOCKS_PER_REGION, version: 0, done: () => {} });
+  };
+  read(2);
+  lab.clock.run(SECOND_NS);
+  assert.equal(lab.regionsOf("IN_SYNC"), [[2]]);
+  lab.write(5);
+  while (!lab.legs.unsettled.has(5)) lab.clock.step();
+  const before = lab.regionsOf("IN_SYNC").length;
+  read(5);
+  while (lab.legs.unsettled.has(5)) lab.clock.step();
+  assert.is(lab.regionsOf("IN_SYNC").length, before);
+  read(2);
+  lab.clock.run(SECOND_NS);
+  assert.equal(lab.regionsOf("IN_SYNC").at(-1), [2], "each such read asks");
+  assert.is(lab.regionsOf("IN_SYNC").length, before + 1);
+});
+
+test("an error to IN_SYNC is a no: the write goes to the first leg alone, unmarked, and the checker sees the harm", () => {
+  const lab = Lab.inSync(8);
+  const { connector, server } = lab.machine;
+  const { abi } = connector;
+  server.onReply = (datagram) => {
+    const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
+    if (view.getUint32(abi.ULOG_TYPE, true) === abi.REQUEST_IN_SYNC) view.setInt32(abi.ULOG_ERROR, -ENOBUFS, true);
+    connector.receive(datagram);
+  };
+  lab.write(3);
+  assert.throws(() => lab.clock.run(SECOND_NS), /region 3 .*differ/);
+  assert.ok(lab.legs.differs(3));
+  assert.not(lab.types().includes("FLUSH"));
 });
 
 test("a leg that fails a write: the region goes out of sync before the write completes", () => {
@@ -624,6 +780,17 @@ for (const { name, sentence } of FAULTS) {
       }
     }
     assert.unreachable(`not found in ${FAULT_SEEDS_MAX} seeds from ${seed} on`);
+  });
+}
+
+for (const fault of POLICIES) {
+  test(`policy ${fault.name} breaks nothing: ${fault.sentence}`, () => {
+    let putBack = 0;
+    for (let i = 0; i < POLICY_SEEDS; i++) {
+      const life = { seed: seed + i, eventCount: EVENTS, module: releaseModule, console: words };
+      putBack += runScenario({ ...life, fault }).putBackWrites - runScenario(life).putBackWrites;
+    }
+    assert.ok(putBack > 0, `${putBack} writes more were put back`);
   });
 }
 

@@ -4,6 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { LogDescription } from "../src/common/console.ts";
 import { Engine } from "../src/common/engine.ts";
+import { SECOND_NS } from "../src/common/sim/clock.ts";
 import { Random } from "../src/common/sim/random.ts";
 import { PATTERNS } from "../src/common/sim/workload.ts";
 import { readEvent } from "../src/common/trace/event.ts";
@@ -307,6 +308,35 @@ test("a simulation lives the same life again from its address, however it is sli
   assert.equal(again.notes, first.notes);
 });
 
+test("a simulation counts its writes, and with cmirrord's hint a resync leaves few of them", () => {
+  const inResync = (hint: "ours" | "lowest") => {
+    const settings = { ...DEFAULTS, seed, pattern: "uniform", writers: 4, log: "core", hint } as const;
+    const simulation = new Simulation(settings, [], core);
+    const { life } = simulation;
+    const liveUntil = (ns: number) => {
+      while (life.nowNs < ns) simulation.extend(life.tape.eventCount + 1, Infinity);
+      return simulation.writesInSecond(life.tape.eventCount);
+    };
+    const before = liveUntil(2 * SECOND_NS);
+    const position = life.tape.eventCount;
+    simulation.do("resync");
+    const meanwhile = liveUntil(3.5 * SECOND_NS);
+    simulation.update();
+    assert.is(simulation.writesInSecond(position), before, "of an earlier position as it was");
+    assert.is(simulation.writesInSecond(0), 0);
+    const { settings: read } = readSimulation(new URLSearchParams(simulation.address.replace(/^sim&/, "")));
+    assert.is(read.hint, hint);
+    return { before, meanwhile, title: simulation.title };
+  };
+  const ours = inResync("ours");
+  const lowest = inResync("lowest");
+  assert.is(lowest.before, ours.before, "nothing was out of sync before");
+  assert.ok(ours.before > 1000, `${ours.before} writes`);
+  assert.ok(ours.meanwhile > ours.before / 2, `${ours.meanwhile} writes of ${ours.before}`);
+  assert.ok(lowest.meanwhile < ours.before / 20, `${lowest.meanwhile} writes of ${ours.before}`);
+  assert.match(lowest.title, /cmirrord's hint/);
+});
+
 test("whatever is done to the simulated machine, and when: no rule of the dirty log is broken", () => {
   for (let life = 0; life < 30; life++) {
     const random = new Random(seed * 1000 + life);
@@ -317,6 +347,7 @@ test("whatever is done to the simulated machine, and when: no rule of the dirty 
       writers: random.pick([1, 8, 40]),
       log: random.pick(["disk", "core"] as const),
       integratedFlush: random.oneIn(2),
+      hint: random.pick(["ours", "lowest"] as const),
     };
     const simulation = new Simulation(settings, [], core);
     for (let i = 0; i < 10; i++) {

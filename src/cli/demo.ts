@@ -7,11 +7,13 @@ import { Console, type LogDescription } from "../common/console.ts";
 import { Actions } from "../common/sim/choices.ts";
 import { Clock, MICROSECOND_NS, MILLISECOND_NS } from "../common/sim/clock.ts";
 import { Digest } from "../common/sim/digest.ts";
+import { findFault } from "../common/sim/faults.ts";
 import type { MirrorDevice } from "../common/sim/kernel.ts";
 import { Legs } from "../common/sim/legs.ts";
 import { LogDevice } from "../common/sim/log-device.ts";
 import { Machine } from "../common/sim/machine.ts";
 import { Random } from "../common/sim/random.ts";
+import { measureResyncLoad, RESYNC_LOAD_REGIONS } from "../common/sim/resync-load.ts";
 import { spawn, type Task } from "../common/sim/task.ts";
 import type { LogTable } from "../common/sim/userspace-log.ts";
 import { Workload } from "../common/sim/workload.ts";
@@ -108,13 +110,16 @@ class Demo {
     const workload = new Workload(this.clock, new Actions(this.random.fork()), this.device, WORKLOAD);
     await this.write(workload);
 
-    this.heading("3. The server is killed and comes back");
+    this.heading("3. Programs write while a mirror resyncs");
+    this.compareResyncs();
+
+    this.heading("4. The server is killed and comes back");
     await this.killServer(workload);
 
-    this.heading("4. The power fails while programs write");
+    this.heading("5. The power fails while programs write");
     const differedBefore = this.cutPower(workload);
 
-    this.heading("5. The machine starts again");
+    this.heading("6. The machine starts again");
     await this.comeBack(workload, differedBefore);
 
     this.heading("The same with a real mirror");
@@ -205,6 +210,26 @@ class Demo {
     this.print(
       `A region is marked before its first write. Further writes to a marked region need no mark: ` +
         `there were ${(workload.writeCount / Math.max(1, flushed)).toFixed(1)} writes for each mark.`,
+    );
+  }
+
+  /** On a mirror of its own, three times: two servers' answers to one question, and no resync. */
+  private compareResyncs(): void {
+    const { seed } = this.options;
+    const ours = measureResyncLoad(this.module, this.words, seed);
+    const lowest = measureResyncLoad(this.module, this.words, seed, findFault("lowest-region-hint"));
+    this.print(
+      `Four programs write to another mirror, whose ${RESYNC_LOAD_REGIONS} regions are copied in ` +
+        `${ours.resyncSeconds.toFixed(1)} s of simulated time. Writes per second:`,
+    );
+    const row = (words: string, writesPerSecond: number) =>
+      this.print(`${Math.round(writesPerSecond).toLocaleString("en-US").padStart(8)}  ${words}`);
+    row("once it is in sync", ours.inSyncWritesPerSecond);
+    row("while it resyncs", ours.writesPerSecond);
+    row("while it resyncs, with cmirrord's answer to IS_REMOTE_RECOVERING", lowest.writesPerSecond);
+    this.print(
+      "The kernel asks before it writes above the region that the last answer named, and asks 4 times a second at most: " +
+        "cmirrord names the lowest region out of sync, this server the last region of all.",
     );
   }
 

@@ -344,7 +344,10 @@ program
       .choices(["release", "small"])
       .default("release"),
   )
-  .option("--fault <name>", "add a deliberate fault, which the checks must find; `list` names the faults")
+  .option(
+    "--fault <name>",
+    "add a deliberate fault, which the checks must find, or the policy of another server; `list` names them",
+  )
   .option("--trace-directory <directory>", "where to write the trace of a life that fails", ".")
   .option("--trace <file>", "also write the trace of the first seed's life, whether it fails or not")
   .option("--shrink", "reduce a life that fails to the smallest one that fails in the same way")

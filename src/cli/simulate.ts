@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { Console } from "../common/console.ts";
-import { FAULTS, findFault } from "../common/sim/faults.ts";
+import { FAULTS, type Fault, findFault, POLICIES } from "../common/sim/faults.ts";
 import {
   runScenario,
   type ScenarioOptions,
@@ -23,7 +23,7 @@ export interface SimulateOptions {
   seeds: number;
   /** Which build of the core lives: `small` has limits so tiny that lives reach them, and checks its invariants. */
   core: "release" | "small";
-  /** Name of a deliberate fault, or `list`. */
+  /** Name of a deliberate fault or a policy, or `list`. */
   fault?: string;
   /** Folder for the traces of lives that fail. */
   traceDirectory: string;
@@ -43,12 +43,18 @@ const count = (value: number) => value.toLocaleString("en-US");
 export async function simulate(options: SimulateOptions): Promise<number> {
   const print = (line = "") => options.out.write(`${line}\n`);
   if (options.fault === "list") {
-    for (const { name, sentence } of FAULTS) print(`${name.padEnd(20)} ${sentence}`);
+    const list = (faults: readonly Fault[]) => {
+      for (const { name, sentence } of faults) print(`${name.padEnd(20)} ${sentence}`);
+    };
+    list(FAULTS);
+    print("\nNot faults, but what another server answers, to compare with:");
+    list(POLICIES);
     return 0;
   }
   const choices = options.replayChoices === undefined ? null : readChoices(options.replayChoices);
   const faultName = choices === null ? options.fault : (choices.fault ?? undefined);
   const fault = faultName === undefined ? undefined : findFault(faultName);
+  const isToBeFound = fault !== undefined && FAULTS.includes(fault);
   const { seed, seeds } = choices === null ? options : { seed: choices.seed, seeds: 1 };
   const wasm = readFileSync(options.core === "small" ? smallWasmPath() : wasmPath());
   const words = await Console.create(readFileSync(wasmPath()));
@@ -79,16 +85,16 @@ export async function simulate(options: SimulateOptions): Promise<number> {
     } catch (error) {
       showProgress("");
       if (!(error instanceof ScenarioViolation)) throw error;
-      print(`${fault ? "Found" : "VIOLATION"}: ${error.message}`);
+      print(`${isToBeFound ? "Found" : "VIOLATION"}: ${error.message}`);
       tellHowToSeeItAgain(life, error, files, options, print);
-      return fault ? 0 : 1;
+      return isToBeFound ? 0 : 1;
     }
   }
   const seconds = (performance.now() - startedMs) / 1000;
   print();
   print(summary(total));
   print(`${count(Math.round(events / seconds))} events/s over all, ${seeds === 1 ? "one seed" : `${seeds} seeds`}.`);
-  if (fault === undefined) {
+  if (!isToBeFound) {
     print("No violation.");
     return 0;
   }
@@ -167,6 +173,8 @@ function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {
     ["powerCuts", "power cuts"],
     ["resyncsAfterPowerCut", "regions of disk logs out of sync after them"],
     ["needlessResyncs", "of them although the legs did not differ"],
+    ["remoteRecoveryQuestions", "questions whether another machine recovers a region"],
+    ["putBackWrites", "times that a write was put back because the kernel might not ask yet"],
     ["checks", "checks of a region against its log in memory"],
     ["powerCutChecks", "checks of what a power cut would leave of a region"],
   ];

@@ -69,6 +69,9 @@ export class Connector {
   reconnectingCount = 0;
   /** Requests of a mirror at work that were refused with other than ESRCH. */
   refusedCount = 0;
+  /** Questions about remote recovery that left the machine, and writes that were put back since none might. */
+  remoteRecoveryQuestionCount = 0;
+  putBackCount = 0;
   /** No question about remote recovery before this time. */
   remoteRecoveryQuestionNs = 0;
   observer: RequestObserver | undefined;

@@ -5,6 +5,7 @@ import type { Abi } from "../abi.ts";
 import type { Head } from "../engine.ts";
 import { asciiBytes, requestType } from "../kernel-frames.ts";
 import { type LogDevice, SECTOR_BYTES } from "./log-device.ts";
+import { firstRegion, type LogSets } from "./log-view.ts";
 import type { Random } from "./random.ts";
 
 /** What becomes of a request: the engine gets it; or it is answered as done, and reaches the engine too, late, or never. */
@@ -15,7 +16,8 @@ export interface Tamper {
   request?(datagram: Uint8Array): Verdict;
   /** The request that stands in for `datagram`. */
   replace?(datagram: Uint8Array): Uint8Array;
-  reply?(datagram: Uint8Array): void;
+  /** `sets` reads what the server's logs know now, by luid and UUID. */
+  reply?(datagram: Uint8Array, sets: () => Map<string, LogSets>): void;
   /** Whether requests that were kept are given to the engine now, after `datagram` has been. */
   releases?(datagram: Uint8Array): boolean;
 }
@@ -74,6 +76,14 @@ export class Frame {
 
   isRefusal(datagram: Uint8Array): boolean {
     return view(datagram).getInt32(this.abi.ULOG_ERROR, true) !== 0;
+  }
+
+  /** As `sets` of a Tamper names the log that a datagram is about. */
+  logKey(datagram: Uint8Array): string {
+    const { abi } = this;
+    const uuid = datagram.subarray(abi.ULOG_UUID, abi.ULOG_UUID + abi.UUID_BYTES);
+    const length = uuid.indexOf(0);
+    return `${view(datagram).getBigUint64(abi.ULOG_LUID, true)} ${String.fromCharCode(...uuid.subarray(0, length))}`;
   }
 
   /** The reply that says "done" and carries nothing. */
@@ -295,6 +305,22 @@ export const FAULTS: readonly Fault[] = [
   },
 ];
 
+/** What another server answers, though nothing is wrong with it: to compare with. It breaks no property. */
+export const POLICIES: readonly Fault[] = [
+  {
+    name: "lowest-region-hint",
+    sentence: "As cmirrord: IS_REMOTE_RECOVERING's hint is the lowest region out of sync, so writes above it wait.",
+    tamper: (frame) => ({
+      reply: (datagram, sets) => {
+        if (!frame.is(datagram, "IS_REMOTE_RECOVERING") || frame.isRefusal(datagram)) return;
+        const lowest = firstRegion(sets().get(frame.logKey(datagram))?.outOfSync);
+        // Where none is out of sync the core says so itself.
+        if (lowest !== null) frame.setWord(datagram, 1, BigInt(lowest));
+      },
+    }),
+  },
+];
+
 /** Whether a state write is of one word of one set, as marks, clears and sync states are stored. */
 function isWord({ sizeBytes }: Head): boolean {
   return sizeBytes === 8;
@@ -324,11 +350,12 @@ function leftOut(
   return written;
 }
 
-/** The fault of that name; throws with the names there are. */
+/** The fault or policy of that name; throws with the names there are. */
 export function findFault(name: string): Fault {
-  const fault = FAULTS.find((candidate) => candidate.name === name);
+  const known = [...FAULTS, ...POLICIES];
+  const fault = known.find((candidate) => candidate.name === name);
   if (fault === undefined) {
-    throw new Error(`There is no fault "${name}". The faults are: ${FAULTS.map((f) => f.name).join(", ")}.`);
+    throw new Error(`There is no fault "${name}". The faults are: ${known.map((f) => f.name).join(", ")}.`);
   }
   return fault;
 }

@@ -6,6 +6,7 @@ import { type Clock, MICROSECOND_NS, MILLISECOND_NS } from "./clock.ts";
 import type { HostTamper } from "./faults.ts";
 import type { Legs } from "./legs.ts";
 import { EIO, type LogDevice, type LogDevices } from "./log-device.ts";
+import type { LogView } from "./log-view.ts";
 import type { Random } from "./random.ts";
 import type { StateFiles } from "./state-files.ts";
 import { Violation } from "./violation.ts";
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly random: Random;
   readonly devices: LogDevices;
   readonly stateFiles: StateFiles;
+  /** Reads what a server's logs know, for faults that follow from it. */
+  readonly logView: LogView;
   /** The legs of the mirror with this log; undefined where the kernel has none. */
   readonly legsOf: (luid: bigint, uuid: string) => Legs | undefined;
   /** One flush of the legs in so many fails; 0 for none. */

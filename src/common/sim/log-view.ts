@@ -83,6 +83,12 @@ export class LogView {
   }
 }
 
+/** The lowest region of a set as `LogSets` has it; null where there is none. */
+export function firstRegion(set: Uint8Array | undefined): number | null {
+  const at = set?.findIndex((byte) => byte !== 0) ?? -1;
+  return at < 0 ? null : at * 8 + 31 - Math.clz32((set?.[at] ?? 0) & -(set?.[at] ?? 0));
+}
+
 /** Level 0 of a set; `set` is where a log's record keeps its address. */
 function bits(engine: Engine, set: number, regionCount: number): Uint8Array {
   return engine.read(word(engine, word(engine, set) + engine.abi.REGION_SET_BITS), Math.ceil(regionCount / 64) * 8);

@@ -11,6 +11,7 @@ import type { Fault } from "./faults.ts";
 import { type MirrorDevice, SimulatedKernel } from "./kernel.ts";
 import type { Legs } from "./legs.ts";
 import { type LogDevice, LogDevices } from "./log-device.ts";
+import { LogView } from "./log-view.ts";
 import type { Random } from "./random.ts";
 import { SimulatedServer, type TransportTiming } from "./server.ts";
 import { ServerWatch } from "./server-watch.ts";
@@ -58,6 +59,7 @@ export class Machine {
       random: random.fork(),
       devices: this.logDevices,
       stateFiles: new StateFiles(),
+      logView: new LogView(console),
       legsOf: (luid, uuid) => this.kernel.legsOf(luid, uuid),
       legFlushFailsOneIn: 0,
       legFlushHangsOneIn: 0,

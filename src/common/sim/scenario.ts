@@ -73,6 +73,9 @@ export interface ScenarioResult extends Deeds {
   /** Regions that a disk log had out of sync after a power cut, and those of them whose legs did not differ. */
   resyncsAfterPowerCut: number;
   needlessResyncs: number;
+  /** Questions whether a region recovers remotely, and writes that were put back since the kernel might not ask yet. */
+  remoteRecoveryQuestions: number;
+  putBackWrites: number;
   /** Requests of mirrors that the log refused; clears that come after POSTSUSPEND are such. */
   refused: number;
 }
@@ -488,6 +491,8 @@ class Scenario {
     result.markRequests += machine.checker.markRequestCount;
     result.checks += machine.checker.checkCount;
     result.timeouts += machine.connector.timeoutCount;
+    result.remoteRecoveryQuestions += machine.connector.remoteRecoveryQuestionCount;
+    result.putBackWrites += machine.connector.putBackCount;
     result.refused += machine.connector.refusedCount;
     result.midwayCrashes += machine.server.midwayDeathCount;
     result.restoredLogs += machine.watch.restoreCheck.checkCount;
@@ -561,5 +566,7 @@ const NOTHING: ScenarioResult = {
   powerCuts: 0,
   resyncsAfterPowerCut: 0,
   needlessResyncs: 0,
+  remoteRecoveryQuestions: 0,
+  putBackWrites: 0,
   refused: 0,
 };

@@ -8,6 +8,7 @@ import type { Transport } from "./connector.ts";
 import type { Digest } from "./digest.ts";
 import { type Fault, Frame, type HostTamper, type Tamper } from "./faults.ts";
 import { LogHost, type Surroundings } from "./log-host.ts";
+import type { LogSets } from "./log-view.ts";
 import type { Random } from "./random.ts";
 
 const KERNEL_PORT = 0;
@@ -249,12 +250,17 @@ export class SimulatedServer implements Transport {
 
   /** What was sent arrives, even where its sender dies meanwhile. */
   private reply(datagram: Uint8Array): void {
-    this.tamper.reply?.(datagram);
+    this.tamper.reply?.(datagram, () => this.sets());
     this.observer?.answered(datagram);
     this.clock.after(this.delayNs(), () => {
       this.digest.add(datagram);
       this.onReply(datagram);
     });
+  }
+
+  private sets(): Map<string, LogSets> {
+    const { engine, surroundings } = this;
+    return engine === null ? new Map() : surroundings.logView.sets(engine, false);
   }
 
   private delayNs(): number {

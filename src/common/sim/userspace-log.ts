@@ -51,7 +51,10 @@ export interface LogTable {
 
 export class UserspaceLog implements LogName {
   readonly uuid: string;
-  /** Writes below this region need not ask IS_REMOTE_RECOVERING. Answers raise it; it is kept until the log resumes. */
+  /**
+   * Writes below this region need not ask IS_REMOTE_RECOVERING (drivers/md/dm-log-userspace-base.c, `in_sync_hint`). Each
+   * answer to that question sets it, a count that says "all" raises it to the region count, and a resume alone makes it 0.
+   */
   inSyncHint = 0;
   regionCount = 0;
   private readonly constructorText: string;
@@ -145,7 +148,11 @@ export class UserspaceLog implements LogName {
   *isRemoteRecovering(region: number): Task<boolean> {
     if (region < this.inSyncHint) return false;
     const { connector } = this;
-    if (connector.remoteRecoveryQuestionNs > connector.clock.nowNs) return true;
+    if (connector.remoteRecoveryQuestionNs > connector.clock.nowNs) {
+      connector.putBackCount++;
+      return true;
+    }
+    connector.remoteRecoveryQuestionCount++;
     connector.remoteRecoveryQuestionNs = connector.clock.nowNs + REMOTE_RECOVERY_QUESTION_INTERVAL_NS;
     const into = room(PAIR_BYTES);
     const error = yield* this.request("IS_REMOTE_RECOVERING", [region], into);

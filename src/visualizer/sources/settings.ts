@@ -13,6 +13,8 @@ export interface Settings {
   log: "disk" | "core";
   /** Whether a flush carries the marks, as `integrated_flush` in a table says. */
   integratedFlush: boolean;
+  /** What the server answers to IS_REMOTE_RECOVERING: as this one does, or the lowest region out of sync, as cmirrord does. */
+  hint: "ours" | "lowest";
 }
 
 /** The legs of this many regions take 100 MiB of memory. */
@@ -34,6 +36,7 @@ export const DEFAULTS: Settings = {
   writers: 16,
   log: "disk",
   integratedFlush: true,
+  hint: "ours",
 };
 
 /** Settings and deeds as an address has them; what is as in DEFAULTS is left out. */
@@ -66,6 +69,7 @@ export function readSimulation(parts: URLSearchParams): { settings: Settings; pl
       writers: number("writers", 1, 256),
       log: parts.get("log") === "core" ? "core" : DEFAULTS.log,
       integratedFlush: parts.get("integratedFlush") !== "false",
+      hint: parts.get("hint") === "lowest" ? "lowest" : DEFAULTS.hint,
     },
     planned,
   };

@@ -7,6 +7,7 @@ import { Actions } from "../../common/sim/choices.ts";
 import { writeCleanLog } from "../../common/sim/clean-bits.ts";
 import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "../../common/sim/clock.ts";
 import { Digest } from "../../common/sim/digest.ts";
+import { findFault } from "../../common/sim/faults.ts";
 import type { MirrorDevice } from "../../common/sim/kernel.ts";
 import { Legs } from "../../common/sim/legs.ts";
 import { LogDevice } from "../../common/sim/log-device.ts";
@@ -49,6 +50,8 @@ export class SimulatedLife {
   private machine: Machine;
   private device: MirrorDevice;
   private readonly workload: Workload;
+  /** A server starts, and hears its options, before there is anybody who writes. */
+  private countWrites = () => 0;
   private readonly table: LogTable;
   /** What is to be done to the mirror's table, and whether something is under way. */
   private operations: Task[] = [];
@@ -57,6 +60,9 @@ export class SimulatedLife {
   private readonly asked = new Map<number, number>();
   /** By event; NaN for what is no request, or has no answer yet. */
   private readonly roundTrips = doubles();
+  /** By event: when it was, and how many writes had been completed then. */
+  private readonly times = doubles();
+  private readonly writeCounts = doubles();
 
   constructor(
     readonly settings: Settings,
@@ -92,6 +98,7 @@ export class SimulatedLife {
       flushOneIn: 40,
       thinkNs: THINK_NS,
     });
+    this.countWrites = () => this.workload.writeCount;
     // Two legs that are known to be alike: there would be nothing to see but a resync before the first write.
     this.begin(log === "core" ? ["nosync"] : []);
   }
@@ -99,6 +106,23 @@ export class SimulatedLife {
   /** How long the kernel waited for the answer to an event's request, ns; NaN where it has none. */
   roundTripNs(event: number): number {
     return event < this.roundTrips.length ? this.roundTrips.at(event) : Number.NaN;
+  }
+
+  /** Writes completed in the second before the event at `position`. */
+  writesInSecond(position: number): number {
+    const { times, writeCounts } = this;
+    const last = Math.min(position, times.length) - 1;
+    if (last < 0) return 0;
+    const sinceNs = times.at(last) - SECOND_NS;
+    let low = 0;
+    let high = last;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (times.at(middle) < sinceNs) low = middle + 1;
+      else high = middle;
+    }
+    // What was completed before the first event of that second was.
+    return writeCounts.at(last) - (low === 0 ? 0 : writeCounts.at(low - 1));
   }
 
   get nowNs(): number {
@@ -157,10 +181,10 @@ export class SimulatedLife {
       module,
       console,
       digest: new Digest(),
-      fault: undefined,
+      fault: this.settings.hint === "lowest" ? findFault("lowest-region-hint") : undefined,
       logDevices: this.logDevice === null ? [] : [this.logDevice],
       engineOptions: { quietNs: QUIET_NS },
-      onEngine: (engine) => tape.follow(engine, (seq, event) => this.asked.set(seq, event)),
+      onEngine: (engine) => tape.follow(engine, (seq, event) => this.heard(seq, event)),
     });
     machine.connector.onRoundTrip = (seq, durationNs) => {
       const event = this.asked.get(seq);
@@ -168,6 +192,12 @@ export class SimulatedLife {
       this.asked.delete(seq);
     };
     return machine;
+  }
+
+  private heard(seq: number | null, event: number): void {
+    if (seq !== null) this.asked.set(seq, event);
+    this.times.push(this.clock.nowNs);
+    this.writeCounts.push(this.countWrites());
   }
 
   private begin(options: string[]): void {

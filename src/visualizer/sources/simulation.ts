@@ -47,8 +47,13 @@ export class Simulation implements Source {
     return this.life.roundTripNs(event);
   }
 
+  writesInSecond(position: number): number {
+    return this.life.writesInSecond(position);
+  }
+
   get title(): string {
-    return `simulated kernel, seed ${this.life.settings.seed}`;
+    const { seed, hint } = this.life.settings;
+    return `simulated kernel, seed ${seed}${hint === "lowest" ? ", with cmirrord's hint in a resync" : ""}`;
   }
 
   get address(): string {

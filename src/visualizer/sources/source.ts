@@ -30,6 +30,8 @@ export interface Source {
   update(budgetMs: number): void;
   /** How long the kernel waited for the answer to an event's request, ns; NaN where nobody knows. */
   roundTripNs(event: number): number;
+  /** Writes that programs completed in the second before position `position`. Left out where nobody knows. */
+  writesInSecond?(position: number): number;
   /**
    * Makes events until there are `eventCount` or about `budgetMs` are over; `update` takes them in. Returns whether more can
    * be made. Left out where events come by themselves.

@@ -22,8 +22,8 @@ export class Tape {
     private readonly coreSha256: string,
   ) {}
 
-  /** Records a fresh engine from now on. `onRequest` hears which request is which event. */
-  follow(engine: Engine, onRequest: (seq: number, event: number) => void): void {
+  /** Records a fresh engine from now on. `onEvent` hears of each event, with the seq of a request. */
+  follow(engine: Engine, onEvent: (seq: number | null, event: number) => void): void {
     this.endSection();
     writeSectionHeader(this.buffer, {
       application: "dm-ulog simulation",
@@ -38,11 +38,11 @@ export class Tape {
     engine.tap = {
       handled: (effectsBytes) => {
         writer.write(this.buffer, effectsBytes);
-        this.count(engine, onRequest);
+        this.count(engine, onEvent);
       },
       trapped: (error) => {
         writer.writeTrap(this.buffer, error);
-        this.count(engine, onRequest);
+        this.count(engine, onEvent);
       },
     };
   }
@@ -72,11 +72,12 @@ export class Tape {
     if (this.sections > 0) writeSectionEnd(this.buffer, this.lastNs);
   }
 
-  private count(engine: Engine, onRequest: (seq: number, event: number) => void): void {
+  private count(engine: Engine, onEvent: (seq: number | null, event: number) => void): void {
     const { abi } = this;
     const view = new DataView(engine.bytes().buffer);
     this.lastNs = Number(view.getBigUint64(abi.INPUT_NOW, true));
     const event = this.eventCount++;
-    if (view.getUint32(abi.INPUT_KIND, true) === abi.INPUT_KIND_DATAGRAM) onRequest(engine.requestSeq(), event);
+    const isRequest = view.getUint32(abi.INPUT_KIND, true) === abi.INPUT_KIND_DATAGRAM;
+    onEvent(isRequest ? engine.requestSeq() : null, event);
   }
 }

@@ -7,6 +7,10 @@ import { byId, element, grouped, setText } from "./dom.ts";
 
 const REGION_COUNTS = [16, 128, 1024, 2048, 16_384, 131_072, 1_048_576];
 const WRITER_COUNTS = [1, 4, 16, 64];
+const HINTS = { ours: "this server's", lowest: "cmirrord's" } as const;
+const HINT_TITLE =
+  "What the kernel hears when it asks IS_REMOTE_RECOVERING: cmirrord names the lowest region out of sync, and the kernel holds back " +
+  "writes above it. The conversation shows what the core answered.";
 const LOGS = { disk: "on a log device", core: "in memory" } as const;
 
 const BUTTONS: readonly { deed: Deed; label: string; title: string }[] = [
@@ -29,6 +33,7 @@ export class Knobs {
     log: HTMLSelectElement;
     seed: HTMLInputElement;
     integratedFlush: HTMLInputElement;
+    hint: HTMLSelectElement;
   };
   private readonly legButton: HTMLButtonElement;
   private readonly summary = element("summary");
@@ -42,8 +47,10 @@ export class Knobs {
       log: select(Object.entries(LOGS)),
       seed: element("input", { type: "number", min: 0, max: 0xffff_ffff, step: 1 }),
       integratedFlush: element("input", { type: "checkbox" }),
+      hint: select(Object.entries(HINTS)),
     };
-    const { pattern, regionCount, writers, log, seed, integratedFlush } = this.fields;
+    const { pattern, regionCount, writers, log, seed, integratedFlush, hint } = this.fields;
+    hint.title = HINT_TITLE;
     const form = element(
       "form",
       { class: "settings panel" },
@@ -53,6 +60,7 @@ export class Knobs {
       label("log", log),
       label("seed", seed),
       label("integrated flush", integratedFlush),
+      label("hint in a resync", hint),
       element("button", { type: "submit" }, "Restart"),
       element("button", { type: "button", click: () => this.save() }, "Save this life as a trace"),
     );
@@ -75,7 +83,7 @@ export class Knobs {
     this.simulation = simulation;
     this.section.hidden = simulation === null;
     if (simulation === null) return;
-    const { pattern, regionCount, writers, log, seed, integratedFlush } = simulation.life.settings;
+    const { pattern, regionCount, writers, log, seed, integratedFlush, hint } = simulation.life.settings;
     const { fields } = this;
     fields.pattern.value = pattern;
     choose(fields.regionCount, regionCount);
@@ -83,6 +91,7 @@ export class Knobs {
     fields.log.value = log;
     fields.seed.value = String(seed);
     fields.integratedFlush.checked = integratedFlush;
+    fields.hint.value = hint;
     const words = [
       pattern,
       `${writers} writers`,
@@ -121,6 +130,7 @@ export class Knobs {
       writers: Number(fields.writers.value),
       log: fields.log.value === "core" ? "core" : "disk",
       integratedFlush: fields.integratedFlush.checked,
+      hint: fields.hint.value === "lowest" ? "lowest" : "ours",
     };
   }
 }

@@ -18,7 +18,7 @@ export class Story {
     this.shown = key;
     this.section.replaceChildren(
       element("p", {}, ...purpose(log)),
-      element("p", {}, ...standing(log, counts)),
+      element("p", {}, ...standing(log, counts), ...written(timeline)),
       element("p", {}, ...latest(timeline, log)),
     );
   }
@@ -48,6 +48,11 @@ function standing(log: LogMemory | null, counts: StateCounts): (Node | string)[]
   if (log.recovering === null) return ["Now: ", ...parts, "."];
   const recovering = stateMark("recovering", `region ${grouped(log.recovering)} is ${STATE_WORDS.recovering}`);
   return ["Now: ", ...parts, "; ", recovering, "."];
+}
+
+function written({ source, position }: Timeline): string[] {
+  const count = source.writesInSecond?.(position);
+  return count === undefined ? [] : [` Programs completed ${plural(count, "write")} in the last second.`];
 }
 
 /** The last thing that happened to the machine, and its consequence. */

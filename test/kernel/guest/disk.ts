@@ -80,6 +80,16 @@ export async function readContents(path: string, sizeSectors: number): Promise<B
   return contents;
 }
 
+/** Fills `contents`, memory that is there already, with the start of a device. */
+export async function readContentsInto(contents: Buffer, path: string): Promise<void> {
+  const disk = await Disk.open(path);
+  await forEachChunk(contents.length, async (buffer, offsetBytes) => {
+    await disk.read(buffer, offsetBytes);
+    buffer.copy(contents, offsetBytes);
+  });
+  await disk.close();
+}
+
 /** The regions in which the start of a device is not `contents`. */
 export async function differingRegions(path: string, contents: Buffer, regionSizeSectors: number): Promise<number[]> {
   const regionSizeBytes = regionSizeSectors * SECTOR_SIZE_BYTES;

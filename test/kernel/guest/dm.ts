@@ -1,3 +1,6 @@
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type CommandResult, runCommand, tryCommand } from "./command.ts";
 
 const SLOW_WRITE_MS = 20;
@@ -12,12 +15,20 @@ export const legTable = {
   failingWrites: (disk: string, sizeSectors: number) => `0 ${sizeSectors} flakey ${disk} 0 0 1000 1 error_writes`,
 };
 
+/** How `dmsetup` is given a table: on its command line it takes one line alone. */
+function tableWords(name: string, table: string): string[] {
+  if (!table.includes("\n")) return ["--table", table];
+  const path = join(tmpdir(), `${name}.table`);
+  writeFileSync(path, `${table}\n`);
+  return [path];
+}
+
 /** Device-mapper devices of one scenario. Keeps their order, since a device must go before those it lies on. */
 export class DeviceMapper {
   readonly #names: string[] = [];
 
   async create(name: string, table: string): Promise<string> {
-    await runCommand("dmsetup", ["create", name, "--table", table]);
+    await runCommand("dmsetup", ["create", name, ...tableWords(name, table)]);
     this.#names.push(name);
     return `/dev/mapper/${name}`;
   }
@@ -30,7 +41,7 @@ export class DeviceMapper {
   }
 
   async load(name: string, table: string): Promise<void> {
-    await runCommand("dmsetup", ["load", name, "--table", table]);
+    await runCommand("dmsetup", ["load", name, ...tableWords(name, table)]);
   }
 
   async suspend(name: string): Promise<void> {

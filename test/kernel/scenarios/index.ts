@@ -17,6 +17,7 @@ import { suspendScenarios } from "./suspend.ts";
 import { tableScenarios } from "./table.ts";
 import { viewScenarios } from "./view.ts";
 import { writeScenarios } from "./writes.ts";
+import { writesInResyncScenarios } from "./writes-in-resync.ts";
 
 export const scenarios: Scenario[] = [
   ...resyncScenarios,
@@ -36,6 +37,7 @@ export const scenarios: Scenario[] = [
   ...capabilityScenarios,
   ...viewScenarios,
   ...serviceScenarios,
+  ...writesInResyncScenarios,
   ...speedScenarios,
 ];
 

@@ -1,11 +1,12 @@
 import { runCommand } from "../guest/command.ts";
 import { DISK_SIZE_BYTES, DISKS, SERVER_KINDS, type ServerKind } from "../guest/contract.ts";
 import { SECTOR_SIZE_BYTES } from "../guest/disk.ts";
+import { type FioJob, measureIops, median } from "../guest/fio.ts";
 import type { Lab } from "../guest/lab.ts";
 import { MIRROR, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
 
-const RUN_TIME_S = 1;
+const RUN_TIME_MS = 1000;
 /** The rivals take turns, since a machine does not stay as fast as it was; the medians of the rounds are shown. */
 const ROUNDS = 4;
 const WRITERS = [1, 4];
@@ -41,38 +42,13 @@ const SERVER_NAMES: Record<ServerKind, string> = { node: "Node.js", c: "C" };
 
 const NOT_CHECKED = Buffer.alloc(0);
 
-interface FioOutput {
-  jobs: { error: number; write: { iops: number } }[];
-}
-
 /** IOPS with each number of writers. */
 type Figures = number[];
 
-async function measureIops(path: string, writers: number): Promise<number> {
-  const text = await runCommand("fio", [
-    "--name=iops",
-    `--filename=${path}`,
-    "--rw=randwrite",
-    "--bs=4k",
-    "--direct=1",
-    "--ioengine=psync",
-    "--thread",
-    `--numjobs=${writers}`,
-    "--group_reporting",
-    "--time_based",
-    `--runtime=${RUN_TIME_S}`,
-    "--randseed=1",
-    "--output-format=json",
-  ]);
-  const [job] = (JSON.parse(text) as FioOutput).jobs;
-  if (job?.error !== 0 || job.write.iops === 0) throw new Error(`fio measured nothing: ${text}`);
-  return job.write.iops;
-}
-
 async function measure(lab: Lab, options: MirrorOptions): Promise<Figures> {
   const mirror = await lab.makeMirror(options, NOT_CHECKED);
-  const figures: Figures = [];
-  for (const writers of WRITERS) figures.push(await measureIops(mirror.path, writers));
+  const jobs = WRITERS.map((count): FioJob => ({ path: mirror.path, kind: "write", count }));
+  const figures = await measureIops(jobs, RUN_TIME_MS);
   await mirror.remove();
   return figures;
 }
@@ -92,12 +68,6 @@ async function measureRound(lab: Lab, number: number): Promise<Map<string, Figur
 
 function rivalName(log: string, kind: ServerKind): string {
   return `${log}, ${SERVER_NAMES[kind]}`;
-}
-
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const [low = Number.NaN, high = Number.NaN] = [sorted[(values.length - 1) >>> 1], sorted[values.length >>> 1]];
-  return (low + high) / 2;
 }
 
 async function compare(lab: Lab): Promise<void> {
