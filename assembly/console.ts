@@ -173,7 +173,7 @@ export function decodeDatagram(datagram: Uint8Array, fromKernel: bool): string {
     case FRAME_TRUNCATED:
       return "truncated message (" + decimal(datagram.length) + " bytes)";
     case FRAME_MALFORMED:
-      return "malformed message: its lengths contradict each other (" + decimal(datagram.length) + " bytes)";
+      return "malformed message: its length fields contradict each other (" + decimal(datagram.length) + " bytes)";
     default:
   }
   const type = load<u32>(frame, ULOG_TYPE) & REQUEST_TYPE_MASK;
@@ -285,9 +285,8 @@ function replyPayload(type: u32, data: usize, bytes: u32): string {
       return bytes < 16
         ? ""
         : (load<u64>(data) != 0 ? "yes" : "no") +
-            ", writes below region " +
-            decimal(load<u64>(data, 8)) +
-            " need not ask";
+            "; the kernel need not ask for writes below region " +
+            decimal(load<u64>(data, 8));
     case REQUEST_STATUS_INFO:
     case REQUEST_STATUS_TABLE:
       return '"' + printable(data, bytes) + '"';

@@ -515,12 +515,8 @@ export function armTimer(disk: Disk): void {
 /** The deadline of a disk has come: writes what has settled since the last time, then lets what is fresh begin to settle. */
 export function settle(disk: Disk): void {
   dropDeadline(disk);
-  if (disk.goal != GOAL_NONE) return;
-  if (hasWaiter(disk, WAITS_FOR_RESUME)) {
-    advance(disk);
-    return;
-  }
-  if (disk.phase != PHASE_READY || writesNothing(disk)) return;
+  if (disk.goal == GOAL_NONE && hasWaiter(disk, WAITS_FOR_RESUME)) advance(disk);
+  if (disk.goal != GOAL_NONE || disk.phase != PHASE_READY || writesNothing(disk)) return;
   if (disk.writesInFlight == 0) startBatch(disk, BATCH_SOME);
   if (disk.legsFlushing == 0 && disk.freshSet().population != 0) flushLegs(disk);
   // The rest of a round follows at once, in an input of its own, so that answers get their turn.

@@ -1,4 +1,4 @@
-// The effects area: what the input in hand asks of the host, in order. A record is opened, filled in place, closed.
+// The effects area: what the input in hand asks of the host, in order. A record is made with its size, and filled in place.
 // Nothing here knows what a log is: what the records say of logs comes in from those who know.
 
 import { ensure } from "./abort";
@@ -38,36 +38,27 @@ import {
   UUID_ROOM,
 } from "./protocol";
 
-/** Bytes of the record of a payload. */
-export function recordBytes(payloadBytes: usize): usize {
-  return EFFECT_PAYLOAD + ((payloadBytes + 7) & ~7);
-}
-
 /** Whether the effects area still has room for so many bytes. */
 export function hasEffectsRoom(bytes: usize): bool {
   return <usize>core.effectsBytes + bytes <= EFFECTS_BYTES_MAX;
 }
 
-/** Begins a record of at most `payloadBytes`; returns the address of its payload. */
-function openEffect(kind: u32, payloadBytes: usize): usize {
-  ensure(hasEffectsRoom(recordBytes(payloadBytes)));
+/** Makes a record of `payloadBytes`, at least 1; returns the address of its payload, which is the caller's to fill. */
+function addEffect(kind: u32, payloadBytes: usize): usize {
+  const bytes = EFFECT_PAYLOAD + ((payloadBytes + 7) & ~7);
+  ensure(hasEffectsRoom(bytes));
   const record = EFFECTS + core.effectsBytes;
+  core.effectsBytes += <u32>bytes;
+  // What the payload leaves of its last 8 bytes is zero, so that equal inputs leave equal bytes.
+  store<u64>(record + bytes - 8, 0);
   store<u32>(record, kind, EFFECT_KIND);
+  store<u32>(record, <u32>payloadBytes, EFFECT_PAYLOAD_SIZE);
   return record + EFFECT_PAYLOAD;
 }
 
-/** Ends the record that was begun last. Padding is written too, so that equal inputs leave equal bytes. */
-function closeEffect(payloadBytes: usize): void {
-  const record = EFFECTS + core.effectsBytes;
-  store<u32>(record, <u32>payloadBytes, EFFECT_PAYLOAD_SIZE);
-  const padded = (payloadBytes + 7) & ~7;
-  for (let at = payloadBytes; at < padded; at++) store<u8>(record + EFFECT_PAYLOAD + at, 0);
-  core.effectsBytes += <u32>(EFFECT_PAYLOAD + padded);
-}
-
-/** Begins an effect on a log's device, legs or state file that has `moreBytes` behind its head. */
-function openHead(kind: u32, moreBytes: usize, handle: u32, size: u32, offset: u64, ticket: u64): usize {
-  const at = openEffect(kind, HEAD_BYTES + moreBytes);
+/** Makes an effect on a log's device, legs or state file that has `moreBytes` behind its head. */
+function addHead(kind: u32, moreBytes: usize, handle: u32, size: u32, offset: u64, ticket: u64): usize {
+  const at = addEffect(kind, HEAD_BYTES + moreBytes);
   store<u32>(at, handle, HEAD_HANDLE);
   store<u32>(at, size, HEAD_SIZE);
   store<u64>(at, offset, HEAD_OFFSET);
@@ -77,23 +68,20 @@ function openHead(kind: u32, moreBytes: usize, handle: u32, size: u32, offset: u
 
 /** Emits an effect that is a head alone. */
 export function emitHead(kind: u32, handle: u32, size: u32, offset: u64, ticket: u64): void {
-  openHead(kind, 0, handle, size, offset, ticket);
-  closeEffect(HEAD_BYTES);
+  addHead(kind, 0, handle, size, offset, ticket);
 }
 
 /** Emits a head with the bytes of a name behind it. */
 export function emitName(kind: u32, handle: u32, name: usize, nameBytes: usize): void {
-  const at = openHead(kind, nameBytes, handle, 0, 0, 0);
+  const at = addHead(kind, nameBytes, handle, 0, 0, 0);
   memory.copy(at + HEAD_BYTES, name, nameBytes);
-  closeEffect(HEAD_BYTES + nameBytes);
 }
 
 /** Emits a head with a luid and a UUID behind it. */
 export function emitIdentity(kind: u32, handle: u32, luid: u64, uuid: usize): void {
-  const at = openHead(kind, 8 + UUID_ROOM, handle, 0, 0, 0);
+  const at = addHead(kind, 8 + UUID_ROOM, handle, 0, 0, 0);
   store<u64>(at, luid, HEAD_BYTES);
   memory.copy(at + HEAD_BYTES + 8, uuid, UUID_ROOM);
-  closeEffect(HEAD_BYTES + 8 + UUID_ROOM);
 }
 
 export function emitWrite(handle: u32, size: u32, offset: u64, ticket: u64, address: usize): void {
@@ -101,44 +89,41 @@ export function emitWrite(handle: u32, size: u32, offset: u64, ticket: u64, addr
 }
 
 /**
- * Writes to both copies of a part of the state file. Requests name regions that lie together: a word that the record
- * before has written already is not written again.
+ * Writes to both copies of a part of the state file. Requests name regions that lie together: what the record before has
+ * written already is not written again.
  */
 export function emitStateWrite(handle: u32, size: u32, offset: u64, secondOffset: u64, address: usize): void {
-  if (core.lastStateWrite != 0 && core.lastStateWrite == EFFECTS + core.effectsBytes - BYTES_RECORD_BYTES) {
+  const record = EFFECTS + core.effectsBytes;
+  if (core.lastStateWrite == record - BYTES_RECORD_BYTES) {
     const head = core.lastStateWrite + EFFECT_PAYLOAD;
-    const isSame = load<u32>(head, HEAD_HANDLE) == handle && load<u64>(head, HEAD_OFFSET) == offset;
-    if (isSame && load<u32>(head, HEAD_SIZE) == size) return;
+    if (load<u64>(head, WRITE_ADDRESS) == <u64>address && load<u32>(head, HEAD_SIZE) == size) return;
   }
-  core.lastStateWrite = EFFECTS + core.effectsBytes;
+  core.lastStateWrite = record;
   emitBytes(EFFECT_KIND_STATE_WRITE, handle, size, offset, secondOffset, address);
 }
 
 function emitBytes(kind: u32, handle: u32, size: u32, offset: u64, ticket: u64, address: usize): void {
-  const at = openHead(kind, 8, handle, size, offset, ticket);
+  const at = addHead(kind, 8, handle, size, offset, ticket);
   store<u64>(at, <u64>address, WRITE_ADDRESS);
-  closeEffect(WRITE_ADDRESS + 8);
 }
 
 /** Bytes of the record of a WRITE or a STATE_WRITE. */
 export const BYTES_RECORD_BYTES: usize = EFFECT_PAYLOAD + WRITE_ADDRESS + 8;
 
 export function emitWake(time: u64): void {
-  const at = openEffect(EFFECT_KIND_WAKE, WAKE_TIME + 8);
+  const at = addEffect(EFFECT_KIND_WAKE, WAKE_TIME + 8);
   store<u64>(at, time, WAKE_TIME);
-  closeEffect(WAKE_TIME + 8);
 }
 
 /** Sends the request's own headers back, since the kernel finds the waiting caller by them, with the payload at REPLY_DATA. */
 export function emitReply(frame: usize, error: i32, payloadBytes: u32): void {
-  const at = openEffect(EFFECT_KIND_SEND, FRAME_BYTES + payloadBytes);
+  const at = addEffect(EFFECT_KIND_SEND, FRAME_BYTES + payloadBytes);
   memory.copy(at, frame, FRAME_BYTES);
   memory.copy(at + FRAME_BYTES, REPLY_DATA, payloadBytes);
   store<u32>(at, FRAME_BYTES + payloadBytes, NLMSG_LEN);
   store<u16>(at, <u16>(ULOG_HEADER_BYTES + payloadBytes), CN_LEN);
   store<i32>(at, error, ULOG_ERROR);
   store<u32>(at, payloadBytes, ULOG_DATA_SIZE);
-  closeEffect(FRAME_BYTES + payloadBytes);
 }
 
 /** Tells a person about the log that `frame` speaks of. Returns `error`, so that a refusal is one expression. */
@@ -155,7 +140,7 @@ export function noticeOfNothing(code: u32, detail: u64): void {
 const NO_UUID: usize = 8;
 
 export function emitNotice(code: u32, error: i32, detail: u64, luid: u64, uuid: usize): i32 {
-  const at = openEffect(EFFECT_KIND_NOTICE, NOTICE_BYTES);
+  const at = addEffect(EFFECT_KIND_NOTICE, NOTICE_BYTES);
   store<u32>(at, code, NOTICE_CODE);
   store<i32>(at, error, NOTICE_ERROR);
   store<u64>(at, detail, NOTICE_DETAIL);
@@ -166,6 +151,5 @@ export function emitNotice(code: u32, error: i32, detail: u64, luid: u64, uuid: 
     if (character == 0) break;
     store<u8>(at + NOTICE_UUID + i, character);
   }
-  closeEffect(NOTICE_BYTES);
   return error;
 }

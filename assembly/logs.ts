@@ -11,6 +11,7 @@ import { joinMirror, leaveMirror, mirrorOf } from "./mirror";
 import { PAGE_BYTES } from "./on-disk";
 import { ULOG_LUID, ULOG_UUID, UUID_BYTES } from "./protocol";
 import { NO_REGION, REGIONS_MAX, regionSetBytes, regionSetInitialize } from "./region-set";
+import { layOutState } from "./state-file";
 
 /** Length of the UUID at `uuid`, or -1 where it is empty or has no NUL within its field. */
 export function uuidLength(uuid: usize): i32 {
@@ -105,6 +106,7 @@ export function createLog(
   log.failed = changetype<usize>(log.setAt(1));
   log.marked = changetype<usize>(log.setAt(2));
 
+  layOutState(log);
   setHandle(own, address);
   enlist(log);
   joinMirror(log);

@@ -5,9 +5,9 @@
 import { constructorRead, OPTION_NOSYNC } from "./constructor";
 import { core } from "./core";
 import { notice } from "./effects";
-import { NO_HANDLE } from "./handles";
+import { freeHandle, NO_HANDLE } from "./handles";
 import { REPLY_DATA } from "./layout";
-import { CONSTRUCTOR_BYTES_MAX } from "./limits";
+import { CONSTRUCTOR_BYTES_MAX, HANDLE_COUNT } from "./limits";
 import { Log, STATE_CREATED, STATE_RESTORING, STATE_SUSPENDED } from "./log";
 import { becomeSuspending } from "./log-life";
 import {
@@ -31,6 +31,7 @@ import {
   NOTICE_IN_SYNC,
   NOTICE_REFUSED_CONSTRUCTOR,
   NOTICE_REFUSED_DATA_SIZE,
+  NOTICE_REFUSED_LOGS,
   NOTICE_REFUSED_MEMORY,
   NOTICE_REFUSED_REGION,
   NOTICE_REFUSED_STATE,
@@ -93,9 +94,8 @@ export function answer(type: u32, frame: usize): i32 {
   if (version < REQUEST_VERSION_MIN || version > REQUEST_VERSION_MAX) {
     return notice(NOTICE_REFUSED_VERSION, frame, -EINVAL, version);
   }
-  if (type == REQUEST_CTR) return answerConstructor(frame);
-
   const found = findWholeLog(frame);
+  if (type == REQUEST_CTR) return answerConstructor(frame, found);
   if (found === null) return answerUnknownLog(type, frame);
   const log = changetype<Log>(found);
   if (type != REQUEST_DTR && isEnding(log)) return answerUnknownLog(type, frame);
@@ -257,7 +257,7 @@ function replyWords(first: u64, second: u64): i32 {
   return 16;
 }
 
-function answerConstructor(frame: usize): i32 {
+function answerConstructor(frame: usize, existing: Log | null): i32 {
   const uuidBytes = uuidLength(frame + ULOG_UUID);
   if (uuidBytes < 0) return notice(NOTICE_REFUSED_UUID, frame, -EINVAL, 0);
   let bytes = load<u32>(frame, ULOG_DATA_SIZE);
@@ -267,11 +267,11 @@ function answerConstructor(frame: usize): i32 {
   if (reconnects) bytes--;
   if (bytes > CONSTRUCTOR_BYTES_MAX) return notice(NOTICE_REFUSED_CONSTRUCTOR, frame, -EINVAL, bytes);
 
-  const existing = findWholeLog(frame);
   if (existing !== null && repeatsConstructor(existing, text, bytes, reconnects)) {
     return constructAgain(existing, frame, reconnects);
   }
 
+  if (freeHandle() == NO_HANDLE) return notice(NOTICE_REFUSED_LOGS, frame, -ENOMEM, HANDLE_COUNT);
   const refusal = constructorRead.parse(text, bytes);
   if (refusal != 0) return notice(refusal, frame, -EINVAL, constructorRead.detail);
   const created = makeLog(load<u64>(frame, ULOG_LUID), frame + ULOG_UUID, uuidBytes, constructorRead, NO_HANDLE);

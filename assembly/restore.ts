@@ -44,7 +44,6 @@ import {
   stateCheck,
   stateFileBytes,
   stateSetsBytes,
-  stateSetsOffset,
   stateTextBytes,
 } from "./state-file";
 import { STATE_MAGIC, StateHeader } from "./state-header";
@@ -122,7 +121,7 @@ function makeOf(header: StateHeader, text: usize, handle: u32, fileBytes: u64): 
 function takeBits(log: Log, part: usize, partBytes: u32, offset: u64): void {
   const setsBytes = stateSetsBytes(log);
   for (let copy: u64 = 0; copy < 2; copy++) {
-    const first = stateSetsOffset(log) + copy * setsBytes;
+    const first = log.stateSetsOffset + copy * setsBytes;
     const from = max(first, offset);
     const to = min(first + setsBytes, offset + partBytes);
     for (let at = from; at < to; at += 8)

@@ -33,23 +33,19 @@ export function stateTextBytes(constructorBytes: u32): usize {
   return <usize>((constructorBytes + 7) & ~7);
 }
 
-/** Bytes of one copy of one set. */
-export function stateSetBytes(log: Log): u64 {
-  return (<u64>wordsOf(log.regionCount)) << 3;
-}
-
 /** Bytes of one copy of the three sets: so far behind a word its second copy stands. */
 export function stateSetsBytes(log: Log): u64 {
-  return <u64>SET_COUNT * stateSetBytes(log);
+  return <u64>SET_COUNT * log.stateSetBytes;
 }
 
-/** Where the sets begin in the file. */
-export function stateSetsOffset(log: Log): u64 {
-  return <u64>(STATE_TEXT + 2 * stateTextBytes(log.constructorBytes));
+/** Works out where in the file of a new log its sets stand. */
+export function layOutState(log: Log): void {
+  log.stateSetsOffset = <u64>(STATE_TEXT + 2 * stateTextBytes(log.constructorBytes));
+  log.stateSetBytes = (<u64>wordsOf(log.regionCount)) << 3;
 }
 
 export function stateFileBytes(log: Log): u64 {
-  return stateSetsOffset(log) + 2 * stateSetsBytes(log);
+  return log.stateSetsOffset + 2 * stateSetsBytes(log);
 }
 
 /** Makes the file of a new log. */
@@ -86,13 +82,14 @@ export function saveHeader(log: Log): void {
   emitStateWrite(log.handle, <u32>STATE_HEADER_BYTES, 0, STATE_HEADER_BYTES, address);
 }
 
-/** Writes what the mirror knows of its device, in the file of each of its luids: any of them may be the last to stay. */
+/** Writes what the mirror knows of its device, in the file of each luid that has one: any of them may be the last to stay. */
 export function saveDeviceBehind(mirror: Mirror, isBehind: u32): void {
   if (mirror.deviceBehind == isBehind) return;
   mirror.deviceBehind = isBehind;
   for (let at = mirror.firstLog; at != 0; at = changetype<Log>(at).sibling) {
+    const log = changetype<Log>(at);
     // A log that is being constructed has no file yet, and one that is being restored has not been read to its end.
-    if (changetype<Log>(at).stateHeader().magic == STATE_MAGIC) saveHeader(changetype<Log>(at));
+    if (log.disk != 0 && log.stateHeader().magic == STATE_MAGIC) saveHeader(log);
   }
 }
 
@@ -112,10 +109,10 @@ function mix(start: u64, at: usize, bytes: usize): u64 {
 /** Writes all three sets: what a constructor, or a resume, has made of them. */
 export function saveSets(log: Log): void {
   if (log.isRetired != 0) return;
-  const bytes = stateSetBytes(log);
+  const bytes = log.stateSetBytes;
   const second = stateSetsBytes(log);
   for (let i: u32 = 0; i < SET_COUNT; i++) {
-    const offset = stateSetsOffset(log) + <u64>i * bytes;
+    const offset = log.stateSetsOffset + <u64>i * bytes;
     emitStateWrite(log.handle, <u32>bytes, offset, offset + second, log.setAt(i).bits);
   }
 }
@@ -124,6 +121,6 @@ export function saveSets(log: Log): void {
 export function saveRegion(log: Log, set: RegionSet, region: u32): void {
   if (log.isRetired != 0) return;
   const word = wordOffset(region);
-  const offset = stateSetsOffset(log) + <u64>log.indexOfSet(set) * stateSetBytes(log) + word;
+  const offset = log.stateSetsOffset + <u64>log.indexOfSet(set) * log.stateSetBytes + word;
   emitStateWrite(log.handle, 8, offset, offset + stateSetsBytes(log), set.bits + word);
 }

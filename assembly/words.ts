@@ -20,6 +20,7 @@ import {
   NOTICE_REFUSED_DEVICE_TAKEN,
   NOTICE_REFUSED_LENGTH,
   NOTICE_REFUSED_LOG_TYPE,
+  NOTICE_REFUSED_LOGS,
   NOTICE_REFUSED_MEMORY,
   NOTICE_REFUSED_OPTION,
   NOTICE_REFUSED_REGION,
@@ -99,17 +100,17 @@ export function errnoWords(error: i32): string {
     case 0:
       return "0: done";
     case ESRCH:
-      return "ESRCH: log unknown; the kernel constructs it and asks again";
+      return "ESRCH: the server does not know this log; the kernel constructs it and asks again";
     case EBUSY:
-      return "EBUSY: somebody else has the log device";
+      return "EBUSY: another log or program uses the log device";
     case EIO:
-      return "EIO: the log device failed";
+      return "EIO: the log device has failed";
     case EAGAIN:
-      return "EAGAIN: not yet; the kernel asks again";
+      return "EAGAIN: not ready yet; the kernel asks again";
     case ENOMEM:
-      return "ENOMEM: so many regions need more memory than there is";
+      return "ENOMEM: not enough memory for this many regions";
     case EINVAL:
-      return "EINVAL: the request does not fit the log or the protocol; nothing was changed";
+      return "EINVAL: the request is not valid for this log or protocol; nothing was changed";
     default:
       return "errno " + decimal(abs(error));
   }
@@ -140,64 +141,70 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_IN_SYNC:
       return "resync complete: all " + number + " regions are in sync";
     case NOTICE_REPLACED:
-      return "made anew; the removal of the old log at this address never arrived; nothing of it was kept";
+      return "created again: the kernel reuses the luid of a log whose removal never arrived; nothing was kept of the old log";
     case NOTICE_STATE_LOST:
       return (
-        "the kernel reconnects, but what this server knew of the log is lost: run `dmsetup suspend` and " +
-        "`dmsetup resume` on the mirror, or some of it may never be resynced"
+        "the kernel reconnected, but what this server knew of the log is lost: run `dmsetup suspend` and " +
+        "`dmsetup resume` on the mirror, or parts of it may never be resynced"
       );
     case NOTICE_REFUSED_TYPE:
-      return "request type " + number + " is unknown";
+      return "unknown request type " + number;
     case NOTICE_REFUSED_VERSION:
-      return "protocol version " + number + " is not one of 1 to 3";
+      return "unsupported protocol version " + number + "; this server supports 1 to 3";
     case NOTICE_REFUSED_UUID:
-      return "the UUID is empty or endless";
+      return "the UUID is empty or lacks its terminating NUL";
     case NOTICE_REFUSED_UNKNOWN_LOG:
-      return requestName(<u32>detail) + " for a log that is not known here";
+      return requestName(<u32>detail) + " for a log that this server does not know";
     case NOTICE_REFUSED_STATE:
-      return "wrong for a log that is " + stateName(<u32>detail);
+      return "this request is not allowed while the log is " + stateName(<u32>detail);
     case NOTICE_REFUSED_DATA_SIZE:
-      return "a payload of " + number + " bytes is not what this request carries";
+      return "a payload of " + number + " bytes has the wrong size for this request";
     case NOTICE_REFUSED_REGION:
       return "region " + number + " is beyond the end of the mirror";
     case NOTICE_REFUSED_SYNC_STATE:
       return "sync state " + number + " is neither 0 nor 1";
     case NOTICE_REFUSED_CONSTRUCTOR:
-      return "the constructor is malformed; `dm-ulog table` prints a good one";
+      return "the constructor string is malformed; use a table line that `dm-ulog table` prints";
     case NOTICE_REFUSED_LENGTH:
-      return "the length is no positive number of sectors";
+      return "the mirror's length must be a positive number of sectors";
     case NOTICE_REFUSED_LOG_TYPE:
-      return "the log type is none of [clustered-]core, [clustered-]disk";
+      return "unknown log type; use core, disk, clustered-core or clustered-disk";
     case NOTICE_REFUSED_REGION_SIZE:
-      return "region size " + number + " is not a power of two of at least 2 sectors that fits the mirror";
+      return "region size " + number + " is not a power of two, is below 2 sectors, or does not fit the mirror";
     case NOTICE_REFUSED_OPTION:
-      return "an option is unknown or given twice; there are [sync|nosync] and [block_on_error]";
+      return "an option is unknown or given twice; the options are sync or nosync, and block_on_error";
     case NOTICE_REFUSED_MEMORY:
-      return number + " regions need more memory than there is; choose a larger region size";
+      return number + " regions need more memory than is available; choose a larger region size";
+    case NOTICE_REFUSED_LOGS:
+      return "there are " + number + " logs already, which is as many as one server keeps; remove a mirror first";
     case NOTICE_REFUSED_DEVICE:
       return "the log device cannot be opened";
     case NOTICE_REFUSED_DEVICE_SIZE:
       return "the log device is too small: the log needs " + number + " bytes";
     case NOTICE_REFUSED_DEVICE_TAKEN:
-      return "the log device holds the log of another mirror; give each mirror one of its own";
+      return "the log device holds the log of another mirror; give each mirror a log device of its own";
     case NOTICE_RESTORED:
-      return "restored as the server before left it, with " + number + " regions in sync";
+      return "restored from the state file of the previous server with " + number + " regions in sync";
     case NOTICE_RESTORE_REFUSED:
-      return "a state file is none of this version's; it is removed";
+      return "a state file is invalid or from another version; it was removed";
     case NOTICE_DEVICE_NEW:
-      return "no log was on the log device; one of " + number + " regions is written";
+      return "no log was on the log device; a new one with " + number + " regions is being written";
     case NOTICE_DEVICE_GROWN:
-      return "the log on the device was of " + number + " regions; the new ones are added";
+      return "the log on the device had " + number + " regions, fewer than the mirror; the missing ones are added";
     case NOTICE_DEVICE_SHRUNK:
-      return "the log on the device was of " + number + " regions; those beyond the mirror are dropped";
+      return "the log on the device had " + number + " regions, more than the mirror; the surplus is dropped";
     case NOTICE_DEVICE_VERSION:
       return (
-        "the log on the device has version " + number + ", which is not known here: it is left alone, and writes wait"
+        "the log on the device has the unknown version " + number + "; it is left unchanged, and no write completes"
       );
     case NOTICE_DEVICE_FAILED:
-      return "the log device has failed: repair it, then load the mirror's table anew; `dm-ulog status` tells how";
+      return "the log device has failed: repair it, then reload the mirror's table; `dm-ulog status` shows the commands";
     case NOTICE_LEGS_UNFLUSHED:
-      return "the legs cannot be flushed: " + number + " clean regions stay dirty on the log device until they can";
+      return (
+        "the caches of the legs cannot be flushed; until they can, " +
+        number +
+        " clean regions stay dirty on the log device"
+      );
     default:
       return "notice " + decimal(code);
   }
@@ -223,5 +230,5 @@ export function noticePriority(code: u32, error: i32): i32 {
 
 /** Whether a notice tells of a request that was refused. */
 export function isRefusal(code: u32): bool {
-  return code >= NOTICE_REFUSED_TYPE && code <= NOTICE_REFUSED_DEVICE_TAKEN;
+  return code >= NOTICE_REFUSED_TYPE && code <= NOTICE_REFUSED_LOGS;
 }

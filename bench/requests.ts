@@ -4,6 +4,7 @@
 import type { Reply } from "../src/common/kernel-frames.ts";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { loadCore } from "./client.ts";
+import { COMPLETION_TARGET, completionCosts } from "./completions.ts";
 import { memoryLatencyNs } from "./memory-latency.ts";
 import { Mirror } from "./mirror.ts";
 import { type Scenario, type Step, scenariosFor } from "./request-steps.ts";
@@ -61,6 +62,20 @@ export function benchmarkRequests(options: BenchmarkOptions): BenchmarkResult {
   const [core, other] = subjects as [Subject[], Subject[]?];
   const result = report(core, options);
   reportLatency(scale, options.seed);
+  const { one, many, logs } = completionCosts(loadCore(options.corePath), options.quick);
+  const slowdown = many / one;
+  const met = options.quick || slowdown <= COMPLETION_TARGET;
+  const verdict = options.quick ? "not judged" : verdictWord(met);
+  console.log(
+    `The completion of a write: ${one.toFixed(0)} ns with one log, ${many.toFixed(0)} ns with ${logs}, ${slowdown.toFixed(2)} times ` +
+      `as much (target ${COMPLETION_TARGET}): ${verdict}`,
+  );
+  if (!met) result.missed++;
+  result.figures.completion = {
+    oneLogNs: Math.round(one),
+    manyLogsNs: Math.round(many),
+    slowdown: Number(slowdown.toFixed(2)),
+  };
   if (other !== undefined) reportRatios(core, other);
   return result;
 }

@@ -2,14 +2,17 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { formatSectors, parseBytes, parseSectors } from "../src/cli/sizes.ts";
+
+/** Fetches whatever has the name: the runner of packages, without --no-install; and our name, which nobody has on a registry. */
+const UNSAFE = /\bn[p]x\b(?! --no-install\b)|npm (install|i) (--?\w+ )*dm-[u]log\b/;
 
 const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
@@ -42,20 +45,31 @@ test("--help tells the commands, and each command has its own", () => {
 
 test("table prints a line for dmsetup", () => {
   const line = run("table", "--uuid", "LVM-x", "--length", "64M", "/dev/a", "/dev/b");
-  assert.is(line.stderr, "");
-  assert.is(line.stdout, "0 131072 mirror userspace 3 LVM-x clustered-core 1024 2 /dev/a 0 /dev/b 0 1 handle_errors\n");
+  assert.match(line.stderr, /^dm-ulog: \/dev\/a is not on this machine, so it was not checked\.$/m);
+  const keepLog = "2 handle_errors keep_log";
+  assert.is(line.stdout, `0 131072 mirror userspace 3 LVM-x clustered-core 1024 2 /dev/a 0 /dev/b 0 ${keepLog}\n`);
   const full = run(
     ...["table", "--uuid", "u", "--length", "2048s", "--region-size", "4K", "--log-type", "core", "--nosync"],
-    ...["--integrated-flush", "--block-on-error", "--keep-log", "/dev/a:8s", "/dev/b", "/dev/c"],
+    ...["--integrated-flush", "--block-on-error", "--leg-failure", "wait", "/dev/a:8s", "/dev/b", "/dev/c"],
   );
   assert.is(
     full.stdout,
     "0 2048 mirror userspace 6 u integrated_flush core 8 nosync block_on_error " +
-      "3 /dev/a 8 /dev/b 0 /dev/c 0 2 handle_errors keep_log\n",
+      "3 /dev/a 8 /dev/b 0 /dev/c 0 1 handle_errors\n",
   );
-  const disk = run("table", "--uuid", "u", "--length", "64M", "--log-device", "/dev/log", "/dev/a", "/dev/b").stdout;
-  assert.match(disk, "mirror userspace 4 u clustered-disk /dev/log 1024 2 /dev/a 0 /dev/b 0 1 handle_errors");
-  const random = run("table", "--length", "64M", "--no-handle-errors", "/dev/a", "/dev/b").stdout;
+  const disk = run(
+    "table",
+    "--uuid",
+    "u",
+    "--length",
+    "64M",
+    "--log-device",
+    "/dev/no-such-log",
+    "/dev/a",
+    "/dev/b",
+  ).stdout;
+  assert.match(disk, "mirror userspace 4 u clustered-disk /dev/no-such-log 1024 2 /dev/a 0 /dev/b 0 2 handle_errors");
+  const random = run("table", "--length", "64M", "--leg-failure", "ignore", "/dev/a", "/dev/b").stdout;
   assert.match(random, /userspace 3 dm-ulog-[0-9a-f-]{36} clustered-core 1024 2 \/dev\/a 0 \/dev\/b 0\n$/);
 });
 
@@ -65,12 +79,18 @@ test("table refuses what no mirror can be, with a sentence", () => {
     [["/dev/no-such-a", "/dev/no-such-b"], /no block device here/],
     [["--length", "64M", "--region-size", "3M", "/dev/a", "/dev/b"], /region size 6144 is not a power of two/],
     [["--length", "1M", "--region-size", "2M", "/dev/a", "/dev/b"], /region size 4096/],
-    [["--length", "big", "/dev/a", "/dev/b"], /"big" is no size/],
+    [["--length", "big", "/dev/a", "/dev/b"], /"big" is not a size/],
     [["--length", "64M", "--sync", "--nosync", "/dev/a", "/dev/b"], /option/],
     [["--length", "64M", "--log-type", "core2", "/dev/a", "/dev/b"], /log type/],
     [["--length", "64M", "--log-type", "disk", "/dev/a", "/dev/b"], /do not go together/],
     [["--length", "64M", "--log-device", "/dev/l", "--region-size", "3M", "/dev/a", "/dev/b"], /region size 6144/],
     [["--length", "64M", "--uuid", "two words", "/dev/a", "/dev/b"], /without spaces/],
+    [
+      ["--length", "64M", "--leg-failure", "keep_log", "/dev/a", "/dev/b"],
+      /Allowed choices are continue, wait, ignore/,
+    ],
+    [["--length", "64M", "a", "/dev/b"], /Leg "a" is neither a whole path/],
+    [["--length", "64M", "/dev/null", "/dev/b"], /neither a block device nor a file/],
   ] as const) {
     const result = run("table", ...words);
     assert.is(result.status, 1);
@@ -79,12 +99,59 @@ test("table refuses what no mirror can be, with a sentence", () => {
   }
 });
 
+test("table --help says what each choice means when a leg fails", () => {
+  const { stdout } = run("table", "--help");
+  for (const sentence of [
+    /continue\s+Writes complete on the remaining legs/,
+    /wait\s+Writes wait until a daemon, dmeventd, or an administrator/,
+    /ignore\s+Writes count as done although a leg missed them/,
+    /--force\s+print the line even if/,
+  ]) {
+    assert.match(stdout, sentence);
+  }
+});
+
+test("no text says to run a package by a name that is not installed: whoever owns it on a registry would run as root", () => {
+  const root = fileURLToPath(new URL("../", import.meta.url));
+  const folders = new Set(["node_modules", "dist", ".git"]);
+  const texts = readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(md|ts|js|json|lua|service|html|c|h|sh)$|^init$|^run$/.test(entry.name))
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .filter(
+      (path) =>
+        !relative(root, path)
+          .split(sep)
+          .some((part) => folders.has(part)),
+    );
+  assert.ok(texts.length > 200, `${texts.length} files were looked at`);
+  const unsafe = texts.flatMap((path) =>
+    readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => UNSAFE.test(line))
+      .map((line) => `${relative(root, path)}: ${line.trim()}`),
+  );
+  assert.equal(unsafe, []);
+  const [runner, installer] = [["n", "px"].join(""), ["npm install --global dm", "ulog"].join("-")];
+  for (const line of [
+    `npm i ${installer.split(" ").at(-1)}`,
+    `sudo ${runner} dm-ulog serve`,
+    `${runner} dm-ulog view`,
+    `${runner} -y x`,
+    `sudo ${installer}`,
+  ]) {
+    assert.ok(UNSAFE.test(line), line);
+  }
+  for (const line of [`${runner} --no-install dm-ulog`, `npm install --global ./dm-ulog-0.1.0.tgz`]) {
+    assert.ok(!UNSAFE.test(line), line);
+  }
+});
+
 test("status without a server says how to start one", () => {
   const folder = mkdtempSync(join(tmpdir(), "dm-ulog-test-"));
   try {
     const result = run("status", "--runtime-dir", folder);
     assert.is(result.status, 1);
-    assert.match(result.stderr, /No server answers .* sudo npx dm-ulog serve/);
+    assert.match(result.stderr, /No server answers .* sudo dm-ulog serve/);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -96,7 +163,7 @@ test("record without a server says how to start one", () => {
     for (const words of [["FILE"], ["--stop"], ["--save", "FILE"]]) {
       const result = run("record", ...words, "--runtime-dir", folder);
       assert.is(result.status, 1);
-      assert.match(result.stderr, /No server answers .* sudo npx dm-ulog serve/);
+      assert.match(result.stderr, /No server answers .* sudo dm-ulog serve/);
     }
   } finally {
     rmSync(folder, { recursive: true });
@@ -135,7 +202,7 @@ test("view refuses what is no trace, and a port that is taken, with a sentence",
 test("the demonstration ends by itself without a terminal, and says how to see it", () => {
   const { status, stdout } = run("demo");
   assert.is(status, 0);
-  assert.match(stdout, /in a browser: npx dm-ulog view\n$/);
+  assert.match(stdout, /in a browser: dm-ulog view\n$/);
 });
 
 test("a wrong word is answered with where to read on", () => {
@@ -146,7 +213,7 @@ test("a wrong word is answered with where to read on", () => {
   assert.match(run("serve", "--quiet-time", "0").stderr, /from 1 to/);
   assert.match(run("serve", "--block-size", "5000").stderr, /one of those sizes/);
   assert.match(run("serve", "--flight-recorder", "1K").stderr, /Give 0, or a size from 1M to 1G/);
-  assert.match(run("serve", "--record-size", "big").stderr, /"big" is no size/);
+  assert.match(run("serve", "--record-size", "big").stderr, /"big" is not a size/);
   assert.match(run("serve", "--view", "65536").stderr, /a whole number up to 65535/);
   assert.match(run("serve", "--view-address", "example.org").stderr, /Give an IP address/);
   assert.match(run("record").stderr, /a FILE to record to, --stop, or --save FILE/);
@@ -165,7 +232,7 @@ test("sizes as people write them", () => {
     assert.is(parseSectors(text, "Size"), sectors);
   }
   for (const text of ["", "0", "-1", "1.5M", "1X", "M", "99999999999999T"]) {
-    assert.throws(() => parseSectors(text, "Size"), /is no size/);
+    assert.throws(() => parseSectors(text, "Size"), /is not a size/);
   }
   assert.is(formatSectors(1024), "512 KiB");
   assert.is(formatSectors(3), "3 sectors");

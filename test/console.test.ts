@@ -128,9 +128,9 @@ test("requests and replies in words", () => {
       "GET_SYNC_COUNT: 0 regions in sync",
       "GET_RESYNC_WORK: resync region 0",
       "IN_SYNC: out of sync",
-      "IS_REMOTE_RECOVERING: no, writes below region 7 need not ask",
+      "IS_REMOTE_RECOVERING: no; the kernel need not ask for writes below region 7",
       'STATUS_INFO: "1 clustered-core"',
-      "IN_SYNC: EINVAL: the request does not fit the log or the protocol; nothing was changed",
+      "IN_SYNC: EINVAL: the request is not valid for this log or protocol; nothing was changed",
       "FLUSH: done",
     ],
   );

@@ -11,6 +11,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -124,8 +125,9 @@ test("what cannot be a log device is refused with its errno, and nothing is made
 test("a file is opened by its name or a link, with its size and without numbers", async () => {
   const path = file("log", MIB);
   symlinkSync(path, join(folder, "link"));
+  const { dev: fileSystem, ino: inode } = statSync(path, { bigint: true });
   for (const name of [path, join(folder, "link")]) {
-    assert.equal((await open(1, name)).device, { sizeBytes: MIB, major: 0, minor: 0 });
+    assert.equal((await open(1, name)).device, { sizeBytes: MIB, major: 0, minor: 0, fileSystem, inode });
     devices.close(head(1));
   }
 });

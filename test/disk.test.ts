@@ -657,7 +657,7 @@ test("a file that is no state file is refused and removed", () => {
     other.stateFiles.set(handle, bytes);
     other.engine.restoreLog(handle, bytes, 0, other.handler);
     assert.is(other.stateFiles.size, 0, what);
-    assert.match(other.notices.join(), /none of this version's/, what);
+    assert.match(other.notices.join(), /invalid or from another version/, what);
     assert.equal(words.logs(other.engine), [], what);
   }
 });

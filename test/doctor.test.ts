@@ -1,7 +1,7 @@
 // dm-ulog doctor: what it says of machines that lack this or that, without any of them.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,14 @@ import * as assert from "uvu/assert";
 import { examine, type Finding } from "../src/cli/doctor.ts";
 import type { LogDescription } from "../src/common/console.ts";
 import type { Status } from "../src/node/control-socket.ts";
-import { type MachineFacts, type Mirror, parseMirrorLog, readLogDevice } from "../src/node/machine.ts";
+import {
+  type LogDeviceFacts,
+  type MachineFacts,
+  type Mirror,
+  parseMirrorTable,
+  readLogDevice,
+} from "../src/node/machine.ts";
+import type { Listener } from "../src/node/netlink-sockets.ts";
 import { Peer, words } from "./harness.ts";
 
 const peer = Peer.resumed(128, " nosync");
@@ -25,21 +32,35 @@ const MIRROR: Mirror = {
   logDevice: "8:16",
   regionSizeSectors: 2,
   options: [],
+  legs: ["8:0", "8:32"],
+  features: ["handle_errors", "keep_log"],
+  deviceFaults: [],
 };
+
+const NO_OTHERS = { listeners: [], dropped: 0, toCheck: [] };
 
 function statusWith(log: Partial<Omit<LogDescription, "constructor">>): Status {
   const counters = words.counters(peer.engine);
-  return { version: "1", pid: 5, uptimeSeconds: 9, counters, recording: null, logs: [{ ...GOOD_LOG, ...log }] };
+  return {
+    ...{ version: "1", pid: 5, uptimeSeconds: 9, counters, recording: null, logs: [{ ...GOOD_LOG, ...log }] },
+    ...{ netlinkPort: 5, overruns: 0, others: NO_OTHERS },
+  };
 }
+
+const LOG_DEVICE: LogDeviceFacts = { sizeBytes: 1536, error: null, regionCount: 128, identity: "8:16" };
+const OWN: Listener = {
+  ...{ port: 5, groups: 64, queuedBytes: 0, drops: 0, inode: "77" },
+  holder: { pid: 5, program: "node", uid: 0 },
+};
 
 const GOOD: MachineFacts = {
   missing: [],
   hasMirrorTarget: true,
-  requestSockets: 1,
+  listeners: [OWN],
   server: { before: statusWith({}), after: statusWith({}) },
   runtimeDirectory: { uid: 0, mode: 0o700, stateFiles: 1, crashes: 0 },
   mirrors: [MIRROR],
-  logDevices: { "8:16": { sizeBytes: 1536, error: null, regionCount: 128 } },
+  logDevices: { "8:16": LOG_DEVICE },
 };
 
 /** What is found where one thing is otherwise than on a good machine. */
@@ -75,15 +96,58 @@ test("a good machine needs nothing, and each thing looked at is told", () => {
 test("what serving lacks, and who else answers", () => {
   one(found({ missing: ["The module is not loaded."] }), "problem", /not loaded/);
   one(found({ hasMirrorTarget: false }), "advice", /dm-mirror/, /modprobe dm-mirror/);
-  one(found({ requestSockets: 2 }), "problem", /1 other socket receives/, /ss --netlink/);
+});
+
+test("others who receive the kernel's requests: who may answer, who only reads, who does not read", () => {
+  const other = (change: Partial<Listener>) => found({ listeners: [OWN, { ...OWN, port: 6, inode: "78", ...change }] });
+  const cmirrord = { pid: 70, program: "cmirrord", uid: 0 };
+  one(
+    other({ holder: cmirrord }),
+    "problem",
+    /^Process 70 \(cmirrord, user 0\) .*Two servers/,
+    /stop it .*sudo kill 70/,
+  );
+  one(
+    other({ holder: null }),
+    "problem",
+    /^A process that this one cannot see \(netlink port 6, socket 78\)/,
+    /grep 78/,
+  );
+  const user = { pid: 71, program: "sniffer", uid: 1000 };
+  one(
+    other({ holder: user }),
+    "advice",
+    /user 1000\) receives the kernel's requests too\. It does no harm/,
+    /sudo kill 71/,
+  );
+  one(
+    other({ holder: user, drops: 9 }),
+    "problem",
+    /does not read them: its socket has dropped 9.* first leg of a mirror alone/,
+    /^sudo kill 71\. Then check the mirrors/,
+  );
+  const served = found({ listeners: [{ ...OWN, drops: 3 }] });
+  assert.equal(served, [], "what the server itself lost is asked for again");
+});
+
+test("mirrors that must be checked, by their names", () => {
+  const before = statusWith({});
+  const after = { ...before, others: { ...NO_OTHERS, dropped: 3, toCheck: [GOOD_LOG.uuid] } };
+  one(
+    found({ server: { before, after } }),
+    "problem",
+    /^m \(log LVM-test\) was in use .* legs may differ/,
+    /dmsetup table m prints, with the word sync after the region size .* dmsetup suspend m && dmsetup resume m$/,
+  );
+  one(found({ server: { before, after }, mirrors: [] }), "problem", /^The mirror \(log LVM-test\)/, /dmsetup table M/);
 });
 
 test("no server: with mirrors their writes wait, without it is advice", () => {
   const server = { error: "No server answers." };
   const state = { uid: 0, mode: 0o700, stateFiles: 0, crashes: 0 };
-  one(found({ server, requestSockets: 0, runtimeDirectory: state }), "problem", /wait for one: m\./, /dm-ulog serve/);
-  one(found({ server, requestSockets: 0, mirrors: [], runtimeDirectory: null }), "advice", /No server answers/);
-  const left = found({ server, requestSockets: 0, mirrors: [] });
+  one(found({ server, listeners: [], runtimeDirectory: state }), "problem", /wait for one: m\./, /dm-ulog serve/);
+  one(found({ server, listeners: [], mirrors: [], runtimeDirectory: null }), "advice", /No server answers/);
+  const left = found({ server, listeners: [], mirrors: [] });
   assert.match(left.map(({ what }) => what).join(" "), /state of 1 logs of an earlier server/);
 });
 
@@ -107,9 +171,38 @@ test("mirrors: those that cannot be read, fallen back, nosync in memory, tables 
   one(found({ mirrors: [MIRROR, { ...MIRROR, isLive: false }] }), "advice", /not used yet/, /dmsetup resume m/);
 });
 
+test("mirrors that dm-ulog table would not have printed", () => {
+  const fault = "The leg 8:0 is the same device as the leg 8:0.";
+  one(foundOf({ deviceFaults: [fault] }), "problem", /^m: The leg 8:0 is the same device/, /dmsetup remove m/);
+  const inactive = { ...MIRROR, isLive: false, deviceFaults: [fault] };
+  const [advice, problem] = found({ mirrors: [MIRROR, inactive] });
+  assert.match(advice?.what ?? "", /not used yet/);
+  assert.match(problem?.what ?? "", /^m \(the table that is not used yet\): The leg 8:0/);
+  assert.match(problem?.remedy ?? "", /^dmsetup clear m/);
+  one(
+    foundOf({ features: ["handle_errors"] }),
+    "advice",
+    /^m stops all writes when a leg fails/,
+    /2 handle_errors keep_log/,
+  );
+  one(foundOf({ features: [] }), "advice", /^m ignores the errors of its legs/, /2 handle_errors keep_log/);
+});
+
+test("two mirrors with one log, by whatever names", () => {
+  const other: Mirror = { ...MIRROR, name: "n", logDevice: "/dev/log" };
+  const logDevices = { "8:16": LOG_DEVICE, "/dev/log": LOG_DEVICE };
+  one(found({ mirrors: [MIRROR, other], logDevices }), "problem", /^The mirrors m and n have one log device/);
+  assert.equal(
+    found({ mirrors: [MIRROR, { ...MIRROR, isLive: false }] }).length,
+    1,
+    "a table loaded anew has the same log",
+  );
+  const apart = { ...logDevices, "/dev/log": { ...LOG_DEVICE, identity: "8:48" } };
+  assert.equal(found({ mirrors: [MIRROR, other], logDevices: apart }), []);
+});
+
 test("log devices: unreadable, too small, of another mirror", () => {
-  const device = (change: object) =>
-    found({ logDevices: { "8:16": { sizeBytes: 1536, error: null, regionCount: 128, ...change } } });
+  const device = (change: object) => found({ logDevices: { "8:16": { ...LOG_DEVICE, ...change } } });
   one(device({ sizeBytes: null, error: "EIO" }), "problem", /cannot be read: EIO/);
   one(device({ sizeBytes: 1024 }), "problem", /has 1024 bytes, and its log needs 1040/, /dm-ulog plan/);
   one(device({ regionCount: null }), "problem", /holds no log; m has 128 regions/);
@@ -131,13 +224,19 @@ test("logs: suspended, resyncing, failing, silently none", () => {
 });
 
 test("the logs of mirrors are read from their tables", () => {
-  const served = parseMirrorLog("userspace 6 LVM-x integrated_flush clustered-disk 8:16 1024 nosync 2 98:0 0 98:16 0");
+  const served = parseMirrorTable(
+    "userspace 6 LVM-x integrated_flush clustered-disk 8:16 1024 nosync 2 98:0 0 98:16 0 2 handle_errors keep_log",
+  );
   const expected = { uuid: "LVM-x", logType: "clustered-disk", logDevice: "8:16", regionSizeSectors: 1024 };
-  assert.equal(served, { ...expected, options: ["nosync"] });
-  assert.equal(parseMirrorLog("core 1 2048 2 98:0 0 98:16 0 1 handle_errors"), {
+  const devices = { legs: ["98:0", "98:16"], features: ["handle_errors", "keep_log"] };
+  assert.equal(served, { ...expected, ...devices, options: ["nosync"] });
+  assert.equal(parseMirrorTable("core 1 2048 2 98:0 0 98:16 0 1 handle_errors"), {
     ...{ uuid: undefined, logType: "core", logDevice: undefined, regionSizeSectors: 2048, options: [] },
+    ...{ legs: ["98:0", "98:16"], features: ["handle_errors"] },
   });
-  assert.is(parseMirrorLog("userspace 3 LVM-x"), undefined);
+  assert.equal(parseMirrorTable("core 1 2048 3 98:0 0 98:16 0 98:32 8")?.legs, ["98:0", "98:16", "98:32"]);
+  assert.equal(parseMirrorTable("core 1 2048 2 98:0 0 98:16 0")?.features, []);
+  assert.is(parseMirrorTable("userspace 3 LVM-x"), undefined);
 });
 
 test("a log device is looked at", () => {
@@ -146,7 +245,8 @@ test("a log device is looked at", () => {
     const path = join(folder, "log");
     const image = Buffer.alloc(2048);
     writeFileSync(path, image);
-    assert.equal(readLogDevice(path), { sizeBytes: 2048, error: null, regionCount: null });
+    const { ino, dev } = statSync(path);
+    assert.equal(readLogDevice(path), { sizeBytes: 2048, error: null, regionCount: null, identity: `${dev}:${ino}` });
     image.writeUInt32LE(0x4d69_5272, 0);
     image.writeBigUInt64LE(77n, 8);
     writeFileSync(path, image);

@@ -167,7 +167,7 @@ test("who does not ask from the page itself is refused", async () => {
     const answer = await watched.ask("/live.pcapng", { method });
     assert.is(answer.statusCode, 405, method);
     assert.is(answer.headers.allow, "GET, HEAD");
-    assert.match(await text(answer), /only to be looked at/);
+    assert.match(await text(answer), /read-only/);
   }
   assert.is(await status({ origin: `http://${own}` }), 200);
   for (const origin of ["http://evil.example", "null", "http://127.0.0.1:1", `https://${own}`, "http://localhost"]) {
@@ -310,7 +310,7 @@ test("no more are fed than can be; the others hear why; a place that is left is 
   assert.ok(feeds.every(({ statusCode }) => statusCode === 200));
   const refused = await watched.ask("/live.pcapng");
   assert.is(refused.statusCode, 503);
-  assert.match(await text(refused), /32 look on already/);
+  assert.match(await text(refused), /32 viewers are connected/);
   assert.is((await watched.ask("/page.js")).statusCode, 200, "the page itself is there for more");
   watched.go(100);
   for (const feed of feeds) await caughtUp(feed, watched);
@@ -340,7 +340,7 @@ test("where there is no page, or no port, a sentence says so", async () => {
       ({ message }: Error) => message,
     );
   assert.match(await start({ port: watched.port }), /Port \d+ of 127.0.0.1 is taken/);
-  assert.match(await start({ address: "192.0.2.1" }), /192.0.2.1 is no address of this machine/);
+  assert.match(await start({ address: "192.0.2.1" }), /192.0.2.1 is not an address of this machine/);
   assert.match(await start({ page: watched.folder }), /The page is not built/);
   assert.match(await start({}, join(watched.folder, "none")), /ENOENT/);
   await watched.end();

@@ -63,9 +63,9 @@ test("a large mirror gets a log device, and the figures are what an engine takes
   assert.is(fitting.error, 0);
   assert.is.not((await constructOn(made.tableLine, deviceBytes - 512)).error, 0);
   assert.ok(fitting.memoryBytes <= made.memoryBytes && made.memoryBytes < fitting.memoryBytes + 65_536);
-  // Three sets of a bit for each region.
-  assert.ok(made.stateFileBytes >= (3 * made.regionCount) / 8);
-  assert.ok(made.stateFileBytes < (3 * made.regionCount) / 8 + 4096);
+  // Three sets of a bit for each region, twice.
+  assert.ok(made.stateFileBytes >= (6 * made.regionCount) / 8);
+  assert.ok(made.stateFileBytes < (6 * made.regionCount) / 8 + 4096);
 });
 
 test("the region size is the largest that keeps to the limit", () => {
@@ -87,11 +87,19 @@ test("the region size is the largest that keeps to the limit", () => {
 });
 
 test("a small mirror needs no log device", () => {
-  const made = plan("--size", "1G", "--max-resync", "5m", "/dev/sda", "/dev/sdb:8s");
+  const made = plan("--size", "1G", "--max-resync", "5m", "/dev/no-such-a", "/dev/no-such-b:8s");
   assert.is(made.needsDevice, false);
   assert.is(made.deviceBytes, undefined);
   assert.is(made.crashResyncSeconds, made.fullResyncSeconds);
-  assert.match(made.tableLine, / clustered-core 32768 2 \/dev\/sda 0 \/dev\/sdb 8 /);
+  assert.match(
+    made.tableLine,
+    / clustered-core 32768 2 \/dev\/no-such-a 0 \/dev\/no-such-b 8 2 handle_errors keep_log$/,
+  );
+  assert.match(made.notes.join("\n"), /^\/dev\/no-such-a is not on this machine/);
+  assert.match(
+    run("--size", "1G", "--max-resync", "5m", "/dev/null", "/dev/no-such-b").stderr,
+    /neither a block device/,
+  );
 });
 
 test("a shorter quiet time, fewer lazy regions and fewer writes make less to copy", () => {
@@ -121,9 +129,9 @@ test("a person gets a sentence for each figure", () => {
 test("what cannot be is refused with a sentence", () => {
   for (const [words, sentence] of [
     [["--size", "20T"], /--max-resync/],
-    [["--size", "big", "--max-resync", "5m"], /"big" is no size/],
-    [["--size", "20T", "--max-resync", "5"], /"5" is no duration/],
-    [["--size", "20T", "--max-resync", "0s"], /"0s" is no duration/],
+    [["--size", "big", "--max-resync", "5m"], /"big" is not a size/],
+    [["--size", "20T", "--max-resync", "5"], /"5" is not a duration/],
+    [["--size", "20T", "--max-resync", "0s"], /"0s" is not a duration/],
     [["--size", "20T", "--max-resync", "5m", "--resync-rate", "0"], /rate of 0/],
     [["--size", "20T", "--max-resync", "1s"], /even with the smallest regions \(4 KiB\)/],
     [["--size", "1s", "--max-resync", "5m"], /at least 8 sectors/],

@@ -129,7 +129,7 @@ test("CTR of a resumed log without a NUL is a new log at an old address: nothing
   peer.ask("SET_REGION_SYNC", [3, 1]);
   const answer = peer.construct("16 clustered-core 2");
   assert.is(answer.error, 0);
-  assert.match(answer.notices.join(), /made anew/);
+  assert.match(answer.notices.join(), /created again/);
   assert.is(peer.describe().state, "created");
   assert.is(peer.describe().inSyncRegions, 0);
 });

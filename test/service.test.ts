@@ -140,7 +140,7 @@ test("a flood of sentences is counted, each level for itself", () => {
   assert.equal(shown.slice(0, SENTENCES_PER_SECOND_MAX), Array(SENTENCES_PER_SECOND_MAX).fill("warning: Refused."));
   assert.equal(shown.slice(SENTENCES_PER_SECOND_MAX), [
     "error: It fails.",
-    "warning: … and 5 more sentences like these.",
+    "warning: … and 5 more messages of this level.",
     "info: It serves.",
   ]);
 });

@@ -53,7 +53,7 @@ test("replay: equal is 0, with a summary in words or as JSON, also against anoth
   assert.is(status, 0);
   assert.match(
     stdout,
-    /^Every output is as it was recorded\.\n107 events in 15\.000 s of the recorded clock, 106 requests: CTR 1, /,
+    /^Every output is as it was recorded\.\n107 events in 15\.000 s of recorded time, 106 requests: CTR 1, /,
   );
   assert.match(stdout, REPLAY_DIGEST);
   const json = JSON.parse(run("replay", "--json", "--core", debugCore, corpusFile("core-log")).stdout);
@@ -78,7 +78,7 @@ test("replay: the first difference is 1, in words, expected beside got, with the
   assert.match(stdout, `Event ${trace.numberOf(index)} at `);
   assert.match(stdout, /GET_SYNC_COUNT #\d+ log LVM-simulated-0/);
   assert.match(stdout, /expected: .* 1 regions in sync\n {7}got: .* 0 regions in sync/);
-  assert.match(stdout, /^The log then: LVM-simulated-0 \(luid \d+, \S+\) created, 0 of \d+ regions in sync/m);
+  assert.match(stdout, /^The log at this point: LVM-simulated-0 \(luid \d+, \S+\) created, 0 of \d+ regions in sync/m);
   assert.match(stdout, `The ${index} events before it are as recorded.`);
   const json = JSON.parse(run("replay", "--json", file).stdout);
   assert.is(json.isEqual, false);
@@ -116,7 +116,7 @@ test("inspect: a line for each event, and filters", () => {
   assert.match(all.stdout, /GET_RESYNC_WORK #\d+ log LVM-simulated-0 luid \d+ v3 → resync region 0$/m);
   assert.match(
     all.stdout,
-    /notice: log LVM-simulated-0 \(luid \d+\): the kernel reconnects, but what this server knew of the log is lost/,
+    /notice: log LVM-simulated-0 \(luid \d+\): the kernel reconnected, but what this server knew of the log is lost/,
   );
   assert.match(all.stdout, /write of log 0: \d+ bytes at 0: done →/);
 
@@ -160,7 +160,7 @@ test("inspect --errors shows refusals and failures alone", () => {
   assert.ok(shown.length > 1);
   const failing = run("inspect", corpusFile("device-failure"), "--errors").stdout;
   assert.match(failing, /write of log 0: 1536 bytes at 0: EIO: .* → FLUSH reply #\d+ .*: EIO/);
-  assert.match(run("inspect", corpusFile("core-log"), "--errors").stdout, /No event is as asked for/);
+  assert.match(run("inspect", corpusFile("core-log"), "--errors").stdout, /No event matches/);
 });
 
 test("inspect refuses names that mean nothing with those that do", () => {
@@ -177,7 +177,7 @@ test("inspect refuses names that mean nothing with those that do", () => {
   const neither = run("inspect", command);
   assert.is(neither.status, 2);
   assert.match(neither.stderr, /neither a trace of dm-ulog nor a log device/);
-  assert.match(run("inspect", file, "--from", "99999").stdout, /No event is as asked for/);
+  assert.match(run("inspect", file, "--from", "99999").stdout, /No event matches/);
 });
 
 test("inspect --stats counts", () => {
@@ -246,7 +246,7 @@ test("trace cut and merge: pieces replay by themselves, and together are the who
   assert.match(cut.stdout, /early\.pcapng: \d+ events of 143\./);
   assert.is(run("trace", "cut", file, "--from", "4.764s", "-o", late).status, 0);
   for (const piece of [early, late]) assert.is(run("replay", piece).status, 0);
-  assert.match(run("inspect", late, "--limit", "1").stdout, /an engine as its snapshot tells/);
+  assert.match(run("inspect", late, "--limit", "1").stdout, /an engine restored from a snapshot/);
   const merged = run("trace", "merge", early, late, "-o", again);
   assert.match(merged.stdout, "143 events of 2 files.");
   assert.match(run("replay", again).stdout, whole as string);

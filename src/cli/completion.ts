@@ -1,8 +1,8 @@
-// Shell completion, made of the commands as main.ts defines them.
+// Shell completion, generated from the commands that main.ts defines.
 
 import type { Command, Option } from "commander";
 
-/** A script for bash: after `source <(dm-ulog completion bash)` the tab key knows commands, options and their choices. */
+/** A script for bash: after `source <(dm-ulog completion bash)` the tab key completes commands, options and their choices. */
 export function bashCompletion(program: Command): string {
   const steps: string[] = [];
   const values: string[] = [];
@@ -58,7 +58,7 @@ function namesOf({ short, long }: Option): string[] {
   return [short, long].filter((name) => name !== undefined);
 }
 
-/** What may follow an option: its choices, or a name in the file system where it wants one. */
+/** What may follow an option: one of its choices, or a path if it takes one. */
 function offer({ argChoices, flags }: Option): string {
   if (argChoices !== undefined) return `COMPREPLY=($(compgen -W ${quoted(argChoices.join(" "))} -- "$current"))`;
   if (/<directory>/.test(flags)) return 'COMPREPLY=($(compgen -d -- "$current"))';

@@ -1,5 +1,5 @@
-// `npm start`: a mirror's life on the simulated kernel, in words and maps. Every number is measured: of the log by the
-// console, of the disks on the simulated legs.
+// `npm start`: a mirror's life on the simulated kernel, in words and maps. Every number is measured: the console reads the
+// log's state, and the simulated legs are compared with each other.
 
 import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
@@ -47,19 +47,19 @@ const WORKLOAD = {
   thinkNs: 3 * MILLISECOND_NS,
 } as const;
 const WRITING_NS = 1500 * MILLISECOND_NS;
-/** Shorter than the server's own, so that the device learns of clears while one looks on. */
+/** Shorter than the server's default, so that clears reach the device while one watches. */
 const QUIET_NS = 300 * MILLISECOND_NS;
 const SERVER_GONE_NS = 40 * MILLISECOND_NS;
 /** Virtual and real time between two pictures on a terminal. */
 const RESYNC_FRAME_NS = 20 * MILLISECOND_NS;
 const WRITING_FRAME_NS = 40 * MILLISECOND_NS;
 const FRAME_MS = 45;
-/** Regions whose legs differ at the moment that is chosen for the power cut. */
+/** The power is cut when this many regions differ between the legs. */
 const DIFFERING_REGIONS_WANTED = 4;
 
 /** By the indices of REGION_STATES: clean, dirty, out of sync, failed. */
 const SYMBOLS = [".", "w", "o", "x"] as const;
-const LEGEND = "log:   . in sync   w in sync and marked: being written   o out of sync";
+const LEGEND = "log:   . in sync   w marked (being written)   o out of sync";
 
 export async function demo(options: { seed: number; out: NodeJS.WritableStream }): Promise<void> {
   const wasm = readFileSync(new URL("../dm-ulog.wasm", import.meta.url));
@@ -72,9 +72,9 @@ class Demo {
   private readonly legs: Legs;
   private readonly logDevice: LogDevice;
   private readonly isTerminal: boolean;
-  /** Lines of the picture that the next one is drawn over. */
+  /** Number of lines of the picture that the next one overwrites. */
   private drawnLines = 0;
-  /** What the server said while a picture stands on the screen. */
+  /** Notices of the server that wait until the picture on the screen is finished. */
   private notices: string[] = [];
   private machine: Machine;
   private device: MirrorDevice;
@@ -95,10 +95,10 @@ class Demo {
   async run(): Promise<void> {
     const { seed } = this.options;
     this.print(
-      `dm-ulog on a simulated kernel, seed ${seed}. Two simulated disks, ${this.sizeWords()}; a third for the log.`,
+      `dm-ulog on a simulated kernel, seed ${seed}: two simulated disks, ${this.sizeWords()}, and a third one for the log.`,
     );
 
-    this.heading("1. A mirror is made of two disks that were never one");
+    this.heading("1. Two disks with different data become a mirror");
     this.print(`dmsetup table: ${this.tableWords()}`);
     this.create();
     this.print(`Regions that differ between the disks: ${this.differing().length} of ${REGION_COUNT}.`);
@@ -111,17 +111,20 @@ class Demo {
     this.heading("3. The server is killed and comes back");
     await this.killServer(workload);
 
-    this.heading("4. The power fails in the middle of it");
+    this.heading("4. The power fails while programs write");
     const differedBefore = this.cutPower(workload);
 
-    this.heading("5. The machine is back");
+    this.heading("5. The machine starts again");
     await this.comeBack(workload, differedBefore);
 
-    this.heading("The same for a real mirror");
-    this.print("  sudo npx dm-ulog serve                                answers this machine's kernel");
-    const table = "npx dm-ulog table --integrated-flush --log-device /dev/sdc /dev/sda /dev/sdb";
-    this.print(`  sudo dmsetup create mymirror --table "$(${table})"`);
-    this.print("(They stand for your disks: what is on /dev/sdb and at the beginning of /dev/sdc is overwritten.)");
+    this.heading("The same with a real mirror");
+    this.print("  npm pack && sudo npm install --global ./dm-ulog-*.tgz   in a clone: installs the command");
+    this.print("  sudo dm-ulog serve                                      answers this machine's kernel");
+    this.print("  line=$(sudo dm-ulog table --integrated-flush --log-device /dev/sdc /dev/sda /dev/sdb) &&");
+    this.print('    sudo dmsetup create mymirror --table "$line"');
+    this.print(
+      "(Replace the names by those of your disks. /dev/sdb and the beginning of /dev/sdc will be overwritten.)",
+    );
   }
 
   private powerOn(): Machine {
@@ -151,7 +154,7 @@ class Demo {
     };
     spawn(task(this.device));
     while (error === 1 && this.clock.step());
-    if (error !== 0) throw new Error(`The simulated mirror could not be made: ${this.words.explainErrno(error)}`);
+    if (error !== 0) throw new Error(`The simulated mirror could not be created: ${this.words.explainErrno(error)}`);
   }
 
   /** Lets time pass until every region is in sync. */
@@ -196,16 +199,16 @@ class Demo {
     this.keepPicture();
     if (!this.isTerminal) {
       for (const line of [...this.logMap(), LEGEND, words()]) this.print(line);
-      this.print(`At most ${mostDirty} regions were dirty at the moments looked at.`);
+      this.print(`At most ${mostDirty} regions were seen dirty at one time.`);
     }
     const flushed = Number(this.log().marks) - Number(before.marks);
     this.print(
-      `A region is marked before its first write; writes to a region marked already need no mark: ` +
-        `${(workload.writeCount / Math.max(1, flushed)).toFixed(1)} writes for each mark.`,
+      `A region is marked before its first write. Further writes to a marked region need no mark: ` +
+        `there were ${(workload.writeCount / Math.max(1, flushed)).toFixed(1)} writes for each mark.`,
     );
   }
 
-  /** In the middle of the writing; the next server takes up what the first has left. */
+  /** Kills the server while programs write, and starts another, which restores the first one's state. */
   private async killServer(workload: Workload): Promise<void> {
     const { server } = this.machine;
     while (server.isSpared() && this.clock.step());
@@ -217,12 +220,14 @@ class Demo {
     const writes = workload.writeCount;
     while (workload.writeCount === writes && this.clock.step());
     const waitedMs = Math.round((this.clock.nowNs - startedNs) / MILLISECOND_NS);
-    this.print(`The kernel looks for a server every 2 s: writes went on ${waitedMs} ms after this one was there.`);
+    this.print(
+      `The kernel looks for a server every 2 s. Writes continued ${waitedMs} ms after the new server had started.`,
+    );
     this.clock.run(WRITING_NS);
     const { inSyncRegions, resynced } = this.log();
     this.print(
-      `${workload.writeCount - writes} writes since, ${workload.failedWriteCount} failed. Regions in sync: ${before} before, ` +
-        `${inSyncRegions} now, ${resynced} of them copied again.`,
+      `${workload.writeCount - writes} writes since then, ${workload.failedWriteCount} failed. Regions in sync: ` +
+        `${before} before, ${inSyncRegions} now, ${resynced} of them copied again.`,
     );
   }
 
@@ -232,18 +237,18 @@ class Demo {
     const caught = this.machine.cutPower();
     const differing = this.differing();
     const states = this.states();
-    this.print(`${caught} writes to the disks were under way; each landed or did not, as chance would have it.`);
+    this.print(`${caught} writes to the disks were under way. Chance decided for each whether it reached its disk.`);
     for (const line of this.legMap()) this.print(line);
     for (const line of this.logMap()) this.print(line);
     this.print("disks: = the same on both   # different");
     this.print(LEGEND);
     const unknown = differing.filter((region) => states[region] === 0);
     this.print(
-      `The disks differ in ${differing.length} regions (${differing.join(", ")}); at that instant the log had ` +
-        `${differing.length - unknown.length} of these as dirty or out of sync, and ${unknown.length} as clean.`,
+      `The disks differ in ${differing.length} regions (${differing.join(", ")}). At that instant the log said that ` +
+        `${differing.length - unknown.length} of them were dirty or out of sync, and ${unknown.length} clean.`,
     );
-    if (unknown.length > 0) throw new Error(`The log did not know of the regions ${unknown.join(", ")}.`);
-    this.print(`${workload.writeCount} writes had been completed.`);
+    if (unknown.length > 0) throw new Error(`The log called differing regions clean: ${unknown.join(", ")}.`);
+    this.print(`${workload.writeCount} writes had completed.`);
     return differing.length;
   }
 
@@ -251,18 +256,19 @@ class Demo {
     this.machine = this.powerOn();
     this.device = this.machine.device(this.legs);
     workload.continueAfterPowerCut(this.device);
-    this.print(`Every completed write is on the first disk: all ${this.legs.blockCount} blocks were compared.`);
+    this.print(`The first disk holds every completed write: all ${this.legs.blockCount} blocks were compared.`);
     this.create();
     const { outOfSyncRegions } = this.log();
     this.print(
-      `The log device says which regions were being written: ${outOfSyncRegions} of ${REGION_COUNT} are out of sync, and ` +
-        "these alone are copied:",
+      `The log device says which regions were marked: ${outOfSyncRegions} of ${REGION_COUNT} are out of sync. ` +
+        "Only these are copied:",
     );
     await this.resync();
     for (let block = 0; block < this.legs.blockCount; block++) workload.checkBlock(block);
     this.print(`Regions that differ: ${differedBefore} after the power cut, ${this.differing().length} now.`);
     const violated = this.machine.server.engine?.violatedInvariant();
-    if (this.differing().length > 0 || violated !== 0) throw new Error("The mirror did not come back whole.");
+    if (this.differing().length > 0 || violated !== 0)
+      throw new Error("After the resync the legs still differ, or an invariant of the log is violated.");
   }
 
   private log(): LogDescription {
@@ -300,7 +306,7 @@ class Demo {
 
   private sizeWords(): string {
     const mib = (REGION_COUNT * REGION_SIZE_SECTORS) / SECTORS_PER_MIB;
-    return `${mib} MiB each, watched in ${REGION_COUNT} regions`;
+    return `each ${mib} MiB in ${REGION_COUNT} regions`;
   }
 
   private tableWords(): string {
@@ -318,7 +324,7 @@ class Demo {
     this.options.out.write(`${line}\n`);
   }
 
-  /** On a terminal: draws over the last picture and gives the eye time. */
+  /** On a terminal: overwrites the last picture and pauses, so that one can see it. */
   private async picture(lines: readonly string[]): Promise<void> {
     if (!this.isTerminal) return;
     const up = this.drawnLines > 0 ? `\x1b[${this.drawnLines}A` : "";
@@ -338,7 +344,7 @@ function bar(percent: number): string {
   return `[${"#".repeat(filled)}${"-".repeat(20 - filled)}]`;
 }
 
-/** Symbols of all regions, a line for each REGIONS_PER_LINE of them. */
+/** Symbols of all regions, REGIONS_PER_LINE to a line. */
 function map(label: string, symbols: readonly string[]): string[] {
   const lines: string[] = [];
   for (let first = 0; first < symbols.length; first += REGIONS_PER_LINE) {

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LogDescription } from "../common/console.ts";
 import type { MachineFacts, Mirror } from "../node/machine.ts";
+import { listenerFindings } from "./listener-findings.ts";
 
 export interface DoctorOptions {
   runtimeDir: string;
@@ -58,6 +59,7 @@ export function examine(facts: MachineFacts): Finding[] {
   const findings = [
     ...prerequisiteFindings(facts),
     ...serverFindings(facts),
+    ...listenerFindings(facts),
     ...directoryFindings(facts),
     ...mirrorFindings(facts),
     ...logFindings(facts),
@@ -81,13 +83,13 @@ function prerequisiteFindings({ missing, hasMirrorTarget }: MachineFacts): Findi
 }
 
 function serverFindings(facts: MachineFacts): Finding[] {
-  const { server, requestSockets } = facts;
+  const { server, listeners } = facts;
   const served = servedMirrors(facts);
   const findings: Finding[] = [];
   if ("error" in server) {
     const waiting = served.map(({ name }) => name).join(", ");
     findings.push(
-      served.length > 0 && requestSockets === 0
+      served.length > 0 && listeners.length === 0
         ? {
             level: "problem",
             what: `No server runs, and the writes of these mirrors wait for one: ${waiting}.`,
@@ -100,15 +102,6 @@ function serverFindings(facts: MachineFacts): Finding[] {
     findings.push({
       level: "fine",
       what: `dm-ulog ${version} serves this machine (process ${pid}, for ${uptimeSeconds} s) with ${logs.length} logs.`,
-    });
-  }
-  const others = requestSockets - ("error" in server ? 0 : 1);
-  if (others > 0) {
-    findings.push({
-      level: "problem",
-      what: `${others} other ${others === 1 ? "socket receives" : "sockets receive"} the kernel's requests. Two servers with two opinions of a mirror destroy it.`,
-      remedy:
-        "Find it with: ss --netlink --processes | grep connector, and stop it (cmirrord: systemctl stop lvm2-cmirrord)",
     });
   }
   return findings;
@@ -144,7 +137,11 @@ function directoryFindings({ runtimeDirectory, server }: MachineFacts): Finding[
 function mirrorFindings(facts: MachineFacts): Finding[] {
   const { mirrors } = facts;
   if (!Array.isArray(mirrors)) return [{ level: "problem", what: mirrors.error, remedy: "sudo dm-ulog doctor" }];
-  const findings: Finding[] = mirrors.flatMap((mirror) => (mirror.isLive ? liveMirrorFindings(mirror, facts) : []));
+  const findings: Finding[] = mirrors.flatMap((mirror) => [
+    ...(mirror.isLive ? liveMirrorFindings(mirror, facts) : []),
+    ...deviceFaultFindings(mirror),
+  ]);
+  findings.push(...sharedLogFindings(mirrors, facts));
   for (const { name, isLive } of mirrors) {
     if (isLive) continue;
     findings.push({
@@ -156,9 +153,54 @@ function mirrorFindings(facts: MachineFacts): Finding[] {
   return findings;
 }
 
+/** What dm-ulog table would not have printed. */
+function deviceFaultFindings({ name, isLive, deviceFaults }: Mirror): Finding[] {
+  return deviceFaults.map((fault) => ({
+    level: "problem",
+    what: `${name}${isLive ? "" : " (the table that is not used yet)"}: ${fault}`,
+    remedy: isLive
+      ? `Stop writing to it, and make it anew of other devices: dmsetup remove ${name}, then dm-ulog table`
+      : `dmsetup clear ${name}, then load what dm-ulog table prints`,
+  }));
+}
+
+function sharedLogFindings(mirrors: Mirror[], { logDevices }: MachineFacts): Finding[] {
+  const users = new Map<string, Set<string>>();
+  for (const { name, logDevice } of mirrors) {
+    const identity = logDevice === undefined ? undefined : logDevices[logDevice]?.identity;
+    if (identity != null) users.set(identity, (users.get(identity) ?? new Set()).add(name));
+  }
+  return [...users.values()]
+    .filter(({ size }) => size > 1)
+    .map((names) => ({
+      level: "problem",
+      what: `The mirrors ${[...names].join(" and ")} have one log device: each overwrites the other's log.`,
+      remedy: "Load a table with another log device for all but one of them: dm-ulog table",
+    }));
+}
+
+/** What the kernel does when a leg fails. */
+function legFailureFinding({ name, features }: Mirror): Finding[] {
+  if (features.includes("keep_log")) return [];
+  return [
+    features.includes("handle_errors")
+      ? {
+          level: "advice",
+          what: `${name} stops all writes when a leg fails, until dmeventd or somebody loads another table (handle_errors without keep_log).`,
+          remedy:
+            "Load a table that ends with: 2 handle_errors keep_log (what dm-ulog table prints), or see that dmeventd watches it",
+        }
+      : {
+          level: "advice",
+          what: `${name} ignores the errors of its legs: a leg that missed writes may count as in sync (no handle_errors).`,
+          remedy: "Load a table that ends with: 2 handle_errors keep_log (what dm-ulog table prints)",
+        },
+  ];
+}
+
 function liveMirrorFindings(mirror: Mirror, { logDevices }: MachineFacts): Finding[] {
   const { name, uuid, logType, logDevice, options } = mirror;
-  const findings: Finding[] = [];
+  const findings: Finding[] = legFailureFinding(mirror);
   if (uuid === undefined) {
     const consequence = logType === "core" ? "After a reboot all of it is copied." : "";
     findings.push({
@@ -219,7 +261,7 @@ function logFinding(log: LogDescription, earlier: LogDescription, mirror: string
   if (device?.error != null) {
     return {
       level: "problem",
-      what: `The log device of ${uuid} has failed (${device.error}): ${mirror} holds its writes.`,
+      what: `The log device of ${uuid} has failed (${device.error}): writes to ${mirror} wait, or fail where its table says keep_log.`,
       remedy: `Repair or replace it, then: dmsetup table ${mirror} | dmsetup load ${mirror} && dmsetup suspend --noflush ${mirror} && dmsetup resume ${mirror}`,
     };
   }

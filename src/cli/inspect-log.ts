@@ -1,15 +1,18 @@
-// A log device for a person: its header, what is clean, a map of its regions. The format is described in assembly/disk.ts;
-// it is read here without the core, so that a device can be looked at that the core would refuse.
+// Shows a log device to a person: its header, how many regions are clean, a map of its regions. It reads
+// the device without the core, so that it can show one that the core would refuse.
 
 import { closeSync, openSync, readSync } from "node:fs";
-import { CLEAN_BITS_OFFSET } from "../common/sim/clean-bits.ts";
+import {
+  LOG_BITS_OFFSET,
+  LOG_MAGIC,
+  LOG_MAGIC_OFFSET,
+  LOG_REGION_COUNT_OFFSET,
+  LOG_VERSION_OFFSET,
+  LOG_VERSIONS,
+} from "../common/log-format.ts";
 import { TraceError } from "../common/trace/format.ts";
 
-const MAGIC = 0x4d69_5272;
-const VERSION_OFFSET = 4;
-const COUNT_OFFSET = 8;
-const VERSIONS_KNOWN = [1, 2];
-/** Bits are read so many bytes at a time: a log may have 2^32 regions. */
+/** Bits are read in parts of this size, because a log may have 2^32 regions. */
 const PART_BYTES = 1 << 20;
 const REGIONS_MAX = 2 ** 32;
 
@@ -17,7 +20,7 @@ const MAP_COLUMNS = 64;
 const MAP_ROWS_MAX = 32;
 const RANGES_SHOWN_MAX = 20;
 
-/** Regions one behind the other, the last included. */
+/** Consecutive regions, including the last. */
 type Range = [first: number, last: number];
 
 /** What is on a log device. */
@@ -25,9 +28,9 @@ interface LogImage {
   version: number;
   regionCount: number;
   cleanRegions: number;
-  /** Regions whose bit the file has: fewer than `regionCount` where it ends before. */
+  /** Regions whose bit is in the file: fewer than `regionCount` if the file is too short. */
   heldRegions: number;
-  /** Runs of regions that are not clean, as long as there are no more than `RANGES_MAX`. */
+  /** Runs of regions that are not clean: the first `RANGES_MAX` of them. */
   notClean: Range[];
   hasAllRanges: boolean;
   /** Clean regions of each cell of the map. */
@@ -37,9 +40,9 @@ interface LogImage {
 
 const RANGES_MAX = 100_000;
 
-/** Whether a file that begins so is a log device. */
+/** Whether a file with this beginning is a log device. */
 export function isLog(head: Buffer): boolean {
-  return head.length >= 16 && head.readUInt32LE(0) === MAGIC;
+  return head.length >= 16 && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC;
 }
 
 /** Prints a log device. Returns the exit status. */
@@ -54,12 +57,14 @@ function readImage(path: string): LogImage {
   try {
     const head = Buffer.alloc(16);
     readSync(file, head, 0, head.length, 0);
-    const version = head.readUInt32LE(VERSION_OFFSET);
-    const count = head.readBigUInt64LE(COUNT_OFFSET);
-    if (!VERSIONS_KNOWN.includes(version)) {
-      throw new TraceError(`${path} holds a dirty log of version ${version}, which is not known here.`);
+    const version = head.readUInt32LE(LOG_VERSION_OFFSET);
+    const count = head.readBigUInt64LE(LOG_REGION_COUNT_OFFSET);
+    if (!LOG_VERSIONS.includes(version)) {
+      throw new TraceError(`${path} holds a dirty log of the unknown version ${version}.`);
     }
-    if (count > REGIONS_MAX) throw new TraceError(`${path} is damaged: its header speaks of ${count} regions.`);
+    if (count > REGIONS_MAX) {
+      throw new TraceError(`${path} is damaged: its header names ${count} regions, more than a log can have.`);
+    }
     return readBits(file, version, Number(count));
   } finally {
     closeSync(file);
@@ -75,7 +80,7 @@ function readBits(file: number, version: number, regionCount: number): LogImage 
   };
   const part = Buffer.alloc(PART_BYTES);
   while (image.heldRegions < regionCount) {
-    const bytes = readSync(file, part, 0, PART_BYTES, CLEAN_BITS_OFFSET + image.heldRegions / 8);
+    const bytes = readSync(file, part, 0, PART_BYTES, LOG_BITS_OFFSET + image.heldRegions / 8);
     if (bytes === 0) break;
     takeBits(image, part, Math.min(bytes * 8, regionCount - image.heldRegions));
   }
@@ -114,7 +119,7 @@ function text(path: string, image: LogImage): string {
   const notCleanCount = heldRegions - cleanRegions;
   const lines = [
     `${path}: a dirty log of version ${version}`,
-    `${count(regionCount)} regions, ${count(cleanRegions)} clean, ${count(notCleanCount)} not: these are resynced when a mirror begins with it.`,
+    `${count(regionCount)} regions, ${count(cleanRegions)} clean, ${count(notCleanCount)} not clean, which a mirror will resync when it starts with this log.`,
   ];
   if (heldRegions < regionCount) {
     lines.push(`The file is too short: it has no bit for the regions from ${count(heldRegions)} on.`);
@@ -144,10 +149,10 @@ function map({ cells, regionsPerCell, regionCount, heldRegions }: LogImage): str
     return `${first}  ${marks.slice(row * MAP_COLUMNS, (row + 1) * MAP_COLUMNS).join("")}`;
   });
   const legend = [
-    regionsPerCell === 1 ? "Each sign is a region:" : `Each sign is ${regionsPerCell} regions:`,
+    regionsPerCell === 1 ? "Each character is a region:" : `Each character is ${regionsPerCell} regions:`,
     ". clean",
     "# not clean",
-    ...(regionsPerCell === 1 ? [] : ["+ some of them clean"]),
+    ...(regionsPerCell === 1 ? [] : ["+ partly clean"]),
     ...(heldRegions < regionCount ? ["? not in the file"] : []),
   ];
   return [...rows, "", legend.join("  ")];

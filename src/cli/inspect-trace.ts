@@ -1,4 +1,4 @@
-// A trace for a person: the conversation line by line, or figures.
+// Shows a trace to a person: the conversation line by line, or figures.
 
 import { readEvent, type TraceEffect, type TraceEvent } from "../common/trace/event.ts";
 import { EVENT_ERROR, NO_LOG } from "../common/trace/event-table.ts";
@@ -10,7 +10,7 @@ import { loadCore, openTrace } from "./trace-files.ts";
 import { isFrom, isUpTo, type Position } from "./trace-position.ts";
 import { statisticsObject, statisticsText } from "./trace-statistics.ts";
 
-/** Which events are meant; all where everything is left out. */
+/** Which events to show; all of them if nothing is set. */
 export interface TraceFilter {
   /** UUID of a log. */
   log?: string;
@@ -51,7 +51,7 @@ export async function inspectTrace(
   return 0;
 }
 
-/** Indices of the events that a filter lets through. Throws a TraceError where it names what does not exist. */
+/** Indices of the events that pass a filter. Throws a TraceError if the filter names a log or type that does not exist. */
 function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: EventWords): Iterable<number> {
   const { log, from, to, errors, limit = Infinity } = filter;
   if (log !== undefined && !trace.logs.some(({ uuid }) => uuid === log)) {
@@ -113,20 +113,20 @@ function printEvents(trace: Trace, chosen: Iterable<number>, words: EventWords):
     console.log(eventText(trace, index, words));
     count++;
   }
-  if (count === 0) console.log(trace.eventCount === 0 ? "The trace has no events." : "No event is as asked for.");
+  if (count === 0) console.log(trace.eventCount === 0 ? "The trace has no events." : "No event matches these options.");
 }
 
 function sectionText({ application, coreSha256, start, firstEvent, clockUnixNs }: Section): string {
   const from = {
     fresh: "a new engine",
-    snapshot: "an engine as its snapshot tells",
-    unknown: "what the engine knew before is not recorded",
+    snapshot: "an engine restored from a snapshot",
+    unknown: "the engine's earlier state is not recorded",
   }[start];
   const clock = clockUnixNs === null ? "" : `, time 0 is ${new Date(Number(clockUnixNs / 1_000_000n)).toISOString()}`;
   return `── ${application}, core ${coreSha256.slice(0, 12)}: ${from}, from event ${firstEvent} on${clock}`;
 }
 
-/** One line, and one more for each effect that a person should see by itself. */
+/** One line, and one more for each further answer. */
 function eventText(trace: Trace, index: number, words: EventWords): string {
   const event = readEvent(trace, index);
   const input = words.input(event.input);
@@ -140,7 +140,7 @@ function eventText(trace: Trace, index: number, words: EventWords): string {
   const states = stateWrites(event, trace);
   if (states > 0) rest.push(`${states} state ${states === 1 ? "write" : "writes"}`);
   if (event.problem !== null) rest.push(`damaged: ${event.problem}`);
-  if (!trace.isWhole(index)) rest.push("the file ends here: outputs may be missing");
+  if (!trace.isWhole(index)) rest.push("the file ends here, so outputs may be missing");
   const [answer, ...more] = answers;
   const line = `${String(trace.numberOf(index)).padStart(6)} ${seconds(trace.events.timesNs[index] as number)}  ${input}`;
   const outputs = [...(answer === undefined ? [] : [answer]), ...rest];
@@ -148,7 +148,7 @@ function eventText(trace: Trace, index: number, words: EventWords): string {
   return [first, ...more.map((text) => `${" ".repeat(7 + UNIX_DIGITS)}→ ${text}`)].join("\n");
 }
 
-/** State writes come by the dozen: they are counted. */
+/** State writes come by the dozen, so only their number is shown. */
 function visible({ effects }: TraceEvent, { abi }: Trace): TraceEffect[] {
   return effects.filter(({ kind }) => kind !== abi.EFFECT_KIND_STATE_WRITE);
 }
@@ -157,7 +157,7 @@ function stateWrites({ effects }: TraceEvent, { abi }: Trace): number {
   return effects.filter(({ kind }) => kind === abi.EFFECT_KIND_STATE_WRITE).length;
 }
 
-/** An answer to the request beside it, without what both say. */
+/** An answer without the words that the request beside it already shows. */
 function shortAnswer(request: string, answer: string): string {
   const [, head, words] = /^(.* v\d+)(?:: (.*))?$/s.exec(answer) ?? [];
   if (head === undefined || !request.startsWith(head.replace(" reply #", " #"))) return answer;

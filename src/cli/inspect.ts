@@ -1,4 +1,4 @@
-// dm-ulog inspect: tells by a file's content whether it is a trace or a log device, and shows it.
+// dm-ulog inspect: finds out from a file's content whether it is a trace or a log device, and shows it.
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { BLOCK_SECTION, TraceError } from "../common/trace/format.ts";
@@ -13,9 +13,9 @@ export interface InspectOptions extends TraceFilter {
 
 const HEAD_BYTES = 16;
 
-/** Returns the exit status: 2 where the file is neither. */
+/** Returns the exit status: 2 if the file is neither. */
 export function inspect(path: string, options: InspectOptions): Promise<number> {
-  // Whoever reads has seen enough: `dm-ulog inspect FILE | head`.
+  // The reader has seen enough: `dm-ulog inspect FILE | head`.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
     throw error;
@@ -27,7 +27,7 @@ export function inspect(path: string, options: InspectOptions): Promise<number> 
       return inspectLog(path, options.json === true);
     }
     if (head.length < 4 || head.readUInt32LE(0) !== BLOCK_SECTION) {
-      throw new TraceError(`${path} is neither a trace of dm-ulog nor a log device: it begins as neither does.`);
+      throw new TraceError(`${path} is neither a trace of dm-ulog nor a log device: it has the header of neither.`);
     }
     return inspectTrace(path, options);
   });

@@ -1,4 +1,4 @@
-// Where the installed package keeps what the commands need.
+// Paths of the files in the installed package that the commands need.
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

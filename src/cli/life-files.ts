@@ -1,4 +1,4 @@
-// What a simulated life leaves on disk: the trace of its engines, and a small life's choices.
+// The files of a simulated life: the trace of its engines, and the choices of a shrunk life.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,12 +8,12 @@ import { LifeRecorder } from "../common/sim/life-recorder.ts";
 import { runScenario, type ScenarioOptions, type ScenarioResult, ScenarioViolation } from "../common/sim/scenario.ts";
 import { packageVersion } from "./installation.ts";
 
-/** A small life, as a file. */
+/** A shrunk life, as a file. */
 export interface LifeChoices {
   seed: number;
   /** Name of the deliberate fault; null for none. */
   fault: string | null;
-  /** What went wrong, for who reads the file. */
+  /** What went wrong, for people who read the file. */
   violation: string;
   script: LifeScript;
 }
@@ -21,7 +21,7 @@ export interface LifeChoices {
 export class LifeFiles {
   private readonly facts: { application: string; coreSha256: string };
 
-  /** `wasm` is the core that lives; files whose names nobody chose go to `directory`, which is made where it is missing. */
+  /** `wasm` is the core to run. Files without a chosen name go to `directory`, which is created if it is missing. */
   constructor(
     wasm: Uint8Array,
     private readonly directory: string,
@@ -32,7 +32,7 @@ export class LifeFiles {
     };
   }
 
-  /** Lives a life and writes its trace to `file`, whether it ends well or throws. */
+  /** Runs a life and writes its trace to `file`, whether it ends well or throws. */
   record(life: ScenarioOptions, file: string): ScenarioResult {
     const recorder = new LifeRecorder(`seed ${life.seed}`, this.facts);
     try {
@@ -42,7 +42,7 @@ export class LifeFiles {
     }
   }
 
-  /** Lives a life that fails once more and writes its trace; returns the file. The same seed is the same life. */
+  /** Runs a failing life again, which the same seed makes identical, and writes its trace. Returns the file's path. */
   writeTrace(life: ScenarioOptions): string {
     const file = this.path(life.seed, "pcapng");
     try {
@@ -51,10 +51,10 @@ export class LifeFiles {
       if (error instanceof ScenarioViolation) return file;
       throw error;
     }
-    throw new Error(`Seed ${life.seed} did not fail when it was lived again: its life depends on something else.`);
+    throw new Error(`Seed ${life.seed} did not fail when it ran again: its life depends on more than the seed.`);
   }
 
-  /** Writes what a small life is; returns the file. */
+  /** Writes the choices of a shrunk life. Returns the file's path. */
   writeChoices({ seed, fault }: ScenarioOptions, { message, script }: ScenarioViolation): string {
     const file = this.path(seed, "json");
     const choices: LifeChoices = { seed, fault: fault?.name ?? null, violation: message, script };
@@ -68,7 +68,7 @@ export class LifeFiles {
   }
 }
 
-/** Reads what `writeChoices` wrote. Throws with a sentence where it is something else. */
+/** Reads what `writeChoices` wrote. Throws with a sentence if the file holds something else. */
 export function readChoices(file: string): LifeChoices {
   let choices: Partial<LifeChoices> | null;
   try {
@@ -84,6 +84,6 @@ export function readChoices(file: string): LifeChoices {
     Array.isArray(script.mirrors) &&
     script.mirrors.length > 0 &&
     typeof script.actions === "object";
-  if (!isLife) throw new Error(`${file} does not hold the choices of a life.`);
+  if (!isLife) throw new Error(`${file} was not written by --shrink: it does not hold the choices of a life.`);
   return choices as LifeChoices;
 }

@@ -1,11 +1,11 @@
-// A log that a confused kernel cannot flood: it can have thousands of requests refused in a second.
+// A log that a confused kernel cannot flood, even if it makes the server refuse thousands of requests per second.
 
 import type { Log, LogLevel } from "../node/log-level.ts";
 
-/** Sentences of one level in any second; of those beyond it the number is shown. */
+/** Sentences of one level that are shown in any second. Of the others only the number is shown. */
 export const SENTENCES_PER_SECOND_MAX = 20;
 
-/** Passes sentences on to `show`, not too many in a second. `uptimeS` tells the time, in seconds. */
+/** Passes a limited number of sentences per second on to `show`. `uptimeS` returns the time in seconds. */
 export function limitedLog(show: Log, uptimeS: () => number = process.uptime): Log {
   let second = 0;
   let shown = countsByLevel();
@@ -14,7 +14,7 @@ export function limitedLog(show: Log, uptimeS: () => number = process.uptime): L
     const now = Math.floor(uptimeS());
     if (now !== second) {
       for (const [which, count] of Object.entries(suppressed) as [LogLevel, number][]) {
-        if (count > 0) show(`… and ${count} more sentences like these.`, which);
+        if (count > 0) show(`… and ${count} more messages of this level.`, which);
       }
       second = now;
       shown = countsByLevel();

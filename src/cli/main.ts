@@ -16,7 +16,7 @@ import { serve } from "./serve.ts";
 import type { SimulateOptions } from "./simulate.ts";
 import { parseBytes } from "./sizes.ts";
 import { status } from "./status.ts";
-import { type TableOptions, tableLine } from "./table.ts";
+import { LEG_FAILURE_FEATURES, table } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
 import type { ViewOptions } from "./view.ts";
@@ -74,119 +74,159 @@ function flightBytes(text: string): number {
 }
 
 const recordSize = () =>
-  new Option("--record-size <size>", "begin another file when one has so much; FILE becomes FILE.1, that FILE.2, …")
+  new Option("--record-size <size>", "start a new file at this size; FILE becomes FILE.1, FILE.1 becomes FILE.2, …")
     .default(256 * 1024 * 1024, "256M")
     .argParser(bytes);
 const recordFiles = () =>
-  new Option("--record-files <number>", "keep so many files; the oldest goes").default(8).argParser(positive);
+  new Option("--record-files <number>", "keep this many files; older ones are deleted").default(8).argParser(positive);
+
+const legFailure = () =>
+  new Option("--leg-failure <what>", "what the kernel does when a write to a leg fails")
+    .choices(Object.keys(LEG_FAILURE_FEATURES))
+    .default("continue");
+const force = () =>
+  new Option("--force", "print the line even if a device is in use or holds something, and only warn");
+const LEG_FAILURE_HELP = `When a write to a leg fails:
+  continue  Writes complete on the remaining legs, and the log keeps which regions the failed leg missed. If the first leg
+            fails while regions are out of sync, those are read from a leg that holds older data. If the log device fails,
+            writes fail. (handle_errors keep_log)
+  wait      Writes wait until a daemon, dmeventd, or an administrator loads another table. (handle_errors)
+  ignore    Writes count as done although a leg missed them, and a leg that could not be resynced counts as in sync. (neither)`;
 
 const program = new Command("dm-ulog")
   .description("Keeps the dirty log of device-mapper mirrors for the Linux kernel (dm-log-userspace).")
   .version(packageVersion())
-  .showHelpAfterError("(dm-ulog --help tells the commands)")
+  .showHelpAfterError("(dm-ulog --help lists the commands)")
   .configureHelp({ showGlobalOptions: true });
 
 program
   .command("serve")
-  .description("Answer this machine's kernel, in the foreground, until SIGTERM. Needs root and dm-log-userspace.")
-  .option("--runtime-dir <directory>", "where the lock and the status socket are", RUNTIME_DIRECTORY_DEFAULT)
-  .option("--quiet-time <ms>", "tell a log device of a clear when its region was left alone this long", positive, 3000)
+  .description("Answer this machine's kernel in the foreground until SIGTERM. Needs root and dm-log-userspace.")
+  .option("--runtime-dir <directory>", "directory for the lock, state files and sockets", RUNTIME_DIRECTORY_DEFAULT)
+  .option(
+    "--quiet-time <ms>",
+    "write a clear to the log device when its region has been idle this long",
+    positive,
+    3000,
+  )
   .option(
     "--lazy-regions <number>",
-    "tell it at once when so many clears wait: each is resynced after a power cut",
+    "write clears early when this many wait; regions of waiting clears are resynced after a power cut",
     positive,
     65536,
   )
-  .option("--block-size <bytes>", "write so much of a log at once: 4096, 8192, 16384, 32768 or 65536", blockSize, 4096)
-  .option("--record <file>", "record all that the engine sees and says, for dm-ulog replay and inspect")
+  .option(
+    "--block-size <bytes>",
+    "write logs in blocks of this size: 4096, 8192, 16384, 32768 or 65536",
+    blockSize,
+    4096,
+  )
+  .option("--record <file>", "record every input and output of the engine, for dm-ulog replay and inspect")
   .addOption(recordSize())
   .addOption(recordFiles())
   .addOption(
     new Option(
       "--flight-recorder <size>",
-      "memory for the last events, kept for the day something goes wrong; 0 for none",
+      "memory for the last events, which show what happened when something goes wrong; 0 for none",
     )
       .default(FLIGHT_BYTES_DEFAULT, "16M")
       .argParser(flightBytes),
   )
   .option(
     "--crash-directory <directory>",
-    "where the last events are put when the server fails (in the runtime directory)",
+    "directory for the last events of a server that failed (default: in the runtime directory)",
   )
+  .option("--force", "serve although another server seems to serve this machine: one that cannot answer any more")
   .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", portNumber)
   .addOption(
     new Option(
       "--log-format <format>",
-      "plain for people, journal with priorities, json: one object a line (journal where systemd's journal listens)",
+      "plain, journal (with priorities) or json (one object per line); default: journal under systemd, else plain",
     ).choices(["plain", "journal", "json"]),
   )
   .option("--view [port]", `serve a page that shows what the engine does (port ${LIVE_PORT_DEFAULT})`, portNumber)
-  .option("--view-address <address>", "an IP address of this machine to serve it at", ipAddress, LOOPBACK)
+  .option("--view-address <address>", "IP address of this machine to serve that page on", ipAddress, LOOPBACK)
   .addHelpText(
     "after",
-    "\nThe view is only to be looked at, and never delays the kernel. Whoever reaches its address sees names of logs and\n" +
-      "which regions are written: every user of this machine, and with --view-address more than those.",
+    "\nThe view is read-only and never delays the kernel. Everybody who can reach its address sees the names of logs and\n" +
+      "which regions are written: every user of this machine, and with --view-address other machines too.",
   )
   .action(serve);
 
 program
   .command("status")
-  .description("Show every log of the running server: how much is in sync, dirty and out of sync. Needs root.")
-  .option("--watch", "keep showing, with a progress bar for each log on a terminal")
-  .option("--json", "for programs: one JSON object (with --watch: one line whenever something changed)")
-  .option("--runtime-dir <directory>", "where the server's status socket is", RUNTIME_DIRECTORY_DEFAULT)
+  .description("Show every log of the running server: how many regions are in sync, dirty and out of sync. Needs root.")
+  .option("--watch", "update until interrupted; on a terminal with a progress bar for each log")
+  .option("--json", "print one JSON object; with --watch, one line for each change")
+  .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
   .action(status);
 
 program
   .command("record")
-  .description("Have the running server record all that its engine sees and says, from now on. Needs root.")
-  .argument("[file]", "where to record to; a trace that is there becomes FILE.1")
+  .description("Record every input and output of the running server's engine from now on. Needs root.")
+  .argument("[file]", "file to record to; an existing trace becomes FILE.1")
   .option("--stop", "end the recording")
-  .option("--save <file>", "write the last events instead, which the server always keeps in its flight recorder")
+  .option(
+    "--save <file>",
+    "save the last events, which the server's flight recorder always keeps, to this file instead",
+  )
   .addOption(recordSize())
   .addOption(recordFiles())
-  .option("--runtime-dir <directory>", "where the server's control socket is", RUNTIME_DIRECTORY_DEFAULT)
+  .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
   .addHelpText(
     "after",
-    "\nA file is a pcapng trace: Wireshark opens it, dm-ulog replay feeds it to an engine again, dm-ulog inspect tells\n" +
-      "it in words. When the disk is full or too slow, events are missing from the file, and the server's log says so;\n" +
-      "the kernel never waits for a recording.",
+    "\nThe file is a pcapng trace: Wireshark opens it, dm-ulog replay feeds it to an engine again, and dm-ulog inspect\n" +
+      "shows it in words. The kernel never waits for a recording: if the disk is full or too slow, the file lacks events\n" +
+      "and the server's log says so.",
   )
   .action((file: string | undefined, options: RecordOptions) => record(file, options));
 
 program
   .command("table")
-  .description("Print the dmsetup table line of a mirror whose log dm-ulog keeps.")
-  .argument("<legs...>", "the mirror's devices, the one to copy from first; an offset may follow: /dev/sda:2048s")
-  .option("--region-size <size>", "what one bit of the log stands for: a power of two", "512K")
-  .option("--length <size>", "size of the mirror; left out, that of its shortest leg")
-  .option("--uuid <name>", "the log's name; left out, a random one")
+  .description("Print the dmsetup table line for a mirror whose log dm-ulog keeps.")
+  .argument("<legs...>", "the mirror's legs, first the one to copy from; an offset may follow: /dev/sda:2048s")
+  .option("--region-size <size>", "size of a region, which is one bit of the log; a power of two", "512K")
+  .option("--length <size>", "size of the mirror (default: size of its shortest leg)")
+  .option("--uuid <name>", "name of the log (default: a random name)")
   .option("--log-device <device>", "keep the log on this device or file, so that it survives a power cut")
   .option("--log-type <type>", "clustered-core or core; with a log device clustered-disk or disk")
-  .option("--sync", "resync everything, whatever is known")
-  .option("--nosync", "take the legs for identical: nothing is resynced")
-  .option("--block-on-error", "hold writes when the log fails, as lvm2 asks for it")
-  .option("--integrated-flush", "let a flush carry the marks: one round trip less for each write")
-  .option("--no-handle-errors", "let the kernel fail writes instead of going on with fewer legs")
-  .option("--keep-log", "go on with fewer legs without waiting for a daemon to act")
+  .option("--sync", "resync everything, whatever the log says")
+  .option("--nosync", "treat the legs as identical and resync nothing")
+  .option("--block-on-error", "hold writes when the log fails; lvm2 sets this")
+  .option("--integrated-flush", "send marks with the flush, which saves one round trip for each write")
+  .addOption(legFailure())
+  .addOption(force())
   .addHelpText(
     "after",
-    '\nFor example:\n  sudo dmsetup create mymirror --table "$(dm-ulog table --integrated-flush /dev/sda /dev/sdb)"',
+    `
+${LEG_FAILURE_HELP}
+
+It refuses tables that would destroy data: one device as two legs or as leg and log, under any names; a device together with its
+own partition. Without --force it refuses devices that are mounted, used as swap, in use, or hold data. Run it as root, so that
+it can check all of this.
+
+For example:
+  line=$(sudo dm-ulog table --integrated-flush /dev/sda /dev/sdb) &&
+    sudo dmsetup create mymirror --table "$line"`,
   )
-  .action(async (legs: string[], options: TableOptions) => console.log(await tableLine(legs, options)));
+  .action(table);
 
 program
   .command("plan")
-  .description("Propose a region size for a mirror, what its log takes, and how long a resync after a crash may take.")
-  .argument("[legs...]", "the mirror's devices, for the table line")
+  .description(
+    "Propose a region size for a mirror, and say how much its log takes and how long a resync lasts after a crash.",
+  )
+  .argument("[legs...]", "the mirror's legs, for the table line")
   .requiredOption("--size <size>", "size of the mirror, such as 20T")
   .requiredOption("--max-resync <duration>", "how long a resync after a crash may take: 90s, 5m, 2h, 1d")
-  .option("--resync-rate <size>", "what the kernel copies from leg to leg in a second", "200M")
-  .option("--writes <number>", "different regions that are written to in a second, at most", positive, 10_000)
+  .option("--resync-rate <size>", "how much the kernel copies from leg to leg per second", "200M")
+  .option("--writes <number>", "at most this many different regions are written to per second", positive, 10_000)
   .option("--quiet-time <ms>", "the server's --quiet-time", positive, 3000)
   .option("--lazy-regions <number>", "the server's --lazy-regions", positive, 65536)
   .option("--log-device <device>", "the log device, for the table line", "/dev/LOG")
-  .option("--json", "for programs: one JSON object; sizes in bytes or sectors, times in seconds")
+  .addOption(legFailure())
+  .addOption(force())
+  .option("--json", "print one JSON object; sizes in bytes or sectors, times in seconds")
   .action(async (legs: string[], options: PlanOptions) => {
     const { plan } = await import("./plan.ts");
     await plan(legs, options);
@@ -194,9 +234,9 @@ program
 
 program
   .command("doctor")
-  .description("Look at this machine: modules, server, mirrors and their log devices, and say what to do. Needs root.")
-  .option("--json", "for programs: one array of findings")
-  .option("--runtime-dir <directory>", "where the server's lock and status socket are", RUNTIME_DIRECTORY_DEFAULT)
+  .description("Check this machine's modules, server, mirrors and log devices, and say what to do. Needs root.")
+  .option("--json", "print the findings as one JSON array")
+  .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
   .addHelpText("after", "\nExit status: 0 all is fine, 1 there is advice, 2 something does not work.")
   .action(async (options: DoctorOptions) => {
     const { doctor } = await import("./doctor.ts");
@@ -205,13 +245,13 @@ program
 
 program
   .command("replay")
-  .description("Feed recorded conversations to the core and compare every byte that comes out with what was recorded.")
-  .argument("<files...>", "trace files; those of one recording in any order")
-  .option("--core <file>", "another build of the core than the installed one: a dm-ulog.wasm")
-  .option("--json", "for programs: one JSON object")
+  .description("Feed a recorded trace to the core and compare every byte of its output with the recording.")
+  .argument("<files...>", "trace files; the files of one recording may come in any order")
+  .option("--core <file>", "use this build of the core (a dm-ulog.wasm) instead of the installed one")
+  .option("--json", "print one JSON object")
   .addHelpText(
     "after",
-    "\nExit status: 0 all is as recorded, 1 something is not (the first such event is shown), 2 this cannot be told.",
+    "\nExit status: 0 every output is as recorded, 1 an output differs (the first one is shown), 2 the trace cannot be replayed.",
   )
   .action(async (files: string[], options: ReplayOptions) => {
     const { replay } = await import("./replay.ts");
@@ -220,34 +260,32 @@ program
 
 program
   .command("inspect")
-  .description("Show what a trace holds, in words, or the header and the regions of a log device.")
-  .argument("<file>", "a trace file, or a log device or a copy of one: its content tells which")
+  .description("Show a trace in words, or the header and regions of a log device.")
+  .argument("<file>", "a trace file, a log device, or a copy of a log device; the content decides")
   .option("--log <uuid>", "only events of this log")
-  .option("--type <name>", "only requests of this type, as MARK_REGION; or COMPLETION, TICK, RESTORE, CONFIGURE")
-  .option("--from <event|time>", "from this event on (1200), or from this time on (1.5s, 20ms)", position)
-  .option("--to <event|time>", "up to this event or time, which is shown too", position)
-  .option("--errors", "only events with an answer that refuses, an effect that failed, or a trap of the core")
-  .option("--limit <number>", "no more than so many events", positive)
-  .option("--stats", "figures instead: requests and how long they waited, marks per flush, what was written")
-  .option("--json", "for programs: one JSON object, or one for each event")
-  .addHelpText("after", "\nExit status: 0, or 2 where the file is neither or cannot be read.")
+  .option("--type <name>", "only requests of this type, such as MARK_REGION; or COMPLETION, TICK, RESTORE, CONFIGURE")
+  .option("--from <event|time>", "start at this event (1200) or time (1.5s, 20ms)", position)
+  .option("--to <event|time>", "stop after this event or time", position)
+  .option("--errors", "only refused requests, failed effects and traps of the core")
+  .option("--limit <number>", "show at most this many events", positive)
+  .option("--stats", "show figures instead: requests and their waiting times, marks per flush, bytes written")
+  .option("--json", "print one JSON object, or one for each event")
+  .addHelpText("after", "\nExit status: 0, or 2 if the file is neither a trace nor a log device, or cannot be read.")
   .action(async (file: string, options: InspectOptions) => {
     const { inspect } = await import("./inspect.ts");
     process.exitCode = await inspect(file, options);
   });
 
-const trace = program
-  .command("trace")
-  .description("Cut trace files, put them together, find the dissector for Wireshark.");
+const trace = program.command("trace").description("Cut or merge trace files, or locate the dissector for Wireshark.");
 
 trace
   .command("cut")
-  .description("Write a part of a trace as a trace of its own, with the state that it begins with.")
+  .description("Write a part of a trace, with the state at its beginning, to a trace file of its own.")
   .argument("<file>", "a trace file")
-  .option("--from <event|time>", "its first event (1200), or the time from which on (1.5s, 20ms)", position)
-  .option("--to <event|time>", "its last event, or the time up to which", position)
-  .option("--core <file>", "the core that it was recorded with, where that is not the installed one")
-  .requiredOption("-o, --output <file>", "where to write; not the file itself")
+  .option("--from <event|time>", "start at this event (1200) or time (1.5s, 20ms)", position)
+  .option("--to <event|time>", "stop after this event or time", position)
+  .option("--core <file>", "the core that recorded the trace, if it is not the installed one")
+  .requiredOption("-o, --output <file>", "file to write; must not be the input file")
   .action(async (file: string, options: CutOptions) => {
     const { cutTrace } = await import("./trace.ts");
     process.exitCode = await cutTrace(file, options);
@@ -255,9 +293,9 @@ trace
 
 trace
   .command("merge")
-  .description("Put the files of a recording together, each event once, in order.")
+  .description("Merge the files of a recording into one trace, with each event once and in order.")
   .argument("<files...>", "trace files, in any order")
-  .requiredOption("-o, --output <file>", "where to write; none of the files themselves")
+  .requiredOption("-o, --output <file>", "file to write; must not be an input file")
   .action(async (files: string[], options: { output: string }) => {
     const { mergeTraces } = await import("./trace.ts");
     process.exitCode = await mergeTraces(files, options);
@@ -265,16 +303,16 @@ trace
 
 trace
   .command("dissector")
-  .description("Print where the dissector for Wireshark and tshark is: -X lua_script:FILE.")
+  .description("Print the path of the dissector for Wireshark and tshark, for -X lua_script:FILE.")
   .addHelpText("after", '\nFor example:\n  tshark -X lua_script:"$(dm-ulog trace dissector)" -r FILE')
   .action(() => console.log(dissectorPath()));
 
 program
   .command("view")
-  .description("Show the protocol in a browser, event by event: a simulated machine, or a trace. Until Ctrl-C.")
-  .argument("[file]", "a trace file; left out, the simulation")
-  .option("--port <number>", "where on this machine the page is served (any that is free)", portNumber, 0)
-  .addHelpText("after", "\nA live server is shown by dm-ulog serve --view.")
+  .description("Show a simulated machine or a trace in a browser, event by event. Serves the page until Ctrl-C.")
+  .argument("[file]", "a trace file (default: the simulation)")
+  .option("--port <number>", "port of 127.0.0.1 to serve the page on; 0 for any free port", portNumber, 0)
+  .addHelpText("after", "\nTo watch a live server, use dm-ulog serve --view.")
   .action(async (file: string | undefined, options: ViewOptions) => {
     const { view } = await import("./view.ts");
     await view(file, options);
@@ -283,38 +321,35 @@ program
 program
   .command("demo")
   .description("Show a mirror's life on a simulated kernel: resync, writes, a crash, and back.")
-  .option("--seed <number>", "another seed is another life", wholeNumber, 1)
-  .addHelpText(
-    "after",
-    "\nOn a terminal it goes on to serve the page that shows such lives in a browser, until Ctrl-C.",
-  )
+  .option("--seed <number>", "seed of the random numbers; another seed gives another life", wholeNumber, 1)
+  .addHelpText("after", "\nOn a terminal it then serves the page that shows such lives in a browser, until Ctrl-C.")
   .action(async (options: { seed: number }) => {
     const { demo } = await import("./demo.ts");
     await demo({ ...options, out: process.stdout });
     if (process.stdin.isTTY && process.stdout.isTTY) {
       const { view } = await import("./view.ts");
-      console.log("\nSuch a life event by event, in a browser:");
+      console.log("\nWatch such a life event by event in a browser:");
       await view(undefined, { port: 0 });
-    } else console.log("\nSuch a life event by event, in a browser: npx dm-ulog view");
+    } else console.log("\nSuch a life event by event, in a browser: dm-ulog view");
   });
 
 program
   .command("simulate")
   .description("Run random lives of mirrors on the simulated kernel and check that no write is ever lost.")
   .option("--seed <number>", "the first seed", wholeNumber, 1)
-  .option("--seeds <number>", "how many seeds, one after the other", wholeNumber, 1)
+  .option("--seeds <number>", "number of seeds to run, one after the other", wholeNumber, 1)
   .option("--events <number>", "simulated events for each seed", wholeNumber, 100_000)
   .addOption(
-    new Option("--core <build>", "which core lives; the small one has tiny limits, and is not part of the package")
+    new Option("--core <build>", "which core to run; the small one has tiny limits, and is not part of the package")
       .choices(["release", "small"])
       .default("release"),
   )
-  .option("--fault <name>", "put in a deliberate fault, which must be found; `list` names them")
-  .option("--trace-directory <directory>", "where the trace of a life that fails is written", ".")
-  .option("--trace <file>", "write the trace of the first seed's life too, whether it fails or not")
-  .option("--shrink", "cut a life that fails to the smallest that fails in the same way")
-  .option("--shrink-seconds <number>", "how long that may take", positive, 120)
-  .option("--replay-choices <file>", "live a life that --shrink has written once more")
+  .option("--fault <name>", "add a deliberate fault, which the checks must find; `list` names the faults")
+  .option("--trace-directory <directory>", "where to write the trace of a life that fails", ".")
+  .option("--trace <file>", "also write the trace of the first seed's life, whether it fails or not")
+  .option("--shrink", "reduce a life that fails to the smallest one that fails in the same way")
+  .option("--shrink-seconds <number>", "time limit for --shrink", positive, 120)
+  .option("--replay-choices <file>", "run a life again that --shrink has written")
   .action(async (options: Omit<SimulateOptions, "out">) => {
     const { simulate } = await import("./simulate.ts");
     process.exitCode = await simulate({ ...options, out: process.stdout });
@@ -322,8 +357,8 @@ program
 
 program
   .command("completion")
-  .description("Print what makes a shell complete commands and options at the tab key.")
-  .addArgument(new Argument("<shell>", "which shell").choices(["bash"]))
+  .description("Print a script that makes a shell complete commands and options with the tab key.")
+  .addArgument(new Argument("<shell>", "name of the shell").choices(["bash"]))
   .addHelpText("after", "\nFor example, in ~/.bashrc:\n  source <(dm-ulog completion bash)")
   .action(async () => {
     const { bashCompletion } = await import("./completion.ts");

@@ -1,4 +1,4 @@
-// Manual pages, made of the commands as main.ts defines them: what --help says, as man(1) shows it.
+// Manual pages, generated from the commands that main.ts defines. They say what --help says.
 
 import type { EventEmitter } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -11,18 +11,18 @@ export interface ManualPage {
   text: string;
 }
 
-/** Writes a page for each command into a folder, which is made if need be. */
+/** Writes a page for each command into a folder, which is created if necessary. */
 export function writeManual(program: Command, version: string, folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const { file, text } of manualPages(program, version)) writeFileSync(join(folder, file), text);
 }
 
-/** A page for the program and one for each of its commands, and of theirs. */
+/** A page for the program, and one for each of its commands and their subcommands. */
 export function manualPages(program: Command, version: string): ManualPage[] {
   return commandsOf(program).map((path) => ({ file: `${nameOf(path)}.1`, text: pageOf(path, version) }));
 }
 
-/** A command with those it belongs to, the program first. */
+/** A command with its parents, the program first. */
 type Path = readonly [Command, ...Command[]];
 
 function commandsOf(program: Command): Path[] {
@@ -82,10 +82,10 @@ function pageOf(path: Path, version: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** What `addHelpText` put behind the help, as it stands there. */
+/** The text that `addHelpText` puts after the help, unchanged. */
 function notesOf(command: Command): string[] {
   let text = "";
-  // The types of commander do not say so, but its commands are emitters, and this is how it collects these words itself.
+  // Commander's types do not say so, but its commands are emitters, and commander collects this text in the same way.
   const emitter = command as unknown as EventEmitter;
   emitter.emit("afterHelp", {
     error: false,
@@ -101,7 +101,7 @@ function notesOf(command: Command): string[] {
   return [".SH NOTES", ".nf", ...[first, ...rest].map(roff), ".fi"];
 }
 
-/** Words as roff takes them: no requests, no escapes, hyphens that can be typed. */
+/** Text for roff: no requests, no escapes, and hyphens that can be copied and pasted. */
 function roff(text: string): string {
   return text
     .replaceAll("\\", "\\e")

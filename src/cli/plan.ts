@@ -1,10 +1,12 @@
-// dm-ulog plan: which region size a mirror should have, what its log then takes, and why. What the log takes is measured
-// on an engine that makes it.
+// dm-ulog plan: which region size a mirror should have, how much its log then takes, and why. The log's size is measured
+// on an engine that creates it.
 //
-// Worst case. A machine that crashes leaves regions that are not clean on the log device. Each was marked and is still
-// written to, was written to within the time that the kernel keeps a clear to itself, or was cleared and the server has
-// not told the device yet: it waits for a quiet time, but for no more than so many regions. All these are copied.
+// The worst case: when a machine crashes, some regions are not clean on the log device. Each of them was marked and still
+// being written to; or was written to within the time that the kernel holds a clear back; or was cleared, but the server
+// had not written the clear to the device yet. The server waits for the quiet time before it does, and never lets more
+// than --lazy-regions clears wait. All these regions are copied.
 
+import { THIS_MACHINE } from "../node/block-devices.ts";
 import {
   formatBytes,
   formatSeconds,
@@ -14,7 +16,7 @@ import {
   parseSectors,
   SECTOR_BYTES,
 } from "./sizes.ts";
-import { type LogNeeds, tableLine, tryLog } from "./table.ts";
+import { checkedTableLine, type LogNeeds, logsInUse, type TableOptions, tryLog, uncheckedTableLine } from "./table.ts";
 
 export interface PlanOptions {
   size: string;
@@ -24,29 +26,33 @@ export interface PlanOptions {
   quietTime: number;
   lazyRegions: number;
   logDevice: string;
+  legFailure: TableOptions["legFailure"];
+  force?: boolean;
   json?: boolean;
 }
 
 export interface Plan extends LogNeeds {
   sizeSectors: number;
   regionSizeSectors: number;
-  /** Whether the log must outlive the machine, so that a resync of everything is spared. */
+  /** Whether the log must survive a crash of the machine, because a resync of everything would take too long. */
   needsDevice: boolean;
-  /** Of all there is, which is what a new mirror and a core log after a reboot take. */
+  /** Resync of every region: a new mirror needs it, and after a reboot a mirror with a log in memory. */
   fullResyncSeconds: number;
-  /** Regions that are copied after a crash, at most, and how long that takes. */
+  /** The most regions that are copied after a crash, and how long that takes. */
   crashRegions: number;
   crashResyncSeconds: number;
   tableLine: string;
+  /** What to know of that line, as sentences. */
+  notes: string[];
 }
 
 /** The kernel sends a clear with the next mark, or alone after this time. */
 const KERNEL_CLEAR_SECONDS = 3;
-/** Writes to a region wait while it is copied: it should not take longer than this. */
+/** Writes to a region wait while it is copied, so the copy should not take longer than this. */
 const REGION_COPY_SECONDS_MAX = 0.1;
-/** A page: smaller regions would have none of their own in the kernel's memory. */
+/** One page: the kernel copies in pages, so smaller regions gain nothing. */
 const REGION_SECTORS_MIN = 8;
-/** Where `dmsetup` wants devices and none is named. */
+/** Placeholders in the table line if no legs are named. */
 const LEGS = ["/dev/LEG1", "/dev/LEG2"];
 const UUID = "plan";
 /** Characters of an explanation's line. */
@@ -55,15 +61,18 @@ const TEXT_WIDTH = 72;
 export async function plan(legs: string[], options: PlanOptions): Promise<void> {
   const made = await makePlan(legs, options);
   console.log(options.json ? JSON.stringify(made) : planText(made, options));
+  for (const note of options.json ? [] : made.notes) console.error(`dm-ulog: ${note}`);
 }
 
-/** Throws a sentence where no plan holds what is asked for. */
+/** Throws an Error with a sentence if no plan can meet the limit. */
 export async function makePlan(legs: readonly string[], options: PlanOptions): Promise<Plan> {
   const sizeSectors = parseSectors(options.size, "Size");
   const maxSeconds = parseSeconds(options.maxResync, "The longest resync");
   const rateBytes = parseBytes(options.resyncRate, "Resync rate");
   if (rateBytes === 0)
-    throw new Error("A resync rate of 0 copies nothing. Give what your disks copy in a second: 200M.");
+    throw new Error(
+      "A resync rate of 0 copies nothing. Give the amount that your disks copy per second, such as 200M.",
+    );
   const secondsOf = (sectors: number) => (sectors * SECTOR_BYTES) / rateBytes;
   const fullResyncSeconds = secondsOf(sizeSectors);
   const needsDevice = fullResyncSeconds > maxSeconds;
@@ -76,9 +85,9 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
   if (sizeSectors < REGION_SECTORS_MIN) throw new Error(`A mirror has at least ${REGION_SECTORS_MIN} sectors.`);
   if (needsDevice && crashSecondsOf(regionSizeSectors) > maxSeconds) {
     throw new Error(
-      `With ${count(options.writes)} regions written to in a second, up to ` +
-        `${formatSeconds(crashSecondsOf(regionSizeSectors))} of resync follow a crash even with the smallest regions ` +
-        `(${formatSectors(regionSizeSectors)}). Allow more with --max-resync, or fewer writes (--writes), a shorter ` +
+      `With ${count(options.writes)} regions written to per second, a resync after a crash takes up to ` +
+        `${formatSeconds(crashSecondsOf(regionSizeSectors))} even with the smallest regions ` +
+        `(${formatSectors(regionSizeSectors)}). Allow more time with --max-resync, or give fewer --writes, a shorter ` +
         "--quiet-time, or a faster --resync-rate.",
     );
   }
@@ -91,13 +100,18 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
   const device = needsDevice ? ` ${options.logDevice}` : "";
   const type = needsDevice ? "clustered-disk" : "clustered-core";
   const needs = await tryLog(UUID, `${sizeSectors} ${type}${device} ${regionSizeSectors}`);
-  const line = await tableLine(legs.length === 0 ? LEGS : legs, {
+  const tableOptions = {
     length: `${sizeSectors}s`,
     regionSize: `${regionSizeSectors}s`,
     integratedFlush: true,
-    handleErrors: true,
+    legFailure: options.legFailure,
+    force: options.force === true,
     ...(needsDevice ? { logDevice: options.logDevice } : {}),
-  });
+  };
+  const { line, notes } =
+    legs.length === 0
+      ? { line: await uncheckedTableLine(LEGS, tableOptions), notes: [] }
+      : await checkedTableLine(legs, tableOptions, THIS_MACHINE, await logsInUse());
   return {
     ...needs,
     sizeSectors,
@@ -107,10 +121,11 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
     crashRegions: crashRegionsOf(regionSizeSectors),
     crashResyncSeconds: Math.min(crashSecondsOf(regionSizeSectors), fullResyncSeconds),
     tableLine: line,
+    notes,
   };
 }
 
-/** Regions that are not clean on the log device, at most, at whatever moment. */
+/** The most regions that can be not clean on the log device at any moment. */
 function restless({ writes, quietTime, lazyRegions }: PlanOptions): number {
   const lazy = Math.min(Math.ceil((writes * quietTime) / 1000), lazyRegions);
   return Math.max(1, writes * KERNEL_CLEAR_SECONDS + lazy);
@@ -124,34 +139,34 @@ export function planText(made: Plan, options: PlanOptions): string {
       "region size",
       formatSectors(made.regionSizeSectors),
       made.needsDevice
-        ? "The largest power of two that keeps to the limit. Larger regions need fewer marks and less memory; what is " +
-          "copied after a crash, and how long a write may wait for a region that is being copied, grow with them."
-        : "The largest power of two that is copied in a tenth of a second: writes to a region wait meanwhile.",
+        ? "The largest power of two that keeps to the limit. Larger regions need fewer marks and less memory, but more is " +
+          "copied after a crash, and writes wait longer for a region that is being copied."
+        : "The largest power of two that is copied in a tenth of a second. Writes to a region wait during its copy.",
     ],
-    ["regions", count(made.regionCount), "One bit of the log stands for each."],
-    ["memory", formatBytes(made.memoryBytes), "What the engine takes for this log. It does not grow afterwards."],
+    ["regions", count(made.regionCount), "The log has one bit for each."],
+    ["memory", formatBytes(made.memoryBytes), "The engine uses this much for the log. It does not grow later."],
     [
       "state file",
       formatBytes(made.stateFileBytes),
-      "In the runtime directory, which is memory too: with it a server that is killed or upgraded goes on where it was.",
+      "In the runtime directory, which is in memory too. With it, a new server continues where a killed or stopped one was.",
     ],
     made.deviceBytes === undefined
       ? ["log device", "none", "Everything is copied within the limit: a log in memory is enough."]
       : [
           "log device",
           formatBytes(made.deviceBytes),
-          `A header and the bits (${count(made.deviceBytes)} bytes). Without a device all would be copied after a crash: ` +
-            `${formatSeconds(made.fullResyncSeconds)}.`,
+          `A header and the bits (${count(made.deviceBytes)} bytes). Without a log device, everything would be copied ` +
+            `after a crash, which takes ${formatSeconds(made.fullResyncSeconds)}.`,
         ],
-    ["first resync", formatSeconds(made.fullResyncSeconds), `All there is, once, at ${rate}.`],
+    ["first resync", formatSeconds(made.fullResyncSeconds), `Everything is copied once, at ${rate}.`],
     [
       "after a crash",
       `up to ${formatSeconds(made.crashResyncSeconds)}`,
       made.needsDevice
-        ? `At most ${count(made.crashRegions)} regions: of the ${count(options.writes)} that may be written to in a second, ` +
-          `those of ${KERNEL_CLEAR_SECONDS} s, for which the kernel keeps a clear to itself, and of the quiet time of ` +
-          `${options.quietTime / 1000} s, or ${count(options.lazyRegions)} of these.`
-        : "A log in memory does not outlive the machine: all is copied again.",
+        ? `At most ${count(made.crashRegions)} regions: ${count(options.writes)} per second for the ${KERNEL_CLEAR_SECONDS} s ` +
+          `that the kernel holds a clear back, and for the quiet time of ${options.quietTime / 1000} s, in which at most ` +
+          `${count(options.lazyRegions)} clears wait.`
+        : "A log in memory does not survive a crash of the machine, so everything is copied again.",
     ],
   ];
   const nameWidth = Math.max(...figures.map(([name]) => name.length));

@@ -1,4 +1,4 @@
-// dm-ulog record: has the running server record, ends that, or saves what its flight recorder holds.
+// dm-ulog record: makes the running server record, stops that, or saves the contents of its flight recorder.
 
 import { resolve } from "node:path";
 import { askToRecord, askToSaveFlight, askToStopRecording } from "../node/control-socket.ts";
@@ -28,6 +28,6 @@ export async function record(file: string | undefined, options: RecordOptions): 
     const path = resolve(file as string);
     const { recordSize: sizeBytes, recordFiles: filesMax } = options;
     await askToRecord(socketPath, { path, sizeBytes, filesMax });
-    console.log(`Recording to ${path}, until: dm-ulog record --stop`);
+    console.log(`Recording to ${path}. To stop: dm-ulog record --stop`);
   }
 }

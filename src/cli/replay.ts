@@ -1,4 +1,4 @@
-// dm-ulog replay: feeds a recorded conversation to a core and tells whether it answers as it was recorded.
+// dm-ulog replay: feeds a recorded trace to a core and compares its output with the recording.
 
 import cliProgress from "cli-progress";
 import { type ReplaySummary, replay as replayTrace } from "../common/trace/replay.ts";
@@ -12,13 +12,13 @@ export interface ReplayOptions {
   json?: boolean;
 }
 
-/** Below this a replay is over before a bar would be seen. */
+/** A shorter replay ends before anybody could see a bar. */
 const BAR_EVENTS_MIN = 300_000;
 const NS_PER_SECOND = 1e9;
 
 const count = (value: number) => value.toLocaleString("en-US");
 
-/** Returns the exit status: 0 where all is as recorded, 1 where something is not, 2 where that cannot be told. */
+/** Returns the exit status: 0 if every output is as recorded, 1 if one differs, 2 if the trace cannot be replayed. */
 export function replay(paths: string[], options: ReplayOptions): Promise<number> {
   return withTraceErrors(async () => {
     const core = await loadCore(options.core);
@@ -38,7 +38,7 @@ export function replay(paths: string[], options: ReplayOptions): Promise<number>
   });
 }
 
-/** On a terminal, for long traces. */
+/** Shown only on a terminal, and only for long traces. */
 class ProgressBar {
   private bar: cliProgress.SingleBar | null = null;
 
@@ -66,16 +66,16 @@ function summaryText(trace: Trace, summary: ReplaySummary, words: EventWords): s
   if (difference === null) {
     lines.push(
       "Every output is as it was recorded.",
-      `${count(events)} events in ${spanSeconds(trace).toFixed(3)} s of the recorded clock, ${requestText(summary, words)}`,
+      `${count(events)} events in ${spanSeconds(trace).toFixed(3)} s of recorded time, ${requestText(summary, words)}`,
       `digest ${digest}`,
     );
   } else {
     lines.push(words.difference(trace, difference), `The ${count(events)} events before it are as recorded.`);
   }
   if (skippedEvents > 0) {
-    lines.push(`${count(skippedEvents)} events were passed over: nothing tells what the engine knew before them.`);
+    lines.push(`${count(skippedEvents)} events were skipped: the trace does not hold the engine's state before them.`);
   }
-  if (cutEvent !== null) lines.push(`Event ${cutEvent} is the last one and not all there: it is not counted.`);
+  if (cutEvent !== null) lines.push(`The last event, ${cutEvent}, is incomplete and does not count.`);
   if (problem !== null) lines.push(problem);
   return lines.join("\n");
 }
@@ -104,7 +104,7 @@ function summaryObject(trace: Trace, summary: ReplaySummary, words: EventWords):
   };
 }
 
-/** Requests by the names of their types, those that came. */
+/** The number of requests of each type that occurs, by the type's name. */
 function requestCounts({ requests }: ReplaySummary, { requestNames }: EventWords): [string, number][] {
   return requests
     .map((number, type): [string, number] => [requestNames[type] ?? "unknown", number])

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { missingPrerequisites, otherListeners } from "../node/prerequisites.ts";
+import { missingPrerequisites } from "../node/prerequisites.ts";
 import { controlSocketPath } from "../node/runtime-paths.ts";
 import type { ServerOptions } from "../node/server.ts";
 import { LIVE_PORT_DEFAULT } from "../node/web/defaults.ts";
@@ -20,10 +20,11 @@ export interface ServeOptions {
   recordFiles: number;
   flightRecorder: number;
   crashDirectory?: string;
-  /** The port of the view, or true for the usual one. */
+  /** The port of the view, or true for the default port. */
   view?: number | true;
   viewAddress: string;
   metrics?: number;
+  force?: boolean;
   logFormat?: LogFormat;
 }
 
@@ -32,19 +33,21 @@ const NS_PER_MS = 1e6;
 export async function serve(options: ServeOptions): Promise<void> {
   const missing = missingPrerequisites();
   if (missing.length > 0) throw new Error(missing.join("\n"));
-  // The native packages behind these are optional: without them all but serving works.
+  // The native packages behind these are optional: without them everything works except serving.
   const { becomeIoFlusher, lockProgram } = await import("../node/memory-lock.ts");
   const flusherWarning = becomeIoFlusher();
   const { exitNow } = await import("../node/system-calls.ts");
   const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
+  const { claimMachine } = await import("../node/machine-claim.ts");
   const { Server } = await import("../node/server.ts");
-  const { connectorSockets } = await import("../node/connector-socket.ts");
   const { ServiceManager } = await import("../node/service-manager.ts");
   const { metricsUrl, serveMetrics } = await import("../node/metrics-port.ts");
   const { serverMetrics, serveStatus } = await import("../node/control-socket.ts");
 
-  claimRuntimeDirectory(options.runtimeDir);
   const serverLog = new ServerLog(options.logFormat ?? logFormatOf(process.env));
+  for (const sentence of claimRuntimeDirectory(options.runtimeDir)) serverLog.warning(sentence);
+  const beside = claimMachine(options.force === true);
+  if (beside !== undefined) serverLog.warning(beside);
   const log = limitedLog((sentence, level) => serverLog.write(sentence, level));
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),
@@ -61,7 +64,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       blockBytes: options.blockSize,
     },
     failed(error) {
-      serverLog.error(`the request path has failed and the kernel goes unanswered: ${error.stack}`);
+      serverLog.error(`the request path has failed, so the kernel gets no more answers: ${error.stack}`);
       // Not process.exit, which terminates threads: see io-keeper.ts.
       exitNow(1);
     },
@@ -70,25 +73,20 @@ export async function serve(options: ServeOptions): Promise<void> {
   const http = await serveStatus(server, socketPath, packageVersion());
   const metricsText = () => serverMetrics(server, packageVersion());
   const serving = options.metrics === undefined ? undefined : serveMetrics(metricsText, options.metrics);
-  // Who asks for metrics is told; the kernel is served all the same.
+  // Metrics that cannot be served are worth a warning; the server answers the kernel all the same.
   const metrics = await serving?.catch((error: Error) => void serverLog.warning(error.message));
 
-  const warnings = [
-    otherListeners(connectorSockets(), server.port),
-    diskWarning(options.runtimeDir),
-    flusherWarning,
-    ...lockProgram(),
-  ];
+  const warnings = [diskWarning(options.runtimeDir), flusherWarning, ...lockProgram()];
   for (const warning of warnings) if (warning !== undefined) serverLog.warning(warning);
   serverLog.info(
-    `dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). See: dm-ulog status`,
+    `dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). To look at it: dm-ulog status`,
   );
   const manager = ServiceManager.find(process.env);
   manager?.ready();
   manager?.watch(() => server.read(0, 1));
 
-  if (metrics) serverLog.info(`Its metrics are at ${metricsUrl(metrics)}`);
-  if (server.viewUrl !== undefined) serverLog.info(`What it does is to be seen at ${server.viewUrl}`);
+  if (metrics) serverLog.info(`Metrics are at ${metricsUrl(metrics)}`);
+  if (server.viewUrl !== undefined) serverLog.info(`The live view is at ${server.viewUrl}`);
 
   let stopping = false;
   const stop = async () => {
@@ -101,8 +99,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics?.closeAllConnections();
     const ended = await server.stop();
     serverLog.info("dm-ulog has stopped.");
-    if (!ended) serverLog.error("a device hangs; what was asked of it is left to the kernel.");
-    // A thread that hangs would keep the process, and nothing is left to be done.
+    if (!ended) serverLog.error("a device hangs; its reads and writes are left unfinished.");
+    // A thread that hangs would keep the process alive, and there is nothing left to do.
     exitNow(0);
   };
   process.on("SIGTERM", stop);

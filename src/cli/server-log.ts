@@ -5,7 +5,7 @@ import { LOG_LEVELS, type LogLevel } from "../node/log-level.ts";
 
 export type LogFormat = "plain" | "journal" | "json";
 
-/** `journal` where systemd has connected standard output with its journal; the variable alone is inherited by others. */
+/** `journal` if systemd has connected standard output to its journal. The variable alone is not enough: children inherit it. */
 export function logFormatOf({ JOURNAL_STREAM }: NodeJS.ProcessEnv, output = fstatSync(1)): LogFormat {
   return JOURNAL_STREAM === `${output.dev}:${output.ino}` ? "journal" : "plain";
 }
@@ -39,7 +39,7 @@ export class ServerLog {
     if (this.format === "json") {
       log(JSON.stringify({ time: new Date().toISOString(), level, message: sentence }));
     } else if (this.format === "journal") {
-      // Each line is a message of its own there.
+      // The journal makes each line a message of its own.
       for (const line of sentence.split("\n")) log(`<${LOG_LEVELS[level]}>${line}`);
     } else if (level === "info") log(sentence);
     else error(`dm-ulog: ${sentence}`);

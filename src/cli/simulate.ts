@@ -27,19 +27,19 @@ export interface SimulateOptions {
   fault?: string;
   /** Folder for the traces of lives that fail. */
   traceDirectory: string;
-  /** File for the trace of the first seed's life, whatever becomes of it. */
+  /** File for the trace of the first seed's life, whether it fails or not. */
   trace?: string;
-  /** Whether a life that fails is made small, and how long that may take, in seconds. */
+  /** Whether to shrink a life that fails, and how long that may take, in seconds. */
   shrink?: boolean;
   shrinkSeconds: number;
-  /** File with a small life, to live it again: seed, fault and length are its own then. */
+  /** File with a shrunk life to run again. It brings its own seed, fault and length. */
   replayChoices?: string;
   out: NodeJS.WritableStream;
 }
 
 const count = (value: number) => value.toLocaleString("en-US");
 
-/** Returns the exit status: 0 where no violation was found, or where a deliberate fault was. */
+/** Returns the exit status: 0 if no violation was found, or if a deliberate fault was found. */
 export async function simulate(options: SimulateOptions): Promise<number> {
   const print = (line = "") => options.out.write(`${line}\n`);
   if (options.fault === "list") {
@@ -96,7 +96,7 @@ export async function simulate(options: SimulateOptions): Promise<number> {
   return 1;
 }
 
-/** Leaves files and sentences by which somebody sees the violation again. */
+/** Writes the files and prints the commands with which somebody can reproduce the violation. */
 function tellHowToSeeItAgain(
   life: ScenarioOptions,
   found: ScenarioViolation,
@@ -110,7 +110,7 @@ function tellHowToSeeItAgain(
     const which = replayChoices
       ? `--replay-choices ${replayChoices}`
       : `--seed ${life.seed} --events ${events}${faultWords}`;
-    print(`Again: npm run sim -- ${coreWords}${which}`);
+    print(`Run it again: npm run sim -- ${coreWords}${which}`);
     print(`Trace of every server's core: ${files.writeTrace(life)}`);
     return;
   }
@@ -124,13 +124,13 @@ function tellHowToSeeItAgain(
   showProgress("");
   const { script } = violation;
   print(
-    `Made small in ${count(lives)} lives: ${count(violation.eventNumber)} of ${count(found.eventNumber)} events, ` +
+    `Shrunk in ${count(lives)} lives: ${count(violation.eventNumber)} of ${count(found.eventNumber)} events, ` +
       `${count(actionCount(script))} of ${count(actionCount(found.script))} actions, ` +
       `${script.boots.length} of ${found.script.boots.length} boots, ` +
       `${script.mirrors.length} of ${found.script.mirrors.length} mirrors.`,
   );
-  print(`Now: ${violation.message}`);
-  print(`Again: npm run sim -- ${coreWords}--replay-choices ${files.writeChoices(life, violation)}`);
+  print(`The violation now: ${violation.message}`);
+  print(`Run it again: npm run sim -- ${coreWords}--replay-choices ${files.writeChoices(life, violation)}`);
   print(`Trace of every server's core: ${files.writeTrace({ ...life, script })}`);
 }
 
@@ -142,11 +142,11 @@ function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {
     ["datagrams", "datagrams"],
     ["writes", "writes"],
     ["reads", "reads, each the version written last"],
-    ["fileSystemFlushes", "flushes by who writes"],
+    ["fileSystemFlushes", "flushes by the writers"],
     ["legFlushes", "flushes of the legs' caches by the server"],
     ["marks", "marks"],
     ["markRequests", "requests with marks"],
-    ["diskFlushes", "flushes of disk logs answered, every mark durable"],
+    ["diskFlushes", "flushes of disk logs answered, with every mark durable"],
     ["diskFlushesWithoutWrite", "of them without a write"],
     ["deviceWrites", "writes to log devices"],
     ["failedDeviceWrites", "of them failed"],
@@ -158,22 +158,22 @@ function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {
     ["legFailures", "legs failed"],
     ["deviceFailures", "log devices failed and repaired"],
     ["serverCrashes", "server crashes"],
-    ["midwayCrashes", "of them in the midst of an input's effects"],
-    ["restoredLogs", "logs taken up by the next server and compared"],
-    ["stateLosses", "times that all state files were lost"],
+    ["midwayCrashes", "of them between the effects of one input"],
+    ["restoredLogs", "logs restored by the next server and compared"],
+    ["stateLosses", "losses of all state files"],
     ["stalls", "slow servers"],
     ["timeouts", "requests timed out"],
-    ["failedWrites", "writes failed by the kernel, the log's flush having failed"],
+    ["failedWrites", "writes failed by the kernel because the log's flush failed"],
     ["powerCuts", "power cuts"],
     ["resyncsAfterPowerCut", "regions of disk logs out of sync after them"],
-    ["needlessResyncs", "of them with legs that did not differ"],
-    ["checks", "looks at a region and its log in memory"],
-    ["powerCutChecks", "looks at a region and what a power cut would leave of it"],
+    ["needlessResyncs", "of them although the legs did not differ"],
+    ["checks", "checks of a region against its log in memory"],
+    ["powerCutChecks", "checks of what a power cut would leave of a region"],
   ];
   return words.map(([name, what]) => `${count(total[name] ?? 0).padStart(12)} ${what}`).join("\n");
 }
 
-/** On a terminal alone. */
+/** Only on a terminal. */
 function showProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }

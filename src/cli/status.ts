@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import cliProgress from "cli-progress";
 import type { LogDescription } from "../common/console.ts";
 import { fetchStatus, type Status } from "../node/control-socket.ts";
+import { nameOf } from "../node/listener-watch.ts";
 import { controlSocketPath } from "../node/runtime-paths.ts";
 import { formatSectors } from "./sizes.ts";
 
@@ -28,7 +29,8 @@ function print(current: Status, json: boolean): void {
 /** The table of logs that `dm-ulog status` prints. */
 export function statusText(current: Status): string {
   const lines = [`dm-ulog ${current.version}, process ${current.pid}, serving for ${current.uptimeSeconds} s`];
-  if (current.logs.length === 0) return `${lines[0]}\nNo logs: no mirror uses this server yet.`;
+  lines.push(...warningLines(current));
+  if (current.logs.length === 0) return [...lines, "No logs: no mirror uses this server yet."].join("\n");
   const rows = current.logs.map((log) => [
     log.uuid,
     log.type,
@@ -53,12 +55,28 @@ export function statusText(current: Status): string {
   for (const { uuid, device } of current.logs) {
     if (device?.error == null) continue;
     lines.push(
-      `The log device of ${uuid} has failed (${device.error}). The mirror holds its writes until its table is loaded anew.`,
+      `The log device of ${uuid} has failed (${device.error}). Its writes wait (with keep_log they fail) until its table is loaded anew.`,
       "Repair or replace the device, then, with the name of the mirror for M (--noflush, or the writes that wait get errors):",
       "  dmsetup table M | dmsetup load M && dmsetup suspend --noflush M && dmsetup resume M",
     );
   }
   return lines.join("\n");
+}
+
+function warningLines({ overruns, others }: Status): string[] {
+  const lines: string[] = [];
+  if (overruns > 0)
+    lines.push(`Its receive buffer was full ${overruns} times: requests were lost, and asked for again.`);
+  for (const listener of others.listeners) {
+    const drops = listener.drops > 0 ? ` and dropped ${listener.drops} of them` : " too";
+    lines.push(`${nameOf(listener)} receives the kernel's requests${drops}. See: sudo dm-ulog doctor`);
+  }
+  if (others.toCheck.length > 0) {
+    lines.push(
+      `Legs may differ although the logs say in sync, so check the mirrors of: ${others.toCheck.join(", ")}. See: sudo dm-ulog doctor`,
+    );
+  }
+  return lines;
 }
 
 function deviceText({ device }: LogDescription): string {

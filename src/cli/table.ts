@@ -1,15 +1,27 @@
 // dm-ulog table: the dmsetup table line of a mirror whose log is ours. What the core would refuse is refused here, by
-// the same parser and in the same words.
+// the same parser and in the same words; what would destroy something is refused by table-checks.ts.
 
 import { randomUUID } from "node:crypto";
-import { readFileSync, realpathSync, statSync } from "node:fs";
-import { basename } from "node:path";
+import { readFileSync } from "node:fs";
 import type { Abi } from "../common/abi.ts";
 import { Console } from "../common/console.ts";
 import { type EffectHandler, Engine, type Head } from "../common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest } from "../common/kernel-frames.ts";
+import { type Device, findDevice, findIfThere, type Machine, THIS_MACHINE } from "../node/block-devices.ts";
+import { parseNumbers } from "../node/device-numbers.ts";
 import { wasmPath } from "./installation.ts";
 import { parseSectors, SECTOR_BYTES } from "./sizes.ts";
+import { examineMirror, type LogInUse } from "./table-checks.ts";
+
+/**
+ * What the kernel does when a write to a leg fails, as the features of dm-raid1 that stand at the end of a line
+ * (drivers/md/dm-raid1.c). It refuses keep_log without handle_errors.
+ */
+export const LEG_FAILURE_FEATURES = {
+  continue: ["handle_errors", "keep_log"],
+  wait: ["handle_errors"],
+  ignore: [],
+} as const;
 
 export interface TableOptions {
   uuid?: string;
@@ -21,77 +33,186 @@ export interface TableOptions {
   nosync?: boolean;
   blockOnError?: boolean;
   integratedFlush?: boolean;
-  handleErrors: boolean;
-  keepLog?: boolean;
+  legFailure: keyof typeof LEG_FAILURE_FEATURES;
+  force?: boolean;
 }
 
 interface Leg {
-  device: string;
+  name: string;
   offsetSectors: number;
+  /** Undefined where it is not on this machine. */
+  device: Device | undefined;
 }
 
-/** The table line. Throws a sentence where there is no such mirror. */
-export async function tableLine(legArguments: readonly string[], options: TableOptions): Promise<string> {
-  if (legArguments.length < 2)
-    throw new Error("A mirror has at least two legs. Name them: dm-ulog table /dev/sda /dev/sdb");
-  const legs = legArguments.map(parseLeg);
-  const lengthSectors =
-    options.length === undefined ? shortestLegSectors(legs) : parseSectors(options.length, "Length");
+/** dm-raid1 copies to at most 8 legs at once (DM_KCOPYD_MAX_REGIONS). */
+const LEGS_MAX = 9;
+
+export interface TableLine {
+  line: string;
+  /** What to know of it, as sentences. */
+  notes: string[];
+}
+
+/** Prints the line, and on standard error what to know of it. */
+export async function table(legArguments: readonly string[], options: TableOptions): Promise<void> {
+  const { line, notes } = await checkedTableLine(legArguments, options, THIS_MACHINE, await logsInUse());
+  for (const note of notes) console.error(`dm-ulog: ${note}`);
+  console.log(line);
+}
+
+/** The line of a mirror of devices of this machine. Throws sentences where there is no such mirror, or it would destroy something. */
+export async function checkedTableLine(
+  legArguments: readonly string[],
+  options: TableOptions,
+  machine: Machine = THIS_MACHINE,
+  inUse: readonly LogInUse[] = [],
+): Promise<TableLine> {
+  const legs = parseLegs(legArguments, (name) => findDevice(machine, name));
+  const lengthSectors = options.length === undefined ? shortestLegSectors(legs) : parseLength(options.length);
+  const { line, uuid, needs } = await makeLine(legs, lengthSectors, options);
+  const { logDevice, sync, nosync } = options;
+  const wanted = {
+    legs,
+    uuid,
+    lengthSectors,
+    regionCount: needs.regionCount,
+    isLogNew: sync === true || nosync === true,
+    isNosync: nosync === true,
+    log:
+      logDevice === undefined
+        ? undefined
+        : { name: logDevice, device: findDevice(machine, logDevice), bytesNeeded: needs.deviceBytes ?? 0 },
+  };
+  const { refusals, doubts, notes } = examineMirror(machine, wanted, inUse);
+  const against = [...refusals, ...(options.force ? [] : doubts)];
+  if (against.length > 0) throw new Error(against.join("\n"));
+  return { line, notes: [...doubts, ...notes] };
+}
+
+/** The line of a mirror of which nothing but the words is known. Throws a sentence where there is no such mirror. */
+export async function uncheckedTableLine(
+  legArguments: readonly string[],
+  options: TableOptions & { length: string },
+): Promise<string> {
+  const legs = parseLegs(legArguments, () => undefined);
+  return (await makeLine(legs, parseLength(options.length), options)).line;
+}
+
+/** Of the mirrors of this machine; none where they cannot be read, for want of privilege or of an optional package. */
+export async function logsInUse(): Promise<LogInUse[]> {
+  const machine = await import("../node/machine.ts").catch(() => undefined);
+  const mirrors = machine?.readMirrors() ?? [];
+  if (!Array.isArray(mirrors)) return [];
+  return mirrors.flatMap(({ name, uuid, logDevice }) => {
+    const device = logDevice === undefined ? undefined : findIfThere(THIS_MACHINE, logDevice);
+    return device === undefined ? [] : { mirror: name, uuid, device };
+  });
+}
+
+async function makeLine(
+  legs: readonly Leg[],
+  lengthSectors: number,
+  options: TableOptions,
+): Promise<{ line: string; uuid: string; needs: LogNeeds }> {
   const uuid = options.uuid ?? `dm-ulog-${randomUUID()}`;
-  if (!/^[\x21-\x7e]{1,128}$/.test(uuid)) {
-    throw new Error(`UUID "${uuid}" must be 1 to 128 printable characters without spaces.`);
+  if (uuid.length > 128 || !isOneWord(uuid)) {
+    throw new Error(`UUID "${uuid}" must be 1 to 128 printable characters without spaces, # and \\.`);
   }
-  const logType = options.logType ?? (options.logDevice === undefined ? "clustered-core" : "clustered-disk");
-  if (/disk$/.test(logType) !== (options.logDevice !== undefined)) {
+  const { logDevice } = options;
+  if (logDevice !== undefined) checkName(logDevice, "Log device");
+  const logType = options.logType ?? (logDevice === undefined ? "clustered-core" : "clustered-disk");
+  if (/disk$/.test(logType) !== (logDevice !== undefined)) {
     throw new Error(
       `Log type ${logType} and a log device do not go together: a disk log has one, a core log has none.`,
     );
   }
   const log = [
     logType,
-    ...(options.logDevice === undefined ? [] : [options.logDevice]),
+    ...(logDevice === undefined ? [] : [logDevice]),
     String(parseSectors(options.regionSize, "Region size")),
   ];
   if (options.sync) log.push("sync");
   if (options.nosync) log.push("nosync");
   if (options.blockOnError) log.push("block_on_error");
-  await tryLog(uuid, `${lengthSectors} ${log.join(" ")}`);
+  const needs = await tryLog(uuid, `${lengthSectors} ${log.join(" ")}`);
 
   const logArguments = [uuid, ...(options.integratedFlush ? ["integrated_flush"] : []), ...log];
-  const features = [...(options.handleErrors ? ["handle_errors"] : []), ...(options.keepLog ? ["keep_log"] : [])];
-  return [
+  const features = LEG_FAILURE_FEATURES[options.legFailure];
+  const line = [
     `0 ${lengthSectors} mirror userspace ${logArguments.length} ${logArguments.join(" ")}`,
-    `${legs.length} ${legs.map(({ device, offsetSectors }) => `${device} ${offsetSectors}`).join(" ")}`,
+    `${legs.length} ${legs.map(({ name, offsetSectors }) => `${name} ${offsetSectors}`).join(" ")}`,
     ...(features.length > 0 ? [`${features.length} ${features.join(" ")}`] : []),
   ].join(" ");
+  return { line, uuid, needs };
 }
 
-/** `/dev/sda`, or `/dev/sda:2048s` with what to leave out at its beginning. */
-function parseLeg(text: string): Leg {
-  const match = /^(\S+?)(?::([0-9]+[skmgt]?))?$/i.exec(text);
-  if (match === null)
-    throw new Error(`Leg "${text}" is not a device, or a device and an offset such as /dev/sda:2048s.`);
-  const offset = match[2];
-  return {
-    device: match[1] as string,
-    offsetSectors: offset === undefined || /^0+[skmgt]?$/i.test(offset) ? 0 : parseSectors(offset, "Offset"),
-  };
+function parseLegs(texts: readonly string[], find: (name: string) => Device | undefined): Leg[] {
+  if (texts.length < 2) throw new Error("A mirror has at least two legs. Name them: dm-ulog table /dev/sda /dev/sdb");
+  if (texts.length > LEGS_MAX) throw new Error(`A mirror has at most ${LEGS_MAX} legs; these are ${texts.length}.`);
+  return texts.map((text) => {
+    const { name, offsetSectors, device } = parseLeg(text, find);
+    checkName(name, "Leg");
+    if (device?.inode != null) {
+      throw new Error(
+        `Leg ${name} is a file, and a mirror's legs are block devices. Name one, or make one of it: losetup.`,
+      );
+    }
+    return { name, offsetSectors, device };
+  });
+}
+
+/**
+ * `/dev/sda` or `8:0`, or one of these with what to leave out at its beginning: `/dev/sda:2048s`, `8:0:2048s`. Names in
+ * /dev/disk may end like an offset: what is there is a name.
+ */
+function parseLeg(text: string, find: (name: string) => Device | undefined): Leg {
+  const device = find(text);
+  const match = device === undefined && parseNumbers(text) === undefined ? /^(.+):([0-9]+[skmgt]?)$/i.exec(text) : null;
+  if (match === null) return { name: text, offsetSectors: 0, device };
+  const [, name, offset] = match as unknown as [string, string, string];
+  const offsetSectors = /^0+[skmgt]?$/i.test(offset) ? 0 : parseSectors(offset, "Offset");
+  return { name, offsetSectors, device: find(name) };
+}
+
+/** Throws a sentence where a name would not come to the kernel, or to the server, as it is. */
+function checkName(name: string, what: string): void {
+  if (parseNumbers(name) !== undefined) return;
+  if (!name.startsWith("/")) {
+    throw new Error(
+      `${what} "${name}" is neither a whole path nor a device's numbers. Write it as /dev/sda or 8:0: other programs ` +
+        "look for it, and from other folders.",
+    );
+  }
+  if (!isOneWord(name)) {
+    throw new Error(
+      `${what} "${name}" does not fit into a table: dmsetup and the kernel split it or cut it at blanks, #, \\ and ` +
+        "characters beyond ASCII. Name the device by its numbers, such as 8:0 (lsblk shows them), or a file by another path.",
+    );
+  }
+}
+
+/**
+ * Whether dmsetup and the kernel pass a word on as it is: dmsetup cuts a line at a `#`; dm_split_args splits at blanks,
+ * of which byte 0xa0 is one, and drops backslashes; a userspace log puts the words together again without any.
+ */
+function isOneWord(word: string): boolean {
+  return /^[\x21-\x7e]+$/.test(word) && !/[#\\]/.test(word);
+}
+
+function parseLength(text: string): number {
+  return parseSectors(text, "Length");
 }
 
 function shortestLegSectors(legs: readonly Leg[]): number {
-  const sizes = legs.map(({ device, offsetSectors }) => deviceSectors(device) - offsetSectors);
+  const sizes = legs.map(({ name, offsetSectors, device }) => {
+    if (device === undefined) {
+      throw new Error(`${name} is no block device here. Name one that is, or give the mirror's size with --length.`);
+    }
+    return device.sizeBytes / SECTOR_BYTES - offsetSectors;
+  });
   const shortest = Math.min(...sizes);
   if (shortest <= 0) throw new Error("An offset lies behind the end of its leg. Choose a smaller one.");
   return shortest;
-}
-
-function deviceSectors(device: string): number {
-  try {
-    if (!statSync(device).isBlockDevice()) throw new Error("no block device");
-    return Number(readFileSync(`/sys/class/block/${basename(realpathSync(device))}/size`, "utf8"));
-  } catch {
-    throw new Error(`${device} is no block device here. Name one that is, or give the mirror's size with --length.`);
-  }
 }
 
 /** What a log takes. */

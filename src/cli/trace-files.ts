@@ -8,17 +8,17 @@ import { TraceError } from "../common/trace/format.ts";
 import { Trace } from "../common/trace/trace.ts";
 import { wasmPath } from "./installation.ts";
 
-/** What a command exits with where a file is no trace, or cannot be used as asked. */
+/** Exit status of a command whose file is not a trace or cannot be used in this way. */
 export const EXIT_UNUSABLE = 2;
 
-/** A core from a file, with what reads its memory. */
+/** A core from a file, with the numbers and words to read its memory. */
 export interface Core {
   module: WebAssembly.Module;
   abi: Abi;
   console: Console;
 }
 
-/** The core at `path`, or the one that is installed. Throws a TraceError where it is no core of this host's ABI version. */
+/** The core at `path`, or the installed one. Throws a TraceError if it is not a core of this host's ABI version. */
 export async function loadCore(path = wasmPath()): Promise<Core> {
   try {
     const wasm = readFileSync(path);
@@ -30,14 +30,14 @@ export async function loadCore(path = wasmPath()): Promise<Core> {
   }
 }
 
-/** The trace in these files; several are put together, in the order of their events. Throws a TraceError. */
+/** The trace in these files; several files are merged in the order of their events. Throws a TraceError. */
 export function openTrace(paths: readonly string[], abi: Abi): Trace {
   const traces = openTraces(paths, abi);
   const [only] = traces;
   return traces.length === 1 && only !== undefined ? only : Trace.open(Buffer.concat(merge(traces)), abi);
 }
 
-/** Each of several traces, for whoever puts them together. */
+/** Each of several traces, for a caller that merges them. */
 export function openTraces(paths: readonly string[], abi: Abi): Trace[] {
   return paths.map((path) => openOne(path, abi));
 }
@@ -51,7 +51,7 @@ function openOne(path: string, abi: Abi): Trace {
   }
 }
 
-/** The bytes of a file. Throws a TraceError where it cannot be read. */
+/** The bytes of a file. Throws a TraceError if it cannot be read. */
 function readTraceFile(path: string): Uint8Array {
   try {
     const file = openSync(path, "r");
@@ -65,7 +65,7 @@ function readTraceFile(path: string): Uint8Array {
   }
 }
 
-/** A part at a time: Node.js refuses to read more than 2 GiB at once. A file that shrinks meanwhile is as long as was read. */
+/** Reads in parts, because Node.js refuses to read more than 2 GiB at once. If the file shrinks meanwhile, the result is shorter. */
 function readWhole(file: number, bytes: Uint8Array): Uint8Array {
   const PART_BYTES = 1 << 28;
   let size = 0;
@@ -77,7 +77,7 @@ function readWhole(file: number, bytes: Uint8Array): Uint8Array {
   return bytes.subarray(0, size);
 }
 
-/** Runs a command that reads traces. Returns its exit status; what cannot be used is said on stderr. */
+/** Runs a command that reads traces. Returns its exit status, and prints a TraceError to stderr. */
 export async function withTraceErrors(command: () => Promise<number>): Promise<number> {
   try {
     return await command();

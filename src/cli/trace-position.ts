@@ -1,4 +1,4 @@
-// Places in a trace as people name them: the number of an event, or a time on the core's clock.
+// Positions in a trace as people type them: the number of an event, or a time on the core's clock.
 
 import type { Trace } from "../common/trace/trace.ts";
 
@@ -16,13 +16,13 @@ export function parsePosition(text: string): Position | null {
   return /^\d+$/.test(value) && Number.isSafeInteger(event) ? { event } : null;
 }
 
-/** Whether an event of a trace is at the place or behind it. */
+/** Whether an event of a trace is at the position or after it. */
 export function isFrom(trace: Trace, index: number, from: Position | undefined): boolean {
   if (from === undefined) return true;
   return "event" in from ? trace.numberOf(index) >= from.event : (trace.events.timesNs[index] as number) >= from.timeNs;
 }
 
-/** Whether an event of a trace is at the place or before it. */
+/** Whether an event of a trace is at the position or before it. */
 export function isUpTo(trace: Trace, index: number, to: Position | undefined): boolean {
   if (to === undefined) return true;
   return "event" in to ? trace.numberOf(index) <= to.event : (trace.events.timesNs[index] as number) <= to.timeNs;

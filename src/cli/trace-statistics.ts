@@ -7,7 +7,7 @@ type Names = readonly (string | undefined)[];
 const NS_PER_SECOND = 1e9;
 const count = (value: number) => value.toLocaleString("en-US");
 
-/** For programs: with the names of request types instead of their numbers. */
+/** The figures for a program, with the names of request types instead of their numbers. */
 export function statisticsObject(statistics: TraceStatistics, names: Names): object {
   return { ...statistics, requests: statistics.requests.map((one) => ({ ...one, type: nameOf(one, names) })) };
 }
@@ -20,12 +20,12 @@ export function statisticsText(statistics: TraceStatistics, names: Names): strin
     ...requestTable(statistics, names),
     "",
     `Marked regions per flush: ${distributionText(marksPerFlush)}`,
-    `Flushes of disk logs: ${count(flushes.ofDiskLogs)}, ${count(flushes.withoutWrite)} of them answered without a write`,
+    `Flushes of disk logs: ${count(flushes.ofDiskLogs)}, of which ${count(flushes.withoutWrite)} needed no write`,
     `Flushes answered by one write: ${distributionText(flushes.perWrite)}`,
     `Written to log devices: ${count(statistics.deviceWrites)} extents, ${count(statistics.deviceBytes)} bytes`,
     `Flushes of the legs: ${count(statistics.legFlushes)}`,
     `State files: ${count(statistics.stateWrites)} writes, ${count(statistics.stateBytes)} bytes`,
-    `Completions: ${count(completions)}, ${count(failedCompletions)} of them failed; wake-ups: ${count(ticks)}; ` +
+    `Completions: ${count(completions)}, of which ${count(failedCompletions)} failed; wake-ups: ${count(ticks)}; ` +
       `notices: ${count(statistics.notices)}; traps of the core: ${count(statistics.traps)}`,
   ];
   return lines.join("\n");

@@ -1,4 +1,4 @@
-// dm-ulog trace: cuts trace files and puts them together.
+// dm-ulog trace: cuts and merges trace files.
 
 import { closeSync, openSync, realpathSync, writeSync } from "node:fs";
 import { cut, merge } from "../common/trace/edit.ts";
@@ -23,7 +23,7 @@ export function cutTrace(path: string, { from, to, core: corePath, output }: Cut
     while (first < trace.eventCount && !isFrom(trace, first, from)) first++;
     let end = trace.eventCount;
     while (end > first && !isUpTo(trace, end - 1, to)) end--;
-    if (first === end) throw new TraceError("The trace has no event there.");
+    if (first === end) throw new TraceError("The trace has no event there: check --from and --to.");
     writePieces(output, cut(trace, first, end, core.module));
     console.log(
       `${output}: ${(end - first).toLocaleString("en-US")} events of ${trace.eventCount.toLocaleString("en-US")}.`,
@@ -47,7 +47,7 @@ export function mergeTraces(paths: string[], { output }: { output: string }): Pr
   });
 }
 
-/** To write over what is being read would lose it. */
+/** Writing to a file that is being read would destroy it. */
 function refuseInput(paths: readonly string[], output: string): void {
   const real = (path: string) => {
     try {
@@ -58,7 +58,7 @@ function refuseInput(paths: readonly string[], output: string): void {
   };
   const target = real(output);
   if (target !== null && paths.some((path) => real(path) === target)) {
-    throw new TraceError(`${output} is read here: write to another file.`);
+    throw new TraceError(`${output} is an input file: write to another file.`);
   }
 }
 

@@ -1,4 +1,4 @@
-// dm-ulog view: the page in a browser of this machine, on the simulation or on a trace.
+// dm-ulog view: serves the page to this machine's browser, with the simulation or a trace.
 
 import { closeSync, createReadStream, openSync, readSync, statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
@@ -13,18 +13,18 @@ export interface ViewOptions {
   port: number;
 }
 
-/** Where the page has the trace, beside its own files. */
+/** The path of the trace, beside the page's own files. */
 const TRACE_FOLDER = "trace";
-/** Large traces are read in few steps. */
+/** Large, so that a large trace is read in few steps. */
 const READ_BYTES = 1 << 20;
-/** More than the header of any section takes. */
+/** More than the header of any section needs. */
 const HEADER_BYTES = 65_536;
 
-/** Serves the page, showing a trace where one is named, until SIGINT or SIGTERM. Prints the address. */
+/** Serves the page until SIGINT or SIGTERM, and prints its address. The page shows the trace if a file is named. */
 export async function view(file: string | undefined, { port }: ViewOptions): Promise<void> {
   const { url, close } = await serveView(file, port);
   console.log(`The page is at ${url}`);
-  console.log("It is served to this machine alone, until Ctrl-C.");
+  console.log("Only this machine can open it. Press Ctrl-C to stop.");
   const stop = (): void => {
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
@@ -34,7 +34,7 @@ export async function view(file: string | undefined, { port }: ViewOptions): Pro
   process.on("SIGTERM", stop);
 }
 
-/** Serves the page on loopback. Rejects with a sentence where the file is no trace, or the port is taken. */
+/** Serves the page on loopback. Rejects with a sentence if the file is not a trace, or if the port is taken. */
 export async function serveView(file: string | undefined, port: number): Promise<{ url: string; close: () => void }> {
   const routes: Map<string, Route> = new Map();
   let hash = "";
@@ -52,7 +52,7 @@ export async function serveView(file: string | undefined, port: number): Promise
   return { url: `${url}${hash}`, close };
 }
 
-/** What is no trace is told here, where a person is, and not in the browser. */
+/** Refuses a file that is not a trace here on the terminal, before a browser opens it. */
 async function checkTrace(file: string): Promise<void> {
   const { abi } = await loadCore();
   try {
@@ -69,7 +69,7 @@ async function checkTrace(file: string): Promise<void> {
 function sendTrace(file: string, isHead: boolean, response: ServerResponse): void {
   const found = statSync(file, { throwIfNoEntry: false });
   if (found === undefined) {
-    sayStatus(response, 404, "The trace is not there any more.");
+    sayStatus(response, 404, "The trace file no longer exists.");
     return;
   }
   response.writeHead(200, { "content-type": "application/octet-stream", "content-length": found.size });
@@ -77,7 +77,7 @@ function sendTrace(file: string, isHead: boolean, response: ServerResponse): voi
     response.end();
     return;
   }
-  // A file that shrinks meanwhile breaks the answer off.
+  // If the file shrinks meanwhile, the answer is cut off.
   const stream = createReadStream(file, { highWaterMark: READ_BYTES, end: Math.max(0, found.size - 1) });
   stream.on("error", () => response.destroy());
   response.on("close", () => stream.destroy());

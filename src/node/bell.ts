@@ -1,5 +1,5 @@
-// Wakes the request thread: a datagram to its netlink socket from the socket's own port, which only this process can
-// send. So the thread has one descriptor to wait on, whatever it waits for.
+// Wakes the request thread with a datagram to its netlink socket from the socket's own port, which only this process can
+// use. The thread therefore waits on a single descriptor, whatever it waits for.
 
 import { netlinkAddress, sendDatagram } from "./connector-socket.ts";
 import { EBADF } from "./system-calls.ts";
@@ -15,13 +15,13 @@ const RETRY_MS = 1;
 export class Bell {
   private readonly words: Int32Array;
 
-  /** Every thread makes one from the same memory; the first makes the memory too. */
+  /** Every thread makes one from the same memory; the first thread also makes the memory. */
   constructor(readonly shared: SharedArrayBuffer = new SharedArrayBuffer(WORDS * 4)) {
     this.words = new Int32Array(shared);
     if (this.words[PORT] === 0) this.words[FD] = -1;
   }
 
-  /** Request thread: names its socket. Until then a ring is only noted. */
+  /** Request thread: sets its socket. Before that a ring is only noted. */
   hang(fd: number, port: number): void {
     Atomics.store(this.words, PORT, port);
     Atomics.store(this.words, FD, fd);
@@ -33,7 +33,7 @@ export class Bell {
     const fd = Atomics.load(this.words, FD);
     if (fd < 0) return;
     const address = netlinkAddress(Atomics.load(this.words, PORT) >>> 0);
-    // A lost ring would leave a request of the kernel unanswered; a closed socket has nobody left to wake.
+    // A lost ring would leave a request of the kernel unanswered. With a closed socket there is nobody to wake.
     for (;;) {
       const error = sendDatagram(fd, DATAGRAM, address);
       if (error === 0 || error === EBADF) return;
@@ -41,7 +41,7 @@ export class Bell {
     }
   }
 
-  /** Request thread: the ring is taken. To be called before looking at what it was rung for. */
+  /** Request thread: takes the ring. Call this before looking for the reason of the ring. */
   taken(): void {
     Atomics.store(this.words, RUNG, 0);
   }

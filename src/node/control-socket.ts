@@ -6,13 +6,14 @@
 //   POST /record       RecordingOptions: records from now on
 //   POST /record/stop  answers with { "path": … } when all is written, or with null
 //   POST /record/save  { "path": … }: what the flight recorder holds
-// Bodies are JSON, but for metrics. What cannot be done is answered with a sentence and 4xx, or 503.
+// Bodies are JSON, except for metrics. A request that cannot be carried out is answered with a sentence and 4xx, or 503.
 
 import { rmSync } from "node:fs";
 import { createServer, type Server as HttpServer, type IncomingMessage, request } from "node:http";
 import { isAbsolute } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Counters, LogDescription } from "../common/console.ts";
+import type { ListenerReport } from "./listener-watch.ts";
 import { metricsText } from "./metrics.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "./prometheus.ts";
 import type { Server } from "./server.ts";
@@ -26,12 +27,18 @@ export interface Status {
   counters: Counters;
   /** The file that the server records to, or null. */
   recording: string | null;
+  /** Of the socket that it receives the kernel's requests on. */
+  netlinkPort: number;
+  /** Times its receive buffer was full, so that requests were lost and asked for again. */
+  overruns: number;
+  /** Who else receives the kernel's requests. */
+  others: ListenerReport;
 }
 
 /** A recording's options are few. */
 const BODY_BYTES_MAX = 65_536;
 
-/** Serves `path`, which the runtime directory's lock has made ours. Resolves when it listens. */
+/** Serves `path`; the runtime directory's lock makes sure that it is ours. Resolves when it listens. */
 export function serveStatus(server: Server, path: string, version: string): Promise<HttpServer> {
   rmSync(path, { force: true });
   const answers: Record<string, (body: unknown) => unknown> = {
@@ -42,6 +49,9 @@ export function serveStatus(server: Server, path: string, version: string): Prom
       logs: server.console.logs(server),
       counters: server.console.counters(server),
       recording: server.recordedPath ?? null,
+      netlinkPort: server.port,
+      overruns: server.overruns,
+      others: server.others,
     }),
     "GET /metrics": () => new MetricsText(serverMetrics(server, version)),
     "POST /record": (body) => server.record(recordingOptions(body)),
@@ -57,7 +67,7 @@ export function serveStatus(server: Server, path: string, version: string): Prom
       if (answer === undefined) {
         outgoing
           .writeHead(404, { "content-type": "text/plain" })
-          .end(`There is: ${Object.keys(answers).join(", ")}.\n`);
+          .end(`The paths are: ${Object.keys(answers).join(", ")}.\n`);
         return;
       }
       const result = await answer(await bodyOf(incoming));
@@ -85,6 +95,7 @@ export function serverMetrics(server: Server, version: string): string {
     logs: server.console.logs(server),
     latencies: server.latencies,
     overruns: server.overruns,
+    others: server.others,
   });
 }
 
@@ -92,22 +103,24 @@ class MetricsText {
   constructor(readonly text: string) {}
 }
 
-/** Asks the server at `path`. Rejects with a sentence where none answers. */
+/** Asks the server at `path`. Rejects with a sentence if none answers. */
 export async function fetchStatus(path: string): Promise<Status> {
-  return (await ask(path, "GET", "/status")) as Status;
+  // A server that was started before an upgrade does not tell all of it.
+  const untold = { netlinkPort: 0, overruns: 0, others: { listeners: [], dropped: 0, toCheck: [] } };
+  return { ...untold, ...((await ask(path, "GET", "/status")) as Status) };
 }
 
-/** Has the server at `path` record. Rejects with a sentence where it cannot. */
+/** Makes the server at `path` record. Rejects with a sentence if it cannot. */
 export async function askToRecord(path: string, options: RecordingOptions): Promise<void> {
   await ask(path, "POST", "/record", options);
 }
 
-/** Ends the recording of the server at `path`. Resolves with its file, or undefined where there was none. */
+/** Ends the recording of the server at `path`. Resolves with its file, or undefined if there was no recording. */
 export async function askToStopRecording(path: string): Promise<string | undefined> {
   return ((await ask(path, "POST", "/record/stop")) as { path: string } | null)?.path;
 }
 
-/** Has the server at `path` write what its flight recorder holds to a file. */
+/** Makes the server at `path` write the contents of its flight recorder to a file. */
 export async function askToSaveFlight(path: string, file: string): Promise<void> {
   await ask(path, "POST", "/record/save", { path: file });
 }
@@ -128,7 +141,7 @@ function ask(socketPath: string, method: string, path: string, body?: unknown): 
   });
 }
 
-/** What was asked for makes no sense. */
+/** The request makes no sense. */
 class Refusal extends Error {}
 
 async function bodyOf(incoming: IncomingMessage): Promise<unknown> {
@@ -136,32 +149,32 @@ async function bodyOf(incoming: IncomingMessage): Promise<unknown> {
   incoming.setEncoding("utf8");
   for await (const part of incoming) {
     body += part;
-    if (body.length > BODY_BYTES_MAX) throw new Refusal("That is too long.");
+    if (body.length > BODY_BYTES_MAX) throw new Refusal("The body is too long.");
   }
   try {
     return body === "" ? {} : JSON.parse(body);
   } catch {
-    throw new Refusal("That is no JSON.");
+    throw new Refusal("The body is not JSON.");
   }
 }
 
 function recordingOptions(body: unknown): RecordingOptions {
   const { sizeBytes, filesMax } = (body ?? {}) as Partial<RecordingOptions>;
   const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;
-  if (!isCount(sizeBytes) || !isCount(filesMax)) throw new Refusal("A recording takes sizeBytes and filesMax.");
+  if (!isCount(sizeBytes) || !isCount(filesMax)) throw new Refusal("A recording needs sizeBytes and filesMax.");
   return { path: absolutePath(body), sizeBytes, filesMax };
 }
 
 function absolutePath(body: unknown): string {
   const { path } = (body ?? {}) as { path?: unknown };
-  if (typeof path !== "string" || !isAbsolute(path)) throw new Refusal("Name a file with its whole path.");
+  if (typeof path !== "string" || !isAbsolute(path)) throw new Refusal("Name a file with its absolute path.");
   return path;
 }
 
 function unreachable(path: string, code: string | undefined): string {
-  if (code === "EACCES") return `Only root may ask the server at ${path}: put sudo before the command.`;
+  if (code === "EACCES") return `Only root may talk to the server at ${path}: put sudo before the command.`;
   if (code === "ENOENT" || code === "ECONNREFUSED") {
-    return `No server answers at ${path}. Start one with: sudo npx dm-ulog serve`;
+    return `No server answers at ${path}. Start one with: sudo dm-ulog serve`;
   }
-  return `The server at ${path} cannot be asked: ${code ?? "unknown error"}.`;
+  return `The server at ${path} cannot be reached: ${code ?? "unknown error"}.`;
 }

@@ -1,31 +1,33 @@
-// What passes between the request thread and the thread of one log device: a ring of slots in shared memory. The
-// request thread fills slots in order, the device's thread empties them in the same order.
+// The channel between the request thread and the thread of one log device: a ring of slots in shared memory. The
+// request thread fills slots in order, and the device's thread empties them in the same order.
 //
-// Each slot has a buffer of its own, on a page boundary since direct I/O asks for it. Memory that nobody has touched
-// costs nothing, so a device that is written a block at a time costs 16 pages.
+// Each slot has a buffer of its own, on a page boundary because direct I/O needs it. Untouched memory costs nothing, so a
+// device that is written one block at a time costs 16 pages.
 //
 //   +0    words: SUBMITTED, COMPLETED, DEAD, HUNG_UP, RINGS
 //   +64   slots of 64 bytes
 //   then, from a page boundary on, the slots' buffers
 
+import type { OpenedDevice } from "../common/engine.ts";
 import { addressOf } from "./system-calls.ts";
 
 export const PAGE_BYTES = 4096;
-/** Slots of a channel: what can be under way on one device at once. More waits on the request thread. */
+/** Slots of a channel: how many operations can be under way on one device. Further ones wait on the request thread. */
 export const SLOTS = 16;
 /** The most that one slot reads or writes. */
 export const PART_BYTES = 65536;
-/** A read that is not on a page boundary is widened to both sides. */
+/** A read that is not on page boundaries is extended on both sides. */
 const BUFFER_BYTES = PART_BYTES + 2 * PAGE_BYTES;
 
 const SUBMITTED = 0;
 const COMPLETED = 1;
 const DEAD = 2;
 const HUNG_UP = 3;
-/** Counts what the device's thread is to look at: it waits for a change of this word. */
+/** Counts events for the device's thread, which waits for a change of this word. */
 const RINGS = 4;
 const HEAD_BYTES = 64;
 const SLOT_BYTES = 64;
+const IDENTITY_OFFSET = 40;
 const CHANNEL_BYTES = HEAD_BYTES + SLOTS * SLOT_BYTES + PAGE_BYTES + SLOTS * BUFFER_BYTES;
 
 export const OPEN = 1;
@@ -33,11 +35,12 @@ export const READ = 2;
 export const WRITE = 3;
 export const CLOSE = 4;
 
-/** One operation: what to do, then what came of it. */
+/** One operation: first what to do, then its result. */
 export class Slot {
   constructor(
     private readonly words: Int32Array,
     private readonly numbers: Float64Array,
+    private readonly identity: BigUint64Array,
     readonly buffer: Uint8Array,
   ) {}
 
@@ -57,7 +60,7 @@ export class Slot {
   get offsetBytes(): number {
     return this.numbers[2] as number;
   }
-  /** After READ: where in the buffer the bytes begin that were asked for. */
+  /** After READ: the offset in the buffer of the requested bytes. */
   get dataStart(): number {
     return this.words[3] as number;
   }
@@ -65,17 +68,21 @@ export class Slot {
     this.words[3] = value;
   }
   /** After OPEN. */
-  get device(): { sizeBytes: number; major: number; minor: number } {
+  get device(): OpenedDevice {
     return {
       sizeBytes: this.numbers[3] as number,
       major: this.words[8] as number,
       minor: this.words[9] as number,
+      fileSystem: this.identity[0] as bigint,
+      inode: this.identity[1] as bigint,
     };
   }
-  set device(device: { sizeBytes: number; major: number; minor: number }) {
+  set device(device: OpenedDevice) {
     this.numbers[3] = device.sizeBytes;
     this.words[8] = device.major;
     this.words[9] = device.minor;
+    this.identity[0] = device.fileSystem ?? 0n;
+    this.identity[1] = device.inode ?? 0n;
   }
 
   ask(kind: number, sizeBytes: number, offsetBytes: number): void {
@@ -102,6 +109,7 @@ export class DeviceChannel {
         new Slot(
           new Int32Array(shared, start, SLOT_BYTES / 4),
           new Float64Array(shared, start, SLOT_BYTES / 8),
+          new BigUint64Array(shared, start + IDENTITY_OFFSET, 2),
           new Uint8Array(shared, buffers + i * BUFFER_BYTES, BUFFER_BYTES),
         ),
       );
@@ -119,7 +127,7 @@ export class DeviceChannel {
     this.ring();
   }
 
-  /** Any thread: the request thread is gone, and submits no more. */
+  /** Any thread: the request thread has ended and submits nothing more. */
   hangUp(): void {
     Atomics.store(this.words, HUNG_UP, 1);
     this.ring();
@@ -149,7 +157,7 @@ export class DeviceChannel {
     return Atomics.load(this.words, COMPLETED) >>> 0;
   }
 
-  /** The device's thread is gone: nothing that is not done will be. */
+  /** The device's thread has ended: unfinished operations will never be done. */
   die(): void {
     Atomics.store(this.words, DEAD, 1);
   }

@@ -29,7 +29,7 @@ const BUFFER_BYTES_FIRST = 16 * 1024;
 const BUFFER_BYTES_MAX = 16 * 1024 * 1024;
 const ENXIO_GONE = -6;
 
-/** A mirror whose log is a userspace one. */
+/** A mirror with a userspace log. */
 export interface UserspaceMirror {
   uuid: string;
   /** `major:minor` of each leg. */
@@ -45,13 +45,13 @@ export interface Target {
 /** A line of a device's table, and the device's name. */
 export interface TableLine extends Target {
   name: string;
-  /** Whether the device works by it; else it was loaded and waits for a resume. */
+  /** Whether the table is live. Otherwise it was loaded and waits for a resume. */
   isLive: boolean;
 }
 
 /**
  * Every mirror with a userspace log in the live and the inactive tables: while a table is reloaded, two may have the
- * same UUID. Throws with `errno`: -ENODEV where the kernel has no device-mapper.
+ * same UUID. Throws with `errno`: -ENODEV if the kernel has no device-mapper.
  */
 export function findUserspaceMirrors(): UserspaceMirror[] {
   const mirrors: UserspaceMirror[] = [];
@@ -62,7 +62,7 @@ export function findUserspaceMirrors(): UserspaceMirror[] {
   return mirrors;
 }
 
-/** The live and the inactive tables of all devices. The kernel tells them without asking a server. Throws with `errno`. */
+/** The live and the inactive tables of all devices. The kernel returns them without asking a server. Throws with `errno`. */
 export function readTables(): TableLine[] {
   const control = openControl();
   try {
@@ -79,7 +79,7 @@ export function readTables(): TableLine[] {
   }
 }
 
-/** Names of the target types that the kernel has at this moment, such as `mirror`; others may be loaded when they are asked for. */
+/** Names of the target types that the kernel has now, such as `mirror`; it may load others on demand. */
 export function readTargetTypes(): string[] {
   const control = openControl();
   try {
@@ -130,7 +130,7 @@ export function parseTargets(answer: Buffer): Target[] {
   return targets;
 }
 
-/** `userspace <argc> <UUID> … <#legs> {<major:minor> <offset>} …`, or undefined where the log is another one. */
+/** `userspace <argc> <UUID> … <#legs> {<major:minor> <offset>} …`, or undefined for a log of another type. */
 export function parseUserspaceMirror(text: string): UserspaceMirror | undefined {
   const [log, argumentCount, uuid, ...rest] = text.trim().split(/\s+/);
   if (log !== "userspace" || uuid === undefined) return undefined;
@@ -145,7 +145,7 @@ function openControl(): number {
   try {
     return openSync(CONTROL, "r+");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw systemError(`${CONTROL} is not there`, ENODEV);
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw systemError(`${CONTROL} does not exist`, ENODEV);
     throw error;
   }
 }
@@ -154,7 +154,7 @@ function tableOf(control: number, device: bigint, flags: number): Target[] {
   try {
     return parseTargets(ask(control, TABLE_STATUS, device, flags));
   } catch (error) {
-    // Removed since it was listed.
+    // The device was removed after it was listed.
     if ((error as NodeJS.ErrnoException).errno === ENXIO_GONE) return [];
     throw error;
   }

@@ -1,12 +1,12 @@
-// The life of one open log device on a thread of its own: waits for operations, does them, rings. A device that is slow
-// or hangs holds up this thread and no other.
+// One open log device on a thread of its own: it waits for operations, carries them out, and rings. A device that is slow
+// or hangs delays only this thread.
 
 import type { Bell } from "./bell.ts";
 import { CLOSE, type DeviceChannel, OPEN, READ, type Slot, WRITE } from "./device-channel.ts";
 import { LogDevice } from "./log-device.ts";
 import { EIO, negativeErrno, systemError } from "./system-calls.ts";
 
-/** Blocks this thread until the device is closed, could not be opened, or nobody is left to ask for anything. */
+/** Blocks this thread until the device is closed, could not be opened, or the request thread has ended. */
 export function serveDevice(channel: DeviceChannel, bell: Bell, runtimeDirectory: string | undefined): void {
   let device: LogDevice | undefined;
   let taken = 0;
@@ -37,7 +37,7 @@ export function serveDevice(channel: DeviceChannel, bell: Bell, runtimeDirectory
           unsynced.push(slot);
         }
       });
-      // What came meanwhile shares the flush.
+      // Operations that came in the meantime share the flush.
       submitted = channel.submitted();
       taken = (n + 1) >>> 0;
     }
@@ -47,7 +47,7 @@ export function serveDevice(channel: DeviceChannel, bell: Bell, runtimeDirectory
   }
 }
 
-/** Does something; where it fails, the slots have failed. */
+/** Carries out an action. If it fails, the slots fail. */
 function attempt(slots: readonly Slot[], what: () => void): void {
   try {
     what();

@@ -1,9 +1,9 @@
-// Waiting for what may never end: a thread or a flush whose disk hangs.
+// Waiting for something that may never end: a thread or a flush whose disk hangs.
 
 import { once } from "node:events";
 import type { Worker } from "node:worker_threads";
 
-/** Resolves as `promise` does, or with `late` where that takes longer than `ms` milliseconds. */
+/** Resolves like `promise`, or with `late` if that takes longer than `ms` milliseconds. */
 export async function within<T, Late>(promise: Promise<T>, ms: number, late: Late): Promise<T | Late> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<Late>((resolve) => {
@@ -27,6 +27,6 @@ export function endsWithin(ended: Promise<unknown>, ms: number): Promise<boolean
 
 /** Resolves when the thread has ended, however it ends. */
 export async function endOf(worker: Worker): Promise<void> {
-  // One that has ended says so no more, and has no number.
+  // A thread that has already ended gives no event, and has no number.
   if (worker.threadId !== -1) await once(worker, "exit").catch(() => {});
 }

@@ -1,13 +1,13 @@
-// The last events of an engine, in memory that others may look at: the flight recorder, and what a recording is written
-// from. Two halves; while one fills, the other keeps what was before it. Each begins with a section's header where the memory
-// is a flight recorder's, then whole events follow, as they stand in a trace.
+// The last events of an engine, in memory that other threads may read: the flight recorder, and the source of a recording. It has
+// two halves; while one fills, the other keeps the events before it. In a flight recorder each half begins with a section's
+// header. Then whole events follow in the format of a trace.
 //
 //   +0      words: MAGIC, HALF_BYTES, IS_RUNNING, TIME (2), then for each half AGE, EVENTS_AT, USED, HAS_GAP
 //   +4096   the halves
 //
-// Invariant: one thread writes and waits for nobody. USED counts whole events only, and is set after they are written. AGE,
-// which numbers the halves in the order they are begun, changes before anything in the half does: a reader who finds it
-// unchanged after reading has read what was there. So the halves of a process that was killed anywhere are whole.
+// Invariant: one thread writes and waits for nobody. USED counts whole events only, and is set after they are written. AGE
+// numbers the halves in the order of their beginning and changes before anything else in the half does: a reader that finds it
+// unchanged after reading has read valid data. Therefore the halves are intact wherever the process is killed.
 
 import { TraceBuffer } from "../common/trace/trace-buffer.ts";
 
@@ -22,13 +22,13 @@ const AGE = 0;
 const EVENTS_AT = 1;
 const USED = 2;
 const HAS_GAP = 3;
-/** Of a half that is not begun, or is being given up. */
+/** The AGE of a half that has not begun, or is being given up. */
 const NO_AGE = -1;
 const TWO_TO_32 = 0x1_0000_0000;
 
 export const HEAD_BYTES = 4096;
 
-/** Bytes of a half, of a log that takes about `sizeBytes` in all. */
+/** Bytes of a half, if the log takes about `sizeBytes` in total. */
 export function halfBytesOf(sizeBytes: number): number {
   return Math.floor(sizeBytes / 2 / HEAD_BYTES) * HEAD_BYTES;
 }
@@ -71,17 +71,17 @@ export class EventLog {
     Atomics.store(this.head, IS_RUNNING, 1);
   }
 
-  /** Whether the other half is to be begun soon: an eighth is left, room for the events that come until then. */
+  /** Whether to begin the other half soon: only an eighth is left, as room for the events until then. */
   get isNearlyFull(): boolean {
     return this.buffer.size > this.halfBytes - (this.halfBytes >>> 3);
   }
 
-  /** Where the next event will stand. */
+  /** The position of the next event. */
   get position(): LogPosition {
     return { age: this.age, offset: this.buffer.size };
   }
 
-  /** Gives up the half that was written before the one in hand, and goes on there. `hasGap`: an event is missing between them. */
+  /** Gives up the older half and continues there. `hasGap`: an event is missing between the halves. */
   turn(hasGap: boolean): void {
     this.age++;
     const word = headWordOf(this.age & 1);
@@ -95,26 +95,26 @@ export class EventLog {
     this.buffer.clear();
   }
 
-  /** What stands in `buffer` is a section's beginning, and events will follow. */
+  /** `buffer` now holds a section's beginning; events will follow. */
   publishBeginning(): void {
     this.head[this.headWord + EVENTS_AT] = this.buffer.size;
     Atomics.store(this.head, this.headWord + USED, this.buffer.size);
   }
 
-  /** What stands in `buffer` is whole events, the last at this time of the core, in two halves. */
+  /** `buffer` now holds whole events, the last of them at this time of the core, given as two halves of a u64. */
   publish(timeLow: number, timeHigh: number): void {
     this.head[TIME] = timeLow;
     this.head[TIME + 1] = timeHigh;
     Atomics.store(this.head, this.headWord + USED, this.buffer.size);
   }
 
-  /** The server ends as it should: nobody will miss what is here. */
+  /** The server ends normally: nobody will need these events. */
   close(): void {
     Atomics.store(this.head, IS_RUNNING, 0);
   }
 }
 
-/** The side of one who follows the writer from another thread. */
+/** The reader's side, on another thread. */
 export class EventLogReader {
   private readonly head: Int32Array;
   private readonly halves: Uint8Array[];
@@ -131,26 +131,26 @@ export class EventLogReader {
     return timeOf(this.head);
   }
 
-  /** Goes on there. */
+  /** Continues at that place. */
   moveTo({ age, offset }: LogPosition): void {
     this.age = age;
     this.offset = offset;
   }
 
-  /** Whether the reader stands there. */
+  /** Whether the reader is at that place. */
   isAt({ age, offset }: LogPosition): boolean {
     return this.age === age && this.offset === offset;
   }
 
   /**
-   * The next events in one piece, at most up to `end`; empty where there are none yet. Undefined where events are missing.
-   * They may be overwritten at any time: `isThere` tells, after they were used, whether they were not.
+   * The next events in one piece, at most up to `end`; empty if there are none yet. Undefined if events are missing.
+   * They may be overwritten at any time: call `isThere` after using them to find out whether they were.
    */
   next(end: LogPosition | undefined): Uint8Array | undefined {
     const half = this.age & 1;
     const word = headWordOf(half);
     const hasTurned = Atomics.load(this.head, headWordOf(1 - half) + AGE) === this.age + 1;
-    // Read last: where the writer has turned, this is all that will ever be there.
+    // Read this last: if the writer has switched halves, nothing more will be added here.
     const used = Atomics.load(this.head, word + USED);
     if (!this.isThere()) return undefined;
     const until = end?.age === this.age ? end.offset : used;
@@ -158,24 +158,24 @@ export class EventLogReader {
     if (bytes.length > 0 || !hasTurned || end?.age === this.age) return bytes;
     const next = headWordOf(1 - half);
     if (this.head[next + HAS_GAP] !== 0) return undefined;
-    // Before its beginning is written there is nothing there to go on with.
+    // A half whose beginning is not written yet has nothing to continue with.
     if (Atomics.load(this.head, next + USED) === 0) return bytes;
     this.moveTo({ age: this.age + 1, offset: this.head[next + EVENTS_AT] as number });
     return this.next(end);
   }
 
-  /** Whether the half that the reader stands in has not been given up. */
+  /** Whether the reader's half still exists, which means that it has not been given up. */
   isThere(): boolean {
     return Atomics.load(this.head, headWordOf(this.age & 1) + AGE) === this.age;
   }
 
-  /** So many bytes are done with. */
+  /** Skips this many bytes, which have been used. */
   consumed(bytes: number): void {
     this.offset += bytes;
   }
 }
 
-/** What the head of a log says. */
+/** The head of a log. */
 export interface LogHead {
   halfBytes: number;
   /** Whether its writer is running, or has ended without `close`. */
@@ -186,7 +186,7 @@ export interface LogHead {
   halves: { index: number; age: number; eventsAt: number; usedBytes: number; hasGap: boolean }[];
 }
 
-/** Reads the beginning of a log's memory, HEAD_BYTES or less; undefined where they are none. */
+/** Reads the beginning of a log's memory, HEAD_BYTES or less; undefined if it is not an event log. */
 export function readLogHead(bytes: Uint8Array): LogHead | undefined {
   const head = headOf(bytes);
   const halfBytes = head[HALF_BYTES] as number;

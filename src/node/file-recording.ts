@@ -1,5 +1,5 @@
-// The main thread's side of a recording: starts the thread that writes the file, tells the request thread, and puts what
-// either says into words.
+// The main thread's side of a recording: it starts the thread that writes the file, informs the request thread, and puts the
+// messages of both into words.
 
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { endOf, endsWithin } from "./endings.ts";
@@ -11,7 +11,7 @@ import { RecordingChannel } from "./recording-channel.ts";
 import type { RecordingOptions } from "./trace-files.ts";
 import type { TraceThreadMessage, TraceThreadOptions } from "./trace-thread.ts";
 
-/** How long a recording that ends is waited for, in ms: its disk may hang. */
+/** How long to wait for the end of a recording, in ms: its disk may hang. */
 const END_TIMEOUT_MS = 2000;
 
 interface Current {
@@ -19,7 +19,7 @@ interface Current {
   channel: RecordingChannel;
   /** Undefined before it is launched. */
   worker: Worker | undefined;
-  /** Resolves when the thread is ready, or there will be none. */
+  /** Resolves when the thread is ready, or when it could not start. */
   started: Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export class FileRecording {
     return this.current?.path;
   }
 
-  /** Records from the next event on. Rejects with a sentence where it cannot be done. */
+  /** Records from the next event on. Rejects with a sentence if it cannot. */
   async start(options: RecordingOptions): Promise<void> {
     const { target, launch } = this.prepare(options);
     await launch();
@@ -49,12 +49,12 @@ export class FileRecording {
   }
 
   /**
-   * What a request thread is to be given that is about to start. `launch` starts the file's thread, which may come later: the
-   * event log keeps what it has to write. It rejects with a sentence where there can be no recording.
+   * The target for a request thread that is about to start. `launch` starts the file's thread, which may happen later, because
+   * the event log keeps what it has to write. It rejects with a sentence if the recording is impossible.
    */
   prepare(options: RecordingOptions): { target: RecordingTarget; launch: () => Promise<void> } {
     if (this.current !== undefined) {
-      throw new Error(`The server records to ${this.current.path}. End that first: dm-ulog record --stop`);
+      throw new Error(`The server already records to ${this.current.path}. Stop that first: dm-ulog record --stop`);
     }
     const { path } = options;
     const channel = new RecordingChannel();
@@ -79,7 +79,7 @@ export class FileRecording {
     return { target: { channel: channel.shared, log, snapshots }, launch };
   }
 
-  /** Resolves with the file when all of it is written, or with undefined where nothing was recorded. */
+  /** Resolves with the file when all of it is written, or with undefined if nothing was being recorded. */
   async stop(): Promise<string | undefined> {
     const { current } = this;
     if (current === undefined) return undefined;
@@ -90,7 +90,7 @@ export class FileRecording {
     return current.path;
   }
 
-  /** Writes what the request thread has left, for one that is gone. Resolves with whether all is written. */
+  /** Writes the rest of the events of a request thread that has ended. Resolves with whether all is written. */
   async finish(): Promise<boolean> {
     const { current } = this;
     if (current === undefined) return true;
@@ -123,7 +123,7 @@ export class FileRecording {
     const { worker } = current;
     const hasEnded = worker === undefined || (await endsWithin(endOf(worker), END_TIMEOUT_MS));
     if (!hasEnded) {
-      this.log(`The end of the recording is not written: the disk of ${current.path} does not answer.`, "warning");
+      this.log(`The end of the recording is missing, because the disk of ${current.path} does not respond.`, "warning");
     }
     if (this.current === current) this.current = undefined;
     return hasEnded;
@@ -135,7 +135,7 @@ export class FileRecording {
   }
 }
 
-/** Memory for an event log, taken from the system: the request thread need not wait for its pages. */
+/** Memory for an event log, with its pages already allocated, so that the request thread need not wait for them. */
 function sharedLog(): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(logBytesOf(halfBytesOf(FLIGHT_BYTES_DEFAULT)));
   new Uint8Array(memory).fill(0);
@@ -145,11 +145,11 @@ function sharedLog(): SharedArrayBuffer {
 function sentenceOf(message: TraceThreadMessage, path: string): string {
   switch (message.kind) {
     case "stopped":
-      return `The recording to ${path} has stopped, and goes on when it can: ${message.reason}`;
+      return `The recording to ${path} has paused and will continue when possible: ${message.reason}`;
     case "lags":
-      return `The recording loses events: ${path} is written too slowly.`;
+      return `The recording loses events, because the disk of ${path} is too slow.`;
     case "goes on":
-      return `The recording to ${path} goes on with event ${message.event}.`;
+      return `The recording to ${path} continues with event ${message.event}.`;
     case "refused":
       return message.reason;
     case "ready":

@@ -1,4 +1,4 @@
-// The flight recorder: an event log in a file of the runtime directory, mapped, so that it outlives the process.
+// The flight recorder: an event log in a mapped file of the runtime directory, so that it outlives the process.
 
 import { closeSync, existsSync, openSync, readSync, rmSync } from "node:fs";
 import { writeSectionEnd } from "../common/trace/section.ts";
@@ -9,10 +9,10 @@ import { allocateFile, mapFile, sizeOf } from "./system-calls.ts";
 
 /** Room for the blocks that end a section. */
 const END_BYTES = 256;
-/** A reader that finds the halves changed so often does not come to rest. */
+/** A reader gives up after the halves have changed this many times. */
 const ATTEMPTS_MAX = 20;
 
-/** Makes the file anew, of about `sizeBytes`, and returns its path. Throws with `errno` where there is no room. */
+/** Creates or replaces the file, with about `sizeBytes`, and returns its path. Throws with `errno` if there is no room. */
 export function createFlight(directory: string, sizeBytes: number): string {
   const path = flightPath(directory);
   rmSync(path, { force: true });
@@ -39,8 +39,8 @@ export function mapFlight(path: string): Uint8Array {
 }
 
 /**
- * What a flight recorder's file holds, as a trace whose sections begin where the halves do; also while it is written.
- * Undefined where there is no such file, or nothing in it.
+ * The contents of a flight recorder's file as a trace whose sections begin where the halves do; also while it is being written.
+ * Undefined if there is no such file, or if it is empty.
  */
 export function readFlight(path: string): Uint8Array | undefined {
   if (!existsSync(path)) return undefined;
@@ -54,13 +54,13 @@ export function readFlight(path: string): Uint8Array | undefined {
       const after = readHead(fd);
       if (before.halves.every(({ age }, i) => age === after?.halves[i]?.age)) return trace;
     }
-    throw new Error("The flight recorder is written faster than it can be read. Try again.");
+    throw new Error("The flight recorder changed too fast to be read. Try again.");
   } finally {
     closeSync(fd);
   }
 }
 
-/** Whether there is a flight recorder whose server is running, or did not end as it should. */
+/** Whether there is a flight recorder whose server is running, or did not end normally. */
 export function isFlightRunning(path: string): boolean {
   if (!existsSync(path)) return false;
   const fd = openSync(path, "r");

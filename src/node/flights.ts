@@ -1,5 +1,4 @@
-// What becomes of flight recorders: saved when asked for, when the server fails, and when one finds that the server before
-// it was killed.
+// Saves flight recorders: on request, when the server fails, and when a new server finds that the one before it was killed.
 
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,17 +6,17 @@ import { isFlightRunning, readFlight } from "./flight-recorder.ts";
 import { crashDirectory, flightPath, lostFlightPath } from "./runtime-paths.ts";
 import { checkReplaceable } from "./trace-files.ts";
 
-/** Traces of crashes that are kept, numbered from 1 on; the oldest go. */
+/** How many traces of crashes are kept, numbered from 1 on; older ones are deleted. */
 const KEPT_MAX = 4;
 const KEPT_NAME = /^crash-(\d{1,9})\.pcapng$/;
 
 export interface FlightFolders {
   runtimeDirectory: string;
-  /** Where traces of crashes are put; left out, a folder of the runtime directory. */
+  /** Folder for traces of crashes; by default a folder of the runtime directory. */
   crashDirectory?: string | undefined;
 }
 
-/** Writes what the flight recorder holds now to a file. Throws a sentence where there is nothing, or it cannot be written. */
+/** Writes the current contents of the flight recorder to a file. Throws an Error with a sentence if it is empty or cannot be written. */
 export function saveFlight({ runtimeDirectory }: FlightFolders, path: string): void {
   const flight = readFlight(flightPath(runtimeDirectory));
   if (flight === undefined)
@@ -26,23 +25,23 @@ export function saveFlight({ runtimeDirectory }: FlightFolders, path: string): v
   writeFileSync(path, flight, { mode: 0o600 });
 }
 
-/** Keeps what led to a failure of this server. Returns a sentence that names the file, or says why there is none. */
+/** Saves the events before a failure of this server. Returns a sentence that names the file, or says why there is none. */
 export function keepFlight(folders: FlightFolders): string | undefined {
   return keep(flightPath(folders.runtimeDirectory), folders);
 }
 
-/** Puts the flight recorder of an earlier server aside, before this one makes its own. It takes no time. */
+/** Moves the flight recorder of an earlier server aside before this one makes its own. It takes hardly any time. */
 export function putFlightAside({ runtimeDirectory }: FlightFolders): void {
   const path = flightPath(runtimeDirectory);
   if (isFlightRunning(path)) renameSync(path, lostFlightPath(runtimeDirectory));
 }
 
-/** Keeps the flight recorder that was put aside. Returns a sentence that names the file, or undefined where there is none. */
+/** Saves the flight recorder that was moved aside. Returns a sentence that names the file, or undefined if there is none. */
 export function keepLostFlight(folders: FlightFolders): string | undefined {
   const lost = lostFlightPath(folders.runtimeDirectory);
   const sentence = keep(lost, folders);
   rmSync(lost, { force: true });
-  return sentence === undefined ? undefined : `The server before this one did not end by itself. ${sentence}`;
+  return sentence === undefined ? undefined : `The previous server was killed or crashed. ${sentence}`;
 }
 
 function keep(flight: string, folders: FlightFolders): string | undefined {
@@ -56,9 +55,9 @@ function keep(flight: string, folders: FlightFolders): string | undefined {
     const path = join(directory, nameOf(number));
     writeFileSync(path, found, { mode: 0o600 });
     for (const old of kept) if (old <= number - KEPT_MAX) rmSync(join(directory, nameOf(old)));
-    return `Its last events are in ${path}: look at them with dm-ulog inspect, and send the file with a report.`;
+    return `Its last events are in ${path}: show them with dm-ulog inspect, and attach the file to a report.`;
   } catch (error) {
-    return `The flight recorder could not be kept: ${(error as Error).message}.`;
+    return `Its flight recorder could not be saved: ${(error as Error).message}.`;
   }
 }
 

@@ -1,4 +1,4 @@
-// What is asked of the threads that may wait for a device.
+// The jobs of the threads that may wait for a device.
 
 import type { Head } from "../common/engine.ts";
 import type { UserspaceMirror } from "./device-mapper.ts";
@@ -7,15 +7,15 @@ import type { UserspaceMirror } from "./device-mapper.ts";
 export type IoJob =
   /** Serve a log device until it is closed. */
   | { kind: "device"; channel: SharedArrayBuffer }
-  /** Look in the kernel's tables for every mirror whose log is a userspace one. */
+  /** Find every mirror with a userspace log in the kernel's tables. */
   | { kind: "find mirrors" }
   /** Flush the write cache of a device, `major:minor`. */
   | { kind: "flush leg"; leg: string };
 
-/** Told to an I/O thread instead of a job, and to the keeper: there will be no more, the thread is to end. */
+/** Sent to an I/O thread instead of a job, and to the keeper: no more jobs will come, so the thread shall end. */
 export const END = "end";
 
-/** What came of it. */
+/** The result of a job. */
 export interface IoResult {
   /** 0, or a negative errno. */
   error: number;
@@ -32,10 +32,10 @@ export interface IoThreadOptions {
 export type KeeperRequest =
   | { kind: "device"; channel: SharedArrayBuffer }
   | { kind: "flush legs"; head: Head; uuid: string }
-  /** The log of this handle is gone. */
+  /** The log of this handle was removed. */
   | { kind: "forget"; handle: number };
 
-/** What the keeper tells the request thread, ringing the bell: the legs are flushed, or a negative errno. */
+/** The keeper's message to the request thread, sent with a ring of the bell: the legs are flushed, or a negative errno. */
 export interface LegsFlushed {
   head: Head;
   error: number;

@@ -1,8 +1,8 @@
-// Keeps the threads that wait for devices, for the request thread, which must not even wait for the start of one. A
-// thread of its own, with an event loop: the main thread's may be held up by a terminal or a log that takes no more.
+// Manages the threads that wait for devices, because the request thread must not even wait for the start of one. It is a
+// thread of its own with an event loop: the main thread's loop may be blocked by a terminal or a log that takes no output.
 //
-// It and its threads end by themselves when END comes, once the request thread is gone. Nobody may terminate them instead:
-// koffi ends the whole process (SIGABRT) where a thread is terminated that is loading it.
+// It and its threads end by themselves when END comes, after the request thread has ended. Nobody may terminate them instead:
+// koffi ends the whole process (SIGABRT) if a thread is terminated while it loads koffi.
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Bell } from "./bell.ts";
@@ -29,7 +29,7 @@ port.on("message", async (request: KeeperRequest) => {
     try {
       await threads.run({ kind: "device", channel: request.channel });
     } catch {
-      // What the thread was doing, or would be asked to do, fails with -EIO.
+      // The thread's current job and its later ones fail with -EIO.
       new DeviceChannel(request.channel).die();
       bell.ring();
     }
@@ -41,7 +41,7 @@ port.on("message", async (request: KeeperRequest) => {
     bell.ring();
   }
 });
-// Not the port's close: where that comes while this thread starts, nobody hears of it.
+// Not the port's close event: nobody receives it if it comes while this thread starts.
 parentPort?.once("message", () => {
   for (const channel of open) new DeviceChannel(channel).hangUp();
   threads.end();

@@ -1,4 +1,4 @@
-// A thread that may wait: does one job after the other for io-keeper.ts.
+// A thread that may wait: it does one job after another for io-keeper.ts.
 
 import { parentPort, workerData } from "node:worker_threads";
 import { Bell } from "./bell.ts";

@@ -1,15 +1,15 @@
-// The I/O threads: as many as there are jobs, and a few more that wait for the next job, since starting one takes 25 to
-// 100 ms of a processor. Each costs 7 to 9 MB.
+// The I/O threads: as many as there are jobs, and a few more that wait for the next job, because starting one takes 25 to
+// 100 ms of processor time. Each costs 7 to 9 MB.
 
 import { Worker } from "node:worker_threads";
 import { END, type IoJob, type IoResult, type IoThreadOptions } from "./io-jobs.ts";
 
 /**
- * Threads that wait for a job from the beginning: a log device takes one and keeps it, and the look-up of its legs, which
- * comes next, must not wait for the start of another. A mirror that is removed soon can be found no more.
+ * Threads that are started in advance: a log device takes one and keeps it, and the look-up of its legs, which comes next, must
+ * not wait for the start of another. If it did, a mirror that is removed soon could no longer be found.
  */
 const IDLE_THREADS_MIN = 2;
-/** Threads kept without a job: enough to look up and flush the two legs of a mirror every few seconds. */
+/** How many idle threads are kept: enough to look up and flush the two legs of a mirror every few seconds. */
 const IDLE_THREADS_MAX = 3;
 
 export class IoThreads {
@@ -29,7 +29,7 @@ export class IoThreads {
     for (const thread of this.idle.splice(0)) thread.end();
   }
 
-  /** Does a job on a thread of its own. Rejects where there is no thread for it, or it is lost. */
+  /** Does a job on a thread of its own. Rejects if there is no thread for it, or if the thread is lost. */
   async run(job: IoJob): Promise<IoResult> {
     if (this.isEnding) throw new Error("The I/O threads are ending.");
     let thread = this.idle.pop();
@@ -71,7 +71,7 @@ class IoThread {
     });
   }
 
-  /** It may still be starting: it reads this then. */
+  /** If the thread is still starting, it reads this later. */
   end(): void {
     this.worker.postMessage(END);
   }

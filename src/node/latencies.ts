@@ -1,32 +1,32 @@
-// How long requests of each type wait for their answer, counted on the request thread and read by any other.
+// How long requests of each type wait for their answer. The request thread counts, and any other thread may read.
 //
-// A request begins when it was received and ends when its answer is sent, also where that is the completion of a write, many
-// inputs later. Each number is an aligned 64-bit float with one writer: what is read is at most one request old.
+// The time runs from the receipt of the request to the sending of its answer, even if the answer is sent many inputs later, when
+// a write completes. Each number is an aligned 64-bit float with one writer: a reader is at most one request behind.
 
 import type { Abi } from "../common/abi.ts";
 
-/** Upper bounds in s, four times as long each: from 1 µs to 16.8 s; longer ones have a bucket of their own. */
+/** Upper bounds in s, each four times the one before: from 1 µs to 16.8 s. Longer times have a bucket of their own. */
 export const BUCKET_BOUNDS_SECONDS: readonly number[] = Array.from({ length: 13 }, (_, i) => (1000 * 4 ** i) / 1e9);
 
 const BUCKETS = BUCKET_BOUNDS_SECONDS.length + 1;
 /** The buckets, then the sum in ns. */
 const ROW = BUCKETS + 1;
-/** Requests whose answer is awaited at once, at most; a power of two. More share places, and the earlier are not counted. */
+/** The most requests that can wait at one time; a power of two. If there are more, they share places and the earlier are not counted. */
 const PLACES = 1024;
 const NS_PER_SECOND = 1e9;
 
 /** Requests of one type. */
 export interface LatencyHistogram {
-  /** As many as there are bounds, and one more for the rest. Not cumulative. */
+  /** One for each bound, and one more for the rest. Not cumulative. */
   counts: number[];
   sumSeconds: number;
 }
 
 export class Latencies {
-  /** By type, 0 being all that is none. */
+  /** By type; 0 stands for all unknown types. */
   private readonly rows: Float64Array;
   private readonly seqs = new Uint32Array(PLACES);
-  /** When the request of a place was received, ns; 0 for none. */
+  /** When the request in each place was received, in ns; 0 for none. */
   private readonly times = new Float64Array(PLACES);
 
   /** Both threads make one from the same memory; the first makes the memory too. */
@@ -44,7 +44,7 @@ export class Latencies {
     this.times[place] = nowNs;
   }
 
-  /** Request thread: its answer was sent. One that was not received here is not counted. */
+  /** Request thread: its answer was sent. A request that was not received here does not count. */
   answered(seq: number, type: number, nowNs: number): void {
     const place = seq & (PLACES - 1);
     const since = this.times[place] as number;

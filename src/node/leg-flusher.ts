@@ -1,12 +1,12 @@
-// Flushes the legs of a mirror: finds them in the kernel's tables, then flushes all at once, each on an I/O thread.
+// Flushes the legs of a mirror: it finds them in the kernel's tables, then flushes all at once, each on an I/O thread.
 //
-// The kernel may be waiting for our own answer while it holds what a look-up or a flush needs. So both have a limit,
-// after which the core is told -ETIMEDOUT; and a thread that hangs is the only one of its kind: look-ups take turns, and
-// flushes of one leg too. Whoever asks for a flush of a leg while one is under way needs one that begins later; all who
-// ask meanwhile share that.
+// The kernel may be waiting for our own answer while it holds a lock that a look-up or a flush needs. Both therefore have a
+// time limit, after which the core gets -ETIMEDOUT. At most one thread of a kind can hang, because look-ups take turns, and so
+// do flushes of one leg. A request for a flush of a leg while one is under way needs a flush that begins later; all such
+// requests share the next one.
 //
-// A mirror that is being removed has left the kernel's list before it is suspended. So the legs that a log was last seen
-// with are remembered, and flushed too; they are forgotten with the log, and where the list has others, after one try.
+// A mirror that is being removed leaves the kernel's list before it is suspended. The flusher therefore remembers the last known
+// legs of a log and flushes them too. It forgets them with the log, or after one try if the list has other legs.
 
 import { within } from "./endings.ts";
 import type { IoJob, IoResult } from "./io-jobs.ts";
@@ -33,18 +33,18 @@ export class LegFlusher {
   ) {}
 
   /**
-   * Flushes the legs of the mirror whose log has this handle and UUID. Resolves with 0 or a negative errno, -ENODEV where
-   * no legs are known; never rejects.
+   * Flushes the legs of the mirror whose log has this handle and UUID. Resolves with 0 or a negative errno (-ENODEV if no
+   * legs are known). Never rejects.
    */
   async flush(handle: number, uuid: string): Promise<number> {
     try {
       return await within(this.findAndFlush(handle, uuid), this.timeoutMs, -ETIMEDOUT);
     } catch {
-      return -EIO; // No thread could be had for it.
+      return -EIO; // There was no thread for it.
     }
   }
 
-  /** The log is gone. */
+  /** The log was removed. */
   forget(handle: number): void {
     this.seen.delete(handle);
   }

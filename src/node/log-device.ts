@@ -1,7 +1,7 @@
-// One open log device: durable writes, reads past every cache. Every call may hang as long as the device does, so they
-// are made on the device's own thread.
+// One open log device: durable writes, and reads that bypass every cache. Every call may hang as long as the device does, so
+// calls are made on the device's own thread.
 //
-// Direct I/O and then one fdatasync for all writes that were waiting. Measured with 4 KiB writes, medians in µs:
+// It uses direct I/O, then one fdatasync for all waiting writes. Measured with 4 KiB writes, medians in µs:
 //
 //                            one write            four writes
 //                      file   loop   ubd      file   loop   ubd
@@ -10,10 +10,10 @@
 //   O_DSYNC              90    167    65       364    515   205
 //   fdatasync            90    138    75       114    152   135
 //
-// (ext4 on a virtual disk, a loop device on it, User Mode Linux's disk; runs differ by a third.) A write on its own costs
-// the same in each; for more, one flush beats one for each write. The page cache would be faster still, but a write
-// through it can be held back by the kernel until other dirty pages are written, perhaps to the very mirror that waits
-// for this log; and after a failed write it reads back what the device never got.
+// (ext4 on a virtual disk, a loop device on it, User Mode Linux's disk; runs differ by a third.) A single write costs about the
+// same in each row; for several writes, one common flush is faster. The page cache would be faster still. But the kernel can hold
+// back a write through it until other dirty pages are written, perhaps to the very mirror that waits for this log. And after a
+// failed write, the page cache returns data that never reached the device.
 
 import {
   closeSync,
@@ -31,7 +31,7 @@ import { findNode, findOrMakeNode, numbersOf, parseNumbers } from "./block-nodes
 import { PAGE_BYTES } from "./device-channel.ts";
 import { addFlags, closeDuplicate, duplicate, EBUSY, EIO, sizeOf, systemError, tryLock } from "./system-calls.ts";
 
-/** Longer than a device needs for the writes of a process that was killed: it holds the lock until they have ended. */
+/** Longer than a device needs for the writes of a process that was killed, which holds the lock until they have ended. */
 const LOCK_TIMEOUT_MS = 10_000;
 const LOCK_RETRY_MS = 20;
 
@@ -45,8 +45,9 @@ export class LogDevice {
   ) {}
 
   /**
-   * Opens a block device or a regular file, which must exist, and locks it against other servers, waiting while one of
-   * them has it. `name` is a path or `major:minor`. Throws with `errno`: EBUSY where another server has it, ENOTBLK where it is something else.
+   * Opens a block device or a regular file, which must exist, and locks it against other servers. It waits a while if another
+   * server holds the lock. `name` is a path or `major:minor`. Throws with `errno`: EBUSY if another server still holds the lock,
+   * ENOTBLK if it is something else.
    */
   static open(name: string, runtimeDirectory: string | undefined, lockTimeoutMs = LOCK_TIMEOUT_MS): LogDevice {
     const numbers = parseNumbers(name);
@@ -58,9 +59,10 @@ export class LogDevice {
       numbersOf(fstatSync(fd));
       const lockFd = lock(fd, lockTimeoutMs);
       const sizeBytes = sizeOf(fd);
-      // Direct I/O cannot write a tail that is no whole page, and some file systems do not have it.
+      // Direct I/O cannot write an incomplete page at the end, and some file systems do not support it.
       const isDirect = sizeBytes % PAGE_BYTES === 0 && addFlags(fd, constants.O_DIRECT);
-      return new LogDevice({ sizeBytes, major, minor }, fd, lockFd, isDirect ? PAGE_BYTES : 1);
+      const { dev: fileSystem, ino: inode } = fstatSync(fd, { bigint: true });
+      return new LogDevice({ sizeBytes, major, minor, fileSystem, inode }, fd, lockFd, isDirect ? PAGE_BYTES : 1);
     } catch (error) {
       closeSync(fd);
       throw error;
@@ -93,8 +95,8 @@ export class LogDevice {
 }
 
 /**
- * Takes the lock of an open device, waiting for a while: a write of a server that died, landing after its successor's,
- * would bring old bits back. Returns the descriptor that holds it. Throws with `errno`.
+ * Takes the lock of an open device, waiting a while for it. Without the lock, a write of a dead server could land after its
+ * successor's and bring old bits back. Returns the descriptor that holds the lock. Throws with `errno`.
  */
 function lock(fd: number, timeoutMs: number): number {
   const deadline = performance.now() + timeoutMs;
@@ -107,8 +109,8 @@ function lock(fd: number, timeoutMs: number): number {
 }
 
 /**
- * A table reload opens a log that is open already, and a lock belongs to one opening:
- * where another descriptor of this process has it, a duplicate of that one shares it.
+ * A table reload opens a log that is already open, and a lock belongs to one opening. If another descriptor of this
+ * process holds the lock, a duplicate of that descriptor shares it.
  */
 function tryLockOnce(fd: number): number | undefined {
   if (tryLock(fd)) return fd;

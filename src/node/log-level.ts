@@ -1,12 +1,12 @@
-// How urgent a sentence of the server's log is.
+// How urgent a message of the server's log is.
 
-/** `error`: a person must mend something. `warning`: something is not as it should be. `info`: all else. */
+/** `error`: a person must repair something. `warning`: something is wrong. `info`: everything else. */
 export type LogLevel = "error" | "warning" | "info";
 
 /** The levels by their number in syslog. */
 export const LOG_LEVELS: Readonly<Record<LogLevel, number>> = { error: 3, warning: 4, info: 6 };
 
-/** Takes a sentence for the server's log. */
+/** Writes a sentence to the server's log. */
 export type Log = (sentence: string, level: LogLevel) => void;
 
 /** The level of a priority as syslog numbers it. */

@@ -3,12 +3,15 @@
 
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import type { LogDescription } from "../common/console.ts";
+import { findIfThere, THIS_MACHINE } from "./block-devices.ts";
 import { findNode, parseNumbers } from "./block-nodes.ts";
-import { connectorSockets } from "./connector-socket.ts";
 import { fetchStatus, type Status } from "./control-socket.ts";
 import { readTables, readTargetTypes } from "./device-mapper.ts";
-import { missingPrerequisites, receivesRequests } from "./prerequisites.ts";
+import { mountedDevices, overlaps } from "./mirror-devices.ts";
+import { holdersOf, type Listener, requestSockets } from "./netlink-sockets.ts";
+import { missingPrerequisites } from "./prerequisites.ts";
 import { controlSocketPath, crashDirectory, stateDirectory } from "./runtime-paths.ts";
+import { logRegionsOf } from "./signatures.ts";
 import { sizeOf } from "./system-calls.ts";
 
 /** A mirror of this machine, of any log. */
@@ -25,7 +28,16 @@ export interface Mirror {
   logDevice: string | undefined;
   regionSizeSectors: number;
   options: string[];
+  /** `major:minor` of each. */
+  legs: string[];
+  /** `handle_errors`, `keep_log`. */
+  features: string[];
+  /** Legs and log device that are one device, or overlap, or are mounted, as sentences. */
+  deviceFaults: string[];
 }
+
+/** What stands in a mirror's table. */
+export type MirrorTable = Omit<Mirror, "name" | "isLive" | "lengthSectors" | "deviceFaults">;
 
 /** What a log device is and holds. */
 export interface LogDeviceFacts {
@@ -35,6 +47,8 @@ export interface LogDeviceFacts {
   error: string | null;
   /** Regions of the log on it, or null where it holds none. */
   regionCount: number | null;
+  /** The same for every name of one device or file; null where it is not there. */
+  identity: string | null;
 }
 
 export interface RuntimeDirectoryFacts {
@@ -51,8 +65,8 @@ export interface MachineFacts {
   missing: string[];
   /** Whether the kernel has the target "mirror" at this moment; undefined where that cannot be told. */
   hasMirrorTarget: boolean | undefined;
-  /** Sockets of whatever program that receive the kernel's requests. */
-  requestSockets: number;
+  /** Sockets of whatever program that receive the kernel's requests, the server's among them. */
+  listeners: Listener[];
   /** Two looks at the running server, or the sentence why there is none. */
   server: { before: Status; after: Status } | { error: string };
   runtimeDirectory: RuntimeDirectoryFacts | null;
@@ -69,7 +83,7 @@ export async function readMachine(runtimeDirectory: string, wait: () => Promise<
   return {
     missing: missingPrerequisites(),
     hasMirrorTarget: hasMirrorTarget(),
-    requestSockets: process.platform === "linux" ? connectorSockets().filter(receivesRequests).length : 0,
+    listeners: process.platform === "linux" ? readListeners() : [],
     server: await lookTwice(() => fetchStatus(controlSocketPath(runtimeDirectory)), wait),
     runtimeDirectory: readRuntimeDirectory(runtimeDirectory),
     mirrors,
@@ -93,6 +107,12 @@ function isOutOfSync({ outOfSyncRegions }: LogDescription): boolean {
   return outOfSyncRegions > 0;
 }
 
+function readListeners(): Listener[] {
+  const sockets = requestSockets();
+  const holders = holdersOf(new Set(sockets.map(({ inode }) => inode)));
+  return sockets.map((socket) => ({ ...socket, holder: holders.get(socket.inode) ?? null }));
+}
+
 function hasMirrorTarget(): boolean | undefined {
   try {
     return readTargetTypes().includes("mirror");
@@ -101,13 +121,14 @@ function hasMirrorTarget(): boolean | undefined {
   }
 }
 
-function readMirrors(): MachineFacts["mirrors"] {
+/** The mirrors of this machine, or the sentence why they cannot be read. */
+export function readMirrors(): MachineFacts["mirrors"] {
   try {
     return readTables().flatMap((line) => {
-      const log = line.type === "mirror" ? parseMirrorLog(line.text) : undefined;
-      return log === undefined
-        ? []
-        : { name: line.name, isLive: line.isLive, lengthSectors: line.lengthSectors, ...log };
+      const table = line.type === "mirror" ? parseMirrorTable(line.text) : undefined;
+      if (table === undefined) return [];
+      const { name, isLive, lengthSectors } = line;
+      return { name, isLive, lengthSectors, ...table, deviceFaults: deviceFaults(table) };
     });
   } catch (error) {
     const { code, errno, message } = error as NodeJS.ErrnoException;
@@ -119,8 +140,8 @@ function readMirrors(): MachineFacts["mirrors"] {
   }
 }
 
-/** The log of a mirror's table, from its log type on. Undefined where the table is cut off. */
-export function parseMirrorLog(text: string): Omit<Mirror, "name" | "isLive" | "lengthSectors"> | undefined {
+/** A mirror's table, from its log type on. Undefined where it is cut off. */
+export function parseMirrorTable(text: string): MirrorTable | undefined {
   const [kernelType = "", argumentCount, ...rest] = text.trim().split(/\s+/);
   let log = rest.slice(0, Number(argumentCount));
   let uuid: string | undefined;
@@ -132,9 +153,19 @@ export function parseMirrorLog(text: string): Omit<Mirror, "name" | "isLive" | "
   }
   const logDevice = /disk$/.test(logType) ? log.shift() : undefined;
   const regionSizeSectors = Number(log.shift());
-  return Number.isSafeInteger(regionSizeSectors)
-    ? { uuid, logType, logDevice, regionSizeSectors, options: log }
-    : undefined;
+  if (!Number.isSafeInteger(regionSizeSectors)) return undefined;
+  const [legCount = "0", ...afterLog] = rest.slice(Number(argumentCount));
+  const legs = afterLog.slice(0, 2 * Number(legCount)).filter((_, index) => index % 2 === 0);
+  const features = afterLog.slice(2 * Number(legCount) + 1);
+  return { uuid, logType, logDevice, regionSizeSectors, options: log, legs, features };
+}
+
+function deviceFaults({ legs, logDevice }: MirrorTable): string[] {
+  const devices = {
+    legs: legs.flatMap((leg) => findIfThere(THIS_MACHINE, leg) ?? []),
+    log: logDevice === undefined ? undefined : findIfThere(THIS_MACHINE, logDevice),
+  };
+  return [...overlaps(THIS_MACHINE, devices), ...mountedDevices(THIS_MACHINE, devices)];
 }
 
 function readRuntimeDirectory(path: string): RuntimeDirectoryFacts | null {
@@ -155,11 +186,11 @@ function countFiles(folder: string, name: RegExp): number {
   return existsSync(folder) ? readdirSync(folder).filter((entry) => name.test(entry)).length : 0;
 }
 
-const LOG_MAGIC = 0x4d69_5272;
-
 /** What is on the log device, by the name that a table has for it. */
 export function readLogDevice(name: string): LogDeviceFacts {
-  const facts: LogDeviceFacts = { sizeBytes: null, error: null, regionCount: null };
+  const facts: LogDeviceFacts = { sizeBytes: null, error: null, regionCount: null, identity: null };
+  const device = findIfThere(THIS_MACHINE, name);
+  if (device !== undefined) facts.identity = device.numbers ?? device.inode;
   try {
     const numbers = parseNumbers(name);
     const path = numbers === undefined ? name : findNode(numbers);
@@ -168,9 +199,7 @@ export function readLogDevice(name: string): LogDeviceFacts {
     try {
       facts.sizeBytes = sizeOf(file);
       const head = Buffer.alloc(16);
-      if (readSync(file, head, 0, head.length, 0) === head.length && head.readUInt32LE(0) === LOG_MAGIC) {
-        facts.regionCount = Number(head.readBigUInt64LE(8));
-      }
+      facts.regionCount = logRegionsOf(head.subarray(0, readSync(file, head, 0, head.length, 0)));
     } finally {
       closeSync(file);
     }

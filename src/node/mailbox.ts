@@ -1,8 +1,8 @@
-// How another thread reads the engine's memory: it names an address and a size, rings, and waits; the request thread,
-// woken by the bell between two requests, copies. A look is bounded to MAILBOX_DATA_BYTES, so that it delays a request
-// by the copying of that much and no more.
+// How another thread reads the engine's memory: it names an address and a size, rings, and waits. The bell wakes the request
+// thread, which copies the memory between two requests. One read copies at most MAILBOX_DATA_BYTES, so it delays a request by no
+// more than that.
 //
-// Invariant: one reader. Only the control plane's thread reads, one look at a time.
+// Invariant: there is one reader, the control plane's thread, and it reads one piece at a time.
 
 const STATE = 0;
 const ADDRESS = 1;
@@ -15,7 +15,7 @@ const MAILBOX_DATA_BYTES = 65536;
 const IDLE = 0;
 const ASKED = 1;
 
-/** The request thread answers within microseconds; one that takes this long is gone or stuck in its kernel. */
+/** The request thread answers within microseconds. If it takes this long, it has ended or is stuck in the kernel. */
 const ANSWER_TIMEOUT_MS = 5000;
 
 export class Mailbox {

@@ -1,5 +1,5 @@
-// Metrics over HTTP on a port of the loopback address, for a Prometheus that cannot ask a unix socket. They name mirrors, so
-// no page of another site gets them.
+// Metrics over HTTP on a port of the loopback address, because Prometheus cannot read from a unix socket. They name mirrors, so
+// pages of other sites are refused.
 
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -15,7 +15,7 @@ export function serveMetrics(text: () => string, port: number): Promise<Server> 
   const http = createServer((incoming, outgoing) => {
     const refusal = refusalOf(incoming, true);
     if (refusal !== undefined) return sayStatus(outgoing, refusal.status, refusal.sentence);
-    if (incoming.url !== PATH) return sayStatus(outgoing, 404, `There is: GET ${PATH}.`);
+    if (incoming.url !== PATH) return sayStatus(outgoing, 404, `The only path is: GET ${PATH}.`);
     try {
       const metrics = text();
       outgoing.writeHead(200, { "content-type": PROMETHEUS_CONTENT_TYPE }).end(metrics);

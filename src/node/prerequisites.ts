@@ -1,17 +1,14 @@
-// What serving needs of the machine, each lack told as a sentence with what to type.
+// Checks what the machine needs to serve. Each missing thing is a sentence that says what to type.
 
 import { readFileSync } from "node:fs";
 
 const CAP_NET_ADMIN = 12;
 const CAP_SYS_ADMIN = 21;
-const CN_IDX_DM = 7;
 
-/** What is missing to serve this machine's kernel, as sentences; empty where nothing is. */
+/** What is missing to serve this machine's kernel, as sentences; empty if nothing is missing. */
 export function missingPrerequisites(): string[] {
   if (process.platform !== "linux") {
-    return [
-      `The kernel side of this log is Linux's; this is ${process.platform}. Try the simulated kernel: npm start.`,
-    ];
+    return [`Serving needs Linux, and this is ${process.platform}. Try the simulated kernel: npm start.`];
   }
   const missing: string[] = [];
   const capabilities = effectiveCapabilities();
@@ -22,7 +19,7 @@ export function missingPrerequisites(): string[] {
   if (lacking.length > 0) {
     missing.push(
       `The privilege to answer the kernel is missing (${lacking.map(({ name }) => name).join(" and ")}): the kernel ` +
-        "drops every other reply without a word. Type: sudo npx dm-ulog serve",
+        "silently drops replies from other processes. Type: sudo dm-ulog serve",
     );
   }
   const connector = connectorNames();
@@ -32,22 +29,6 @@ export function missingPrerequisites(): string[] {
     missing.push("The kernel module dm-log-userspace is not loaded. Type: sudo modprobe dm-log-userspace");
   }
   return missing;
-}
-
-/** Whether a socket of the connector receives the kernel's requests. */
-export function receivesRequests({ groups }: { groups: number }): boolean {
-  return (groups & (1 << (CN_IDX_DM - 1))) !== 0;
-}
-
-/** A warning where some other socket receives the same requests, or undefined. */
-export function otherListeners(sockets: readonly { port: number; groups: number }[], own: number): string | undefined {
-  const others = sockets.filter((socket) => socket.port !== own && receivesRequests(socket));
-  if (others.length === 0) return undefined;
-  const ports = others.map(({ port }) => port).join(", ");
-  return (
-    `Another program receives the kernel's requests too (netlink port ${ports}). If it answers them, as cmirrord does, ` +
-    "stop it: two servers with two opinions of a mirror destroy it."
-  );
 }
 
 function effectiveCapabilities(): bigint {

@@ -1,9 +1,9 @@
-// The tap on the request thread's engine: writes each event into an event log, which is the flight recorder and what a
-// recording's file is written from.
+// The tap on the request thread's engine: it writes each event into an event log, which is the flight recorder and the source of
+// a recording's file.
 //
-// Invariants: nothing here waits, and an event is written once, after the answer to it was sent. Snapshots are taken in `settle`, between two inputs, when the
-// kernel has its answers: for the flight recorder by this thread, where the engine is small; for a recording as a bare copy
-// of linear memory, which the file's thread puts into words.
+// Invariants: nothing here waits, and an event is written once, after the answer to it was sent. Snapshots are taken in `settle`,
+// between two inputs, when the kernel has its answers: for the flight recorder by this thread, if the engine is small; for a
+// recording as a plain copy of linear memory, which the file's thread encodes.
 
 import type { MessagePort } from "node:worker_threads";
 import type { Engine, EngineTap } from "../common/engine.ts";
@@ -14,30 +14,30 @@ import { SnapshotWriter } from "../common/trace/snapshot.ts";
 import { EventLog } from "./event-log.ts";
 import { RecordingChannel } from "./recording-channel.ts";
 
-/** What every section of an engine's life says. */
+/** Facts that are the same in every section of an engine's life. */
 export type LifeFacts = Pick<SectionFacts, "application" | "coreSha256" | "life">;
 
-/** What a recording's file is written from. */
+/** The source of a recording's file. */
 export interface RecordingTarget {
   channel: SharedArrayBuffer;
   /** The memory of an event log, for an engine without a flight recorder; those with one are recorded from that. */
   log: SharedArrayBuffer | undefined;
-  /** By which copies of linear memory follow. */
+  /** Carries the copies of linear memory. */
   snapshots: MessagePort;
 }
 
-/** What the main thread asks for. */
+/** An order from the main thread. */
 export type RecorderOrder = { kind: "record"; target: RecordingTarget } | { kind: "stop recording" };
 
-/** An invariant of the core does not hold before the event of this number. */
+/** An invariant of the core is violated before the event of this number. */
 export interface Violation {
   invariant: number;
   event: number;
 }
 
 /**
- * The flight recorder copies logs of at most so much memory, and of at most half of one of its halves. Of an engine with more
- * it keeps events without what the engine knew before them.
+ * The flight recorder copies logs of at most this much memory, and of at most half of one of its halves. For a larger engine it
+ * keeps events without the state before them.
  */
 const SNAPSHOT_LOGS_BYTES_MAX = 16 * 1024 * 1024;
 /** The file's thread is woken after 2 MiB. */
@@ -49,7 +49,7 @@ export class Recorder implements EngineTap {
   private log: EventLog | null;
   private channel: RecordingChannel | null = null;
   private snapshots: MessagePort | null = null;
-  /** An event was too large: none is written until both halves have begun anew. */
+  /** An event was too large: no event is written until both halves have begun again. */
   private hasGap = false;
   private isViolated = false;
   private effectsBytes = 0;
@@ -75,7 +75,7 @@ export class Recorder implements EngineTap {
     else this.stop();
   }
 
-  /** Begins a recording; an engine that has done something is recorded from its next event on, with a snapshot. */
+  /** Begins a recording. An engine that has already handled events is recorded from its next event on, with a snapshot. */
   start({ channel, log, snapshots }: RecordingTarget): void {
     if (log !== undefined) this.log = new EventLog(new Uint8Array(log));
     this.channel = new RecordingChannel(channel);
@@ -95,7 +95,7 @@ export class Recorder implements EngineTap {
     this.setTap();
   }
 
-  /** The server ends as it should. */
+  /** The server ends normally. */
   close(): void {
     this.stop();
     this.log?.close();
@@ -106,7 +106,7 @@ export class Recorder implements EngineTap {
     this.effectsBytes = effectsBytes;
   }
 
-  /** The answer is on its way: what follows costs the kernel no time. */
+  /** The answer has been sent, so the kernel does not wait for the following work. */
   carriedOut(): void {
     const { log, effectsBytes } = this;
     if (log === null || this.hasGap) return;
@@ -124,7 +124,7 @@ export class Recorder implements EngineTap {
     else this.writeInOtherHalf(log, () => this.writer.writeTrap(log.buffer, error));
   }
 
-  /** Begins what has to begin. To be called between two inputs, when all effects are carried out. */
+  /** Begins a half or a section if necessary. Call it between two inputs, when all effects are carried out. */
   settle(): void {
     const { log, channel } = this;
     if (log === null) return;
@@ -145,7 +145,7 @@ export class Recorder implements EngineTap {
     if (this.channel !== null && size >>> WAKE_SHIFT !== start >>> WAKE_SHIFT) this.channel.wake();
   }
 
-  /** A large event came before `settle`: the memory before it is no more, but the half before leads up to it. */
+  /** A large event came before `settle`: the memory before it is lost, but a replay of the half before leads to it. */
   private writeInOtherHalf(log: EventLog, write: () => boolean): void {
     log.turn(false);
     this.beginHalf(log, "unknown", this.engine.inputCount - 1);
@@ -183,7 +183,7 @@ export class Recorder implements EngineTap {
     log.publishBeginning();
   }
 
-  /** Returns whether all of it is there, and leaves room. */
+  /** Returns whether all of it fitted and room is left. */
   private writeSnapshot({ buffer, halfBytes }: EventLog): boolean {
     const { engine } = this;
     const memory = engine.bytes();
@@ -193,7 +193,7 @@ export class Recorder implements EngineTap {
     return new SnapshotWriter(memory, engine.inputCount, this.timeNs).write(buffer);
   }
 
-  /** Once for each half of the flight recorder, where that takes no longer than the snapshot. */
+  /** Checks the invariants once for each half of the flight recorder, if that takes no longer than the snapshot. */
   private checkInvariants(): void {
     if (this.isViolated) return;
     const invariant = this.engine.violatedInvariant();

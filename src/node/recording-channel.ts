@@ -1,8 +1,8 @@
-// What passes between the request thread and the thread that writes a recording's file, beside the event log that it is
-// written from: where sections begin, and who wants one.
+// The channel between the request thread and the thread that writes a recording's file, in addition to the event log: it says
+// where sections begin, and when one is wanted.
 //
-// A section begins with a snapshot of linear memory, for which the file's thread asks by WANTED; the request thread posts a
-// copy and sets a mark. There is one mark at most: the next one waits until the file's thread has come to it.
+// A section begins with a snapshot of linear memory. The file's thread requests it with WANTED; the request thread posts a copy
+// and sets a mark. There is at most one mark: the next one waits until the file's thread has reached it.
 
 import type { LogPosition } from "./event-log.ts";
 
@@ -23,7 +23,7 @@ const TWO_TO_32 = 0x1_0000_0000;
 export interface SectionMark {
   /** Of the section's first event. */
   at: LogPosition;
-  /** What the engine knew then: after "snapshot" a copy of its memory was posted. */
+  /** The engine's state at that point: for "snapshot" a copy of its memory was posted. */
   start: "fresh" | "snapshot";
   firstEvent: number;
   /** The core's time, ns. */
@@ -87,29 +87,29 @@ export class RecordingChannel {
     };
   }
 
-  /** The mark is done with, and there may be another. */
+  /** The mark has been used, and another may be set. */
   markTaken(): void {
     Atomics.store(this.words, MARKED, 0);
   }
 
-  /** Nothing more will be recorded. Any thread may say so for a request thread that is gone. */
+  /** Nothing more will be recorded. Any thread may say so for a request thread that has ended. */
   end(): void {
     Atomics.store(this.words, ENDED, 1);
     this.wake();
   }
 
-  /** Whether what stands in the log is the last. */
+  /** Whether the log now holds the last events. */
   get isEnded(): boolean {
     return Atomics.load(this.words, ENDED) !== 0;
   }
 
-  /** Request thread: there is something to hurry for. */
+  /** Request thread: there is urgent work. */
   wake(): void {
     Atomics.add(this.words, WAKE, 1);
     Atomics.notify(this.words, WAKE);
   }
 
-  /** Waits for something to hurry for, at most so long. */
+  /** Waits for urgent work, at most this long. */
   wait(timeoutMs: number): void {
     Atomics.wait(this.words, WAKE, this.seenWake, timeoutMs);
     this.seenWake = Atomics.load(this.words, WAKE);

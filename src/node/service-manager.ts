@@ -1,8 +1,8 @@
-// Tells systemd how the server is (sd_notify): that it serves, that it still answers, that it ends.
+// Tells systemd the server's state (sd_notify): that it is ready, that it still answers, that it is stopping.
 
 import { errno, sendto, unixAddress, unixDatagramSocket } from "./system-calls.ts";
 
-/** Pings in each watchdog time: one may come late without harm. */
+/** Pings in each watchdog period, so that one may come late. */
 const PINGS_PER_TIMEOUT = 3;
 
 export class ServiceManager {
@@ -12,13 +12,13 @@ export class ServiceManager {
 
   private constructor(
     socketName: string,
-    /** A silence of so many ms counts as death; 0 where nobody watches. */
+    /** After this many ms without a ping systemd kills the server; 0 if there is no watchdog. */
     private readonly watchdogMs: number,
   ) {
     this.address = unixAddress(socketName);
   }
 
-  /** The service manager that the environment names, or undefined where none started this process. */
+  /** The service manager that the environment names, or undefined if none started this process. */
   static find(environment: NodeJS.ProcessEnv, pid = process.pid): ServiceManager | undefined {
     const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = environment;
     if (NOTIFY_SOCKET === undefined || !/^[@/]./.test(NOTIFY_SOCKET)) return undefined;
@@ -31,13 +31,13 @@ export class ServiceManager {
     this.notify("READY=1");
   }
 
-  /** Says that the server ends. There are no pings any more: whom they ask is about to be gone. */
+  /** Says that the server is stopping. The pings end, because the request thread that they check is about to end. */
   stopping(): void {
     clearInterval(this.pings);
     this.notify("STOPPING=1");
   }
 
-  /** Pings from now on, each time after `check`: where that throws, or does not return, there is no ping. */
+  /** Pings from now on, each time after `check`. If `check` throws or does not return, there is no ping. */
   watch(check: () => void): void {
     if (this.watchdogMs === 0) return;
     this.pings = setInterval(() => {

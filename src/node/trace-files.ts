@@ -1,7 +1,7 @@
-// The files of a recording: FILE is being written, FILE.1 was before it, FILE.2 before that, and so on up to a number of
-// files; the oldest goes. Each begins with a section of its own and replays alone.
+// The files of a recording: FILE is being written, FILE.1 is the one before it, FILE.2 the one before that, and so on up to a
+// number of files; older ones are deleted. Each file begins with a section of its own and replays alone.
 //
-// Invariant: FILE ends with a whole event after every call, also one that throws, as far as the disk lets itself be told.
+// Invariant: FILE ends with a whole event after every call, also after one that throws, as far as the disk permits.
 
 import {
   closeSync,
@@ -22,9 +22,9 @@ import { BLOCK_SECTION } from "../common/trace/format.ts";
 export interface RecordingOptions {
   /** Absolute. */
   path: string;
-  /** A file that has so many bytes is followed by another. */
+  /** A new file is started after this many bytes. */
   sizeBytes: number;
-  /** Files kept, the one being written among them. */
+  /** How many files are kept, including the one being written. */
   filesMax: number;
 }
 
@@ -34,7 +34,7 @@ export class TraceFiles {
   private fd = -1;
   private size = 0;
 
-  /** Throws a sentence where a file of another kind stands in the way, and with `errno` where none can be made. */
+  /** Throws an Error with a sentence if a file of another kind is in the way, and with `errno` if no file can be created. */
   constructor(private readonly options: RecordingOptions) {
     for (let number = 0; number < options.filesMax; number++) checkReplaceable(this.nameOf(number));
     this.beginFile();
@@ -45,7 +45,7 @@ export class TraceFiles {
     return this.size;
   }
 
-  /** Begins FILE anew; what was there is FILE.1 now, unless it was empty. */
+  /** Starts a new FILE; the old one becomes FILE.1, unless it was empty. */
   beginFile(): void {
     this.close();
     const { path, filesMax } = this.options;
@@ -61,7 +61,7 @@ export class TraceFiles {
     this.size = 0;
   }
 
-  /** Appends whole events, sections' beginnings or ends. Throws where not all of it is in the file: none of it is, then. */
+  /** Appends whole events, or beginnings or ends of sections. Throws if not everything could be written; then nothing is in the file. */
   append(parts: Iterable<Uint8Array>): void {
     const before = this.size;
     try {
@@ -78,13 +78,13 @@ export class TraceFiles {
     }
   }
 
-  /** Takes back what was appended beyond that many bytes. */
+  /** Cuts the file back to that many bytes. */
   cutTo(sizeBytes: number): void {
     this.size = sizeBytes;
     if (this.fd >= 0) ftruncateSync(this.fd, sizeBytes);
   }
 
-  /** Bytes that the disk has room for. */
+  /** Free bytes on the disk. */
   roomBytes(): number {
     const { bavail, bsize } = statfsSync(dirname(this.options.path));
     return bavail * bsize;
@@ -101,22 +101,22 @@ export class TraceFiles {
   }
 }
 
-/** Nothing is overwritten but traces: root can name any file by mistake. Throws a sentence. */
+/** Refuses to overwrite anything except traces, because root can name any file by mistake. Throws an Error with a sentence. */
 export function checkReplaceable(path: string): void {
   if (sizeOfFile(path) === 0) return;
   const fd = openSync(path, "r");
   try {
     const first = new Int32Array(1);
     readSync(fd, new Uint8Array(first.buffer), 0, FIRST_BLOCK_BYTES, 0);
-    if (first[0] !== BLOCK_SECTION) throw new Error(`${path} is there already, and is no trace. Name another file.`);
+    if (first[0] !== BLOCK_SECTION) throw new Error(`${path} already exists and is not a trace. Name another file.`);
   } finally {
     closeSync(fd);
   }
 }
 
-/** Throws a sentence for what is no regular file; 0 where nothing is there. */
+/** Throws an Error with a sentence if the path is not a regular file; 0 if it does not exist. */
 function sizeOfFile(path: string): number {
   const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats !== undefined && !stats.isFile()) throw new Error(`${path} is no file.`);
+  if (stats !== undefined && !stats.isFile()) throw new Error(`${path} is not a regular file. Name another one.`);
   return stats?.size ?? 0;
 }

@@ -1,5 +1,5 @@
-// Writes a recording's file: a thread of its own, for a disk may take its time. It follows the event log that the request
-// thread writes, puts headers and snapshots before it, changes files, and waits for room where the disk is full.
+// Writes a recording's file, on a thread of its own because a disk may be slow. It follows the event log that the request
+// thread writes, adds headers and snapshots, rotates files, and waits for room if the disk is full.
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { writeSectionEnd, writeSectionHeader } from "../common/trace/section.ts";
@@ -21,22 +21,22 @@ export interface TraceThreadOptions {
   snapshots: MessagePort;
 }
 
-/** What the thread tells the one that started it. */
+/** Messages of this thread to the thread that started it. */
 export type TraceThreadMessage =
   | { kind: "ready" }
-  /** There is no recording. */
+  /** The recording could not start. */
   | { kind: "refused"; reason: string }
   | { kind: "stopped"; reason: string }
   | { kind: "lags" }
-  /** After it has stopped or lagged: with this event. */
+  /** The recording continues with this event after it has paused or lagged. */
   | { kind: "goes on"; event: number };
 
-/** How late an event is written, at most, where there is nothing to hurry for. */
+/** The longest delay of an event if nothing is urgent. */
 const LOOK_INTERVAL_MS = 50;
-/** After a failure the disk is looked at again and again, ever more seldom. */
+/** After a failure the thread tries the disk again, at growing intervals. */
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 60_000;
-/** A disk with less room than this is not tried again. */
+/** The thread does not try again while the disk has less room than this. */
 const ROOM_BYTES_MIN = 1024 * 1024;
 
 class TraceThread {
@@ -47,10 +47,10 @@ class TraceThread {
   private reader: EventLogReader | undefined;
   /** Bytes of the last section's beginning. */
   private beginningBytes = 0;
-  /** Whether the file ends with events of the section in hand, and takes more. */
+  /** Whether the file ends with events of the current section, so that more can be appended. */
   private hasSection = false;
   private isChanging = false;
-  /** Whether a person was told that events are missing, and not yet that it goes on. */
+  /** Whether the log says that events are missing, but not yet that the recording continues. */
   private isInterrupted = false;
   private retryAtMs = 0;
   private retryMs = RETRY_MS_MIN;
@@ -64,11 +64,11 @@ class TraceThread {
     this.channel = new RecordingChannel(options.channel);
   }
 
-  /** Writes until the recording is ended and all of it is in the file. */
+  /** Writes until the recording has ended and all of it is in the file. */
   run(): void {
     const { channel } = this;
     for (;;) {
-      // Looked at first: what comes before the end is in the log by then.
+      // Checked first: when the end is set, the log already holds everything before it.
       const { isEnded } = channel;
       while (this.takePiece());
       if (isEnded) break;
@@ -110,7 +110,7 @@ class TraceThread {
     return true;
   }
 
-  /** The events that were to come next are overwritten. */
+  /** The next events are overwritten. */
   private lag(wholeBytes: number): void {
     this.attempt(() => this.files.cutTo(wholeBytes));
     this.hasSection = false;
@@ -135,7 +135,7 @@ class TraceThread {
     this.retryMs = RETRY_MS_MIN;
   }
 
-  /** Each part is to be written before the next is asked for. */
+  /** The caller must write each part before it asks for the next. */
   private *sectionBeginning(mark: SectionMark, memory: Uint8Array | undefined): Generator<Uint8Array> {
     const { part } = this;
     const { start, firstEvent, timeNs } = mark;
@@ -158,7 +158,7 @@ class TraceThread {
     yield this.part.content();
   }
 
-  /** Goes on where the mark is. Returns the copy of linear memory that belongs to it. */
+  /** Continues at the mark. Returns the copy of linear memory that belongs to it. */
   private takeMark({ at, start }: SectionMark): Uint8Array | undefined {
     const { log, snapshots } = this.options;
     this.reader ??= new EventLogReader(typeof log === "string" ? mapFlight(log) : new Uint8Array(log));
@@ -170,7 +170,7 @@ class TraceThread {
     return new Uint8Array(copy);
   }
 
-  /** Where the disk refuses, nothing is written until it has room. */
+  /** After the disk has refused a write, nothing is written until it has room. */
   private attempt(write: () => void): void {
     try {
       write();
@@ -188,14 +188,14 @@ class TraceThread {
     try {
       roomBytes = this.files.roomBytes();
     } catch {
-      // The folder is gone. It may come back.
+      // The folder does not exist any more. It may come back.
     }
     if (roomBytes < Math.max(ROOM_BYTES_MIN, 2 * this.beginningBytes)) {
       this.retryAtMs = performance.now() + RETRY_MS_MIN;
       return;
     }
     this.retryAtMs = 0;
-    // A mark from before is of no use any more.
+    // An earlier mark is useless now.
     const { marked } = this.channel;
     if (marked !== undefined) this.takeMark(marked);
     this.channel.wantSection();

@@ -1,12 +1,12 @@
-// When the request thread must wake without a datagram.
+// Wakes the request thread at a time, even if no datagram comes.
 //
-// The socket's receive timeout wakes it. Setting one is a system call (0.5 µs), waiting with one costs nothing that can
-// be measured (1.8 µs for a datagram sent and received, with and without), so the timeout is set seldom: it is at most
-// TIMEOUT_US_MAX, and is only ever shortened by a wish; whoever wakes too early looks at the clock and waits on. A wish
-// further away than that changes nothing, and while datagrams come the time is looked at with each.
+// The socket's receive timeout wakes it. Setting a timeout is a system call (0.5 µs); waiting with one has no measurable cost
+// (1.8 µs for a datagram sent and received, with and without). The timeout is therefore set rarely: it is at most
+// TIMEOUT_US_MAX, and only an earlier wake-up time shortens it. A thread that wakes too early looks at the clock and waits again.
+// A wake-up time further away changes nothing; while datagrams come, the clock is checked with each of them.
 //
-// Each datagram starts the kernel's timeout anew, so after the last one a wake-up can be late by TIMEOUT_US_MAX; the
-// kernel adds up to three of its clock ticks (seen: 4 to 11 ms at 250 Hz).
+// Each datagram restarts the kernel's timeout, so after the last one a wake-up can be late by TIMEOUT_US_MAX; the kernel adds
+// up to three of its clock ticks (seen: 4 to 11 ms at 250 Hz).
 
 const TIMEOUT_US_MAX = 100_000;
 const NS_PER_US = 1000;
@@ -18,7 +18,7 @@ export class WakeUp {
   /** `setTimeout` sets how long the next receive waits, in µs; 0 for ever. */
   constructor(private readonly setTimeout: (timeoutUs: number) => void) {}
 
-  /** Replaces the time that was wished for before; 0 for never. */
+  /** Sets the wake-up time and replaces the one before; 0 for never. */
   wish(atNs: number, nowNs: number): void {
     this.atNs = atNs;
     if (atNs === 0) return;
@@ -26,14 +26,14 @@ export class WakeUp {
     if (this.timeoutUs === 0 || wantedUs < this.timeoutUs) this.set(wantedUs);
   }
 
-  /** Whether the time has come; true once. */
+  /** Whether the time has come; true only once. */
   isDue(nowNs: number): boolean {
     if (this.atNs === 0 || nowNs < this.atNs) return false;
     this.atNs = 0;
     return true;
   }
 
-  /** A receive has timed out: the next one waits for what is left. */
+  /** A receive has timed out: the next one waits for the rest of the time. */
   timedOut(nowNs: number): void {
     const wantedUs = this.atNs === 0 ? 0 : timeoutUntil(this.atNs, nowNs);
     if (wantedUs !== this.timeoutUs) this.set(wantedUs);

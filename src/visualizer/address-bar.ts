@@ -5,7 +5,7 @@ import type { Player } from "./player.ts";
 
 const REST_MS = 400;
 const LIVE_LINK_WORDS =
-  "The link to this server is copied. Its events pass: dm-ulog record --save keeps the last ones.";
+  "The link to this server is copied. It does not keep events: use dm-ulog record --save to keep the last ones.";
 
 export class AddressBar {
   private restingSinceMs = 0;
@@ -39,7 +39,7 @@ export class AddressBar {
     const { source, position } = this.player;
     if (source.address === undefined) {
       this.say(
-        "A trace that was chosen or dropped has no address: put it beside the page and open it with ?trace=FILE.",
+        "A trace that was chosen or dropped has no address. Put it beside the page and open it with ?trace=FILE.",
       );
       return;
     }

@@ -41,8 +41,8 @@ const SAY_MS = 5000;
 const REST_MS = 100;
 /** Between two attempts to find a live server again. */
 const RECONNECT_MS = 2000;
-const NO_LOG_WORDS = "No log is there at this event.";
-const UNKNOWN_WORDS = "The trace does not tell what the core knew here: its events can be looked at, and no more.";
+const NO_LOG_WORDS = "There is no log at this event.";
+const UNKNOWN_WORDS = "The trace does not hold the core's state here, so the page can show the events but no map.";
 
 export class App {
   readonly player: Player;

@@ -1,4 +1,4 @@
-// What each key does: the help lists this table, and the page obeys it.
+// What each key does. The help lists this table, and the page uses it.
 
 import type { Key } from "./keys.ts";
 import type { Player } from "./player.ts";
@@ -16,7 +16,7 @@ export interface Movable {
   toggleHelp(): void;
 }
 
-/** `done` is called after a key has done what it does. */
+/** `done` is called after each key's action. */
 export function keyTable({ player, map, scrubber, ...page }: Movable, done: () => void): Key[] {
   const key = (keys: string[], shown: string, does: string, act: () => void): Key => ({
     keys,
@@ -33,9 +33,9 @@ export function keyTable({ player, map, scrubber, ...page }: Movable, done: () =
   ]);
   return [
     key([" "], "space", "play, pause", () => player.toggle()),
-    key(["ArrowRight", "l"], "→", "one event on", () => player.step(1)),
+    key(["ArrowRight", "l"], "→", "one event forward", () => player.step(1)),
     key(["ArrowLeft", "h"], "←", "one event back", () => player.step(-1)),
-    key(["PageDown"], "page-down", "100 events on", () => player.step(100)),
+    key(["PageDown"], "page-down", "100 events forward", () => player.step(100)),
     key(["PageUp"], "page-up", "100 events back", () => player.step(-100)),
     key(["Home"], "home", "to the beginning", () => player.seek(0)),
     key(["End"], "end", "to the end", () => player.seek(player.timeline.length)),

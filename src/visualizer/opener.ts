@@ -1,4 +1,4 @@
-// Makes a source of what a person asks for: an address, a file, a machine with settings, or nothing in particular.
+// Creates the source that the user asks for: an address, a file, a machine with settings, or the default.
 
 import type { Abi } from "../common/abi.ts";
 import { readAddress } from "./address.ts";
@@ -10,11 +10,11 @@ import { Simulation } from "./sources/simulation.ts";
 import type { Source } from "./sources/source.ts";
 import { TraceFile } from "./sources/trace-file.ts";
 
-/** A trace that is opened without a position shows what all of it came to. */
+/** A trace that is opened without a position shows its end. */
 const AT_THE_END = Number.MAX_SAFE_INTEGER;
 
 export class Opener {
-  /** Where a server that lives has its feed, which it has written into the page. */
+  /** The feed of a live server, which the server has written into the page. */
   readonly livePath = document.documentElement.dataset.live;
 
   constructor(
@@ -22,7 +22,7 @@ export class Opener {
     private readonly abi: Abi,
     /** Takes a source and the position to show. */
     private readonly load: (source: Source, position: number) => void,
-    /** Hears why something cannot be opened. */
+    /** Is told why something cannot be opened. */
     private readonly fail: (words: string) => void,
   ) {}
 
@@ -49,7 +49,7 @@ export class Opener {
   /** Looks at the server that the page comes from. */
   async openLive(): Promise<void> {
     if (this.livePath === undefined)
-      this.fail("This page does not come from a live server: dm-ulog serve --view is one.");
+      this.fail("This page does not come from a live server. Start one with: dm-ulog serve --view");
     else await this.openTrace(LiveServer.connect(this.livePath, this.abi), 0);
   }
 

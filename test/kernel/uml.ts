@@ -22,6 +22,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { compileGuest } from "./compile.ts";
 import { type BootPlan, DISK_SIZE_BYTES, DISKS, type GuestReport } from "./guest/contract.ts";
+import { environmentForRegisters } from "./xstate.ts";
 
 const MEMORY_MIB = 512;
 
@@ -46,6 +47,7 @@ export class Machine {
   readonly #folder: string;
   /** Words of the guest's command line. */
   readonly #disks: string[];
+  readonly #environment: { LD_PRELOAD?: string };
   #process: ChildProcess | undefined;
 
   constructor(labFolder: string) {
@@ -53,6 +55,7 @@ export class Machine {
     machines.add(this);
     const inFolder = (name: string) => join(this.#folder, name);
     compileGuest(labFolder, this.#folder);
+    this.#environment = environmentForRegisters(labFolder, this.#folder);
     symlinkSync(process.execPath, inFolder("node"));
     copyFileSync(join(labFolder, "init"), inFolder("init"));
     chmodSync(inFolder("init"), 0o755);
@@ -77,7 +80,7 @@ export class Machine {
       {
         stdio: ["ignore", "pipe", "pipe", "pipe"],
         detached: true,
-        env: { ...process.env, ...this.#whereMemoryLies() },
+        env: { ...process.env, ...this.#environment, ...this.#whereMemoryLies() },
       },
     );
     this.#process = linux;

@@ -197,6 +197,11 @@ export class LogDevices {
     this.all = devices;
   }
 
+  /** What tells it from the others, from 1 on. */
+  inodeOf(device: LogDevice): bigint {
+    return BigInt(this.all.indexOf(device) + 1);
+  }
+
   find(name: string): LogDevice | undefined {
     return this.all.find((device) => device.name.path === name || (!device.isRegularFile && device.number === name));
   }

@@ -19,8 +19,6 @@ const LEG_FLUSH_LIMIT_NS = 10_000 * MILLISECOND_NS;
 const WAKE_LATE_NS = 200 * MICROSECOND_NS;
 /** State is stored in words of so many bytes, each whole or not at all. */
 const WORD_BYTES = 8;
-/** Where log devices that are regular files are. */
-const FILE_SYSTEM = 2049n;
 
 /** Where a server process runs. */
 export interface Surroundings {
@@ -75,8 +73,8 @@ export class LogHost implements DeviceEffects {
       }
       this.opened.set(head.handle, device);
       const { major, minor } = device.name;
-      const inode = device.isRegularFile ? BigInt(this.surroundings.devices.all.indexOf(device) + 1) : 0n;
-      const opened = { sizeBytes: device.medium.length, major, minor, fileSystem: inode && FILE_SYSTEM, inode };
+      const inode = this.surroundings.devices.inodeOf(device);
+      const opened = { sizeBytes: device.medium.length, major, minor, fileSystem: 1n, inode };
       this.complete(head, { effect: EFFECT_KIND_OPEN, error, device: opened });
     });
   }

@@ -1,4 +1,4 @@
-// Events for a person: what the host said, what the core asked for, and where a replay parts from its recording.
+// Shows events to a person: the host's inputs, the core's effects, and where a replay differs from its recording.
 
 import type { Abi, AbiName } from "../abi.ts";
 import type { Console, LogDescription } from "../console.ts";
@@ -13,10 +13,10 @@ import type { Trace } from "./trace.ts";
 const SHOWN_BYTES = 16;
 const NS_PER_SECOND = 1e9;
 const TEXT_BYTES_MAX = 4096;
-/** Exports that begin as request types do. */
+/** Exports that are not request types although their names begin like those. */
 const NO_REQUESTS = new Set(["TYPE_MASK", "TYPE_MAX", "VERSION_MAX"]);
 
-/** The words for what a trace holds. */
+/** Words for the contents of a trace. */
 export class EventWords {
   /** Names of request types without DM_ULOG_, by number. */
   readonly requestNames: readonly (string | undefined)[];
@@ -49,7 +49,7 @@ export class EventWords {
     if (kind === abi.INPUT_KIND_RESTORE && payload.length >= abi.HEAD_BYTES) {
       return `part of the state file ${this.head(abi.EFFECT_KIND_STATE_WRITE, payload)}`;
     }
-    if (kind === abi.INPUT_KIND_TICK) return "the time of a wake-up has come";
+    if (kind === abi.INPUT_KIND_TICK) return "wake-up time reached";
     if (kind === abi.INPUT_KIND_CONFIGURE) return "options";
     return `an input of kind ${kind} with ${payload.length} bytes`;
   }
@@ -62,7 +62,7 @@ export class EventWords {
     if (kind === KIND_TRAP) return `the core trapped: ${text(payload)}`;
     if (kind === abi.EFFECT_KIND_WAKE && payload.length >= 8) {
       const atNs = viewOf(payload).getBigUint64(0, true);
-      return atNs === 0n ? "wake never" : `wake at ${seconds(Number(atNs))}`;
+      return atNs === 0n ? "no wake-up" : `wake-up at ${seconds(Number(atNs))}`;
     }
     if (payload.length < abi.HEAD_BYTES) return this.nameOf(kind);
     const path = kind === abi.EFFECT_KIND_OPEN ? ` ${text(payload.subarray(abi.HEAD_BYTES))}` : "";
@@ -70,8 +70,8 @@ export class EventWords {
   }
 
   /**
-   * A difference in several lines: the event, what was expected beside what came, in words and in bytes, and the log as it is
-   * then.
+   * A difference in several lines: the event, the expected and the actual effect, in words and in bytes, and the state of the
+   * log at that point.
    */
   difference(trace: Trace, difference: Difference): string {
     const { index, number, effect, expected, got, expectedCount, gotCount, firstByte, problem, engine } = difference;
@@ -80,13 +80,13 @@ export class EventWords {
     const lines = [`Event ${number} at ${seconds(timeNs)}: ${this.input(readEvent(trace, index).input)}`];
     if (problem !== null) lines.push(`The recorded event is damaged: ${problem}.`);
     lines.push(
-      `Effect ${effect + 1} is not as it was recorded (${expectedCount} effects were recorded, ${gotCount} came).`,
+      `Effect ${effect + 1} differs from the recording (${expectedCount} effects were recorded, the core gave ${gotCount}).`,
       `  expected: ${side(expected)}`,
       `       got: ${side(got)}`,
     );
     if (expected !== null && got !== null && expected.kind === got.kind) {
       lines.push(
-        `From byte ${firstByte} of it on:`,
+        `They differ from byte ${firstByte} on:`,
         `  expected: ${hexadecimal(effectBytes(expected), firstByte)}`,
         `       got: ${hexadecimal(effectBytes(got), firstByte)}`,
       );
@@ -94,7 +94,7 @@ export class EventWords {
     const log = trace.events.logs[index] as number;
     const name = log === NO_LOG ? undefined : trace.logs[log];
     const found = this.console.logs(engine).find(({ uuid, luid }) => uuid === name?.uuid && luid === String(name.luid));
-    if (found !== undefined) lines.push(`The log then: ${logInWords(found)}`);
+    if (found !== undefined) lines.push(`The log at this point: ${logInWords(found)}`);
     return lines.join("\n");
   }
 
@@ -102,7 +102,7 @@ export class EventWords {
     return this.effectNames[kind] ?? `effect ${kind}`;
   }
 
-  /** What an effect on a log is about. */
+  /** The log that an effect belongs to, and its bytes. */
   private head(kind: number, payload: Uint8Array): string {
     const { abi } = this;
     const view = viewOf(payload);
@@ -126,14 +126,14 @@ function logInWords(log: LogDescription): string {
   const { uuid, luid, type, state, regionCount, inSyncRegions, dirtyRegions, failedRegions, recoveringRegion } = log;
   const recovering = recoveringRegion === null ? "" : `, region ${recoveringRegion} being resynced`;
   const device =
-    log.device === null ? "" : `, its device ${log.device.error ?? (log.device.isReady ? "ready" : "not ready")}`;
+    log.device === null ? "" : `, log device: ${log.device.error ?? (log.device.isReady ? "ready" : "not ready")}`;
   return (
     `${uuid} (luid ${luid}, ${type}) ${state}, ${inSyncRegions} of ${regionCount} regions in sync, ` +
     `${dirtyRegions} dirty, ${failedRegions} failed${recovering}${device}`
   );
 }
 
-/** Exported names that begin alike, without that beginning, by their number. */
+/** Exported names with a common prefix, without the prefix, by their number. */
 function namesOf(abi: Abi, start: string, word: (name: string) => string): (string | undefined)[] {
   const names: (string | undefined)[] = [];
   for (const key of Object.keys(abi) as AbiName[]) {

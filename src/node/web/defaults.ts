@@ -1,5 +1,5 @@
-// Of the page's servers, for those that load neither.
+// Defaults of the page's servers, for modules that load neither server.
 
 export const LOOPBACK = "127.0.0.1";
-/** Where `dm-ulog serve --view` is found. */
+/** The default port of `dm-ulog serve --view`. */
 export const LIVE_PORT_DEFAULT = 8640;

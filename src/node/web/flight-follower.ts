@@ -1,5 +1,5 @@
-// Follows a flight recorder from outside: its file is opened for reading alone, so that nothing done here can reach the
-// engine. What is read is a copy, and is good where the half it came from has not been given up since.
+// Follows a flight recorder from outside. It opens the file for reading only, so that nothing here can affect the engine. It
+// reads copies, which are valid if their half has not been given up in the meantime.
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { fileView } from "../../common/trace/packet.ts";
@@ -7,25 +7,25 @@ import { endOfWholeEvents } from "../../common/trace/pieces.ts";
 import { readSectionHeader } from "../../common/trace/section-header.ts";
 import { HEAD_BYTES, type LogHead, type LogPosition, readLogHead } from "../event-log.ts";
 
-/** Of the head, what says anything. */
+/** The used part of the head. */
 const HEAD_READ_BYTES = 128;
 
-/** The head changes every few microseconds at most, and is read in one. */
+/** The head changes at most every few microseconds, and is read in one call. */
 const ATTEMPTS_MAX = 1000;
 
-/** How a half begins: a section's header, and the snapshot that it starts from. */
+/** The beginning of a half: a section's header, and the snapshot that it starts from. */
 export interface Beginning {
   bytes: Uint8Array;
-  /** Whether what the engine knew is told. */
+  /** Whether the engine's state is known. */
   isKnown: boolean;
   /** Of the first event. */
   at: LogPosition;
 }
 
-/** Events that stand behind each other. */
+/** Consecutive events. */
 export interface Piece {
   bytes: Uint8Array;
-  /** Behind the last of them. */
+  /** The place after the last of them. */
   end: LogPosition;
 }
 
@@ -33,7 +33,7 @@ export class FlightFollower {
   private readonly fd: number;
   private readonly halfBytes: number;
 
-  /** Throws with `errno` where there is no such file. */
+  /** Throws with `errno` if there is no such file. */
   constructor(path: string) {
     this.fd = openSync(path, "r");
     this.halfBytes = this.head().halfBytes;
@@ -48,10 +48,10 @@ export class FlightFollower {
     return this.head().timeNs;
   }
 
-  /** Where the half in hand begins; with `isOldest` the one before it, as long as it is there. */
+  /** The beginning of the current half; with `isOldest`, of the half before it, if that still exists. */
   beginning(isOldest: boolean): Beginning | undefined {
     const { halves } = this.head();
-    // One that is being begun has no length yet.
+    // A half that is just beginning has no length yet.
     const there = halves.filter(({ age, usedBytes }) => age >= 0 && usedBytes > 0);
     const half = there.at(isOldest ? 0 : -1);
     if (half === undefined) return undefined;
@@ -64,8 +64,8 @@ export class FlightFollower {
   }
 
   /**
-   * The next whole events, about `bytesMax` at most but for a larger event, which comes alone; none where there are none yet.
-   * Undefined where they are overwritten.
+   * The next whole events, about `bytesMax` at most; a larger event comes alone. Empty if there are none yet. Undefined if they
+   * were overwritten.
    */
   read({ age, offset }: LogPosition, bytesMax: number): Piece | undefined {
     const { halves } = this.head();
@@ -90,26 +90,26 @@ export class FlightFollower {
     }
   }
 
-  /** Undefined where the half was given up before all was copied. */
+  /** Undefined if the half was given up before everything was copied. */
   private copy(age: number, from: number, until: number): Uint8Array | undefined {
     const bytes = new Uint8Array(until - from);
     readSync(this.fd, bytes, 0, bytes.length, HEAD_BYTES + (age & 1) * this.halfBytes + from);
     return this.head().halves.some((half) => half.age === age) ? bytes : undefined;
   }
 
-  /** As it was at one moment: what changes while it is read is not the same when it is read again. */
+  /** The head at one moment: it is read until two reads are equal, so that it did not change in between. */
   private head(): LogHead {
     let before = this.headBytes();
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const bytes = this.headBytes();
       if (bytes.equals(before)) {
         const head = readLogHead(bytes);
-        if (head === undefined) throw new Error("The flight recorder is not one any more.");
+        if (head === undefined) throw new Error("The flight recorder's file is no longer valid.");
         return head;
       }
       before = bytes;
     }
-    throw new Error("The flight recorder is written faster than its head can be read.");
+    throw new Error("The flight recorder changes faster than its head can be read.");
   }
 
   private headBytes(): Buffer {

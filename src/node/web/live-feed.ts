@@ -1,8 +1,8 @@
-// Feeds what a flight recorder holds, and then gets, to everyone who looks on: to each a trace that grows. It begins with the
-// last events there are; after every piece stand the blocks that end a section, by which a reader knows that all is whole.
+// Sends the contents of a flight recorder, and then its new events, to every viewer, as a trace that grows. The trace begins with
+// the last events; after every piece follow the blocks that end a section, which tell a reader that everything is complete.
 //
-// Invariant: nothing is kept for a client but one piece under way. One who does not take it in time finds its place
-// overwritten, and goes on with a snapshot, in a section of its own; one who takes nothing at all is let go.
+// Invariant: only one piece under way is kept for each client. If a client is too slow, its next events are overwritten, and it
+// continues with a snapshot in a section of its own. A client that takes no data at all is disconnected.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { writeSectionEnd } from "../../common/trace/section.ts";
@@ -11,31 +11,31 @@ import type { LogPosition } from "../event-log.ts";
 import type { FlightFollower, Piece } from "./flight-follower.ts";
 import { sayStatus } from "./page-server.ts";
 
-/** More than these are refused. */
+/** Further clients are refused. */
 export const CLIENTS_MAX = 32;
-/** How late an event is sent, at most, to one who keeps up. */
+/** The longest delay of an event for a client that keeps up. */
 const ROUND_MS = 50;
 const PIECE_BYTES_MAX = 256 * 1024;
-/** For all clients together: the processors belong to the kernel's requests. */
+/** The limit for all clients together, because the kernel's requests need the processors. */
 const BYTES_PER_SECOND_MAX = 16 * 1024 * 1024;
 const STUCK_MS_DEFAULT = 30_000;
 const END_BYTES = 256;
 
 interface Client {
   response: ServerResponse;
-  /** Of its next event; undefined where it is to begin, or to begin anew. */
+  /** The place of its next event; undefined if it must begin, or begin again. */
   at: LogPosition | undefined;
   hasBegun: boolean;
-  /** Whether its section tells what the engine knew. */
+  /** Whether its section holds the engine's state. */
   isKnown: boolean;
-  /** Since when a piece is under way; 0 for none. */
+  /** When the current piece was sent; 0 if none is under way. */
   writingSinceMs: number;
 }
 
 export class LiveFeed {
-  /** In the order in which they are fed: who was fed is the last. */
+  /** In the order in which they get data: a client that got some moves to the end. */
   private readonly clients = new Set<Client>();
-  /** When what was sent is worth its time. */
+  /** When the rate limit allows the next piece. */
   private paidUntilMs = 0;
   private timer: NodeJS.Timeout | undefined;
 
@@ -49,7 +49,11 @@ export class LiveFeed {
     const isHead = request.method === "HEAD";
     if (!isHead && this.clients.size >= CLIENTS_MAX) {
       response.setHeader("retry-after", "10");
-      sayStatus(response, 503, `${CLIENTS_MAX} look on already, and this server feeds no more. Close one of them.`);
+      sayStatus(
+        response,
+        503,
+        `${CLIENTS_MAX} viewers are connected, and this server accepts no more. Close one of them.`,
+      );
       return;
     }
     response.setHeader("cache-control", "no-store");
@@ -64,11 +68,11 @@ export class LiveFeed {
     this.clients.add(client);
     response.on("close", () => this.remove(client));
     response.on("error", () => {});
-    // Nothing is sent here: who comes and goes all the time costs no more than others.
+    // Nothing is sent here, so that a client that reconnects all the time costs no more than others.
     this.timer ??= setInterval(() => this.feedAll(), ROUND_MS);
   };
 
-  /** Lets all clients go. */
+  /** Disconnects all clients. */
   close(): void {
     for (const client of this.clients) {
       client.response.destroy();
@@ -111,7 +115,7 @@ export class LiveFeed {
   private next(client: Client): Uint8Array | undefined {
     const { follower } = this;
     const piece = client.at === undefined ? undefined : follower.read(client.at, PIECE_BYTES_MAX);
-    // Where the next half tells what this one does not, it is begun anew.
+    // If the next half holds the state and this one does not, begin again with the next half.
     const isContinued = piece !== undefined && (client.isKnown || piece.end.age === client.at?.age);
     if (!isContinued) return this.begin(client);
     if (piece.bytes.length === 0) return undefined;
@@ -119,18 +123,18 @@ export class LiveFeed {
     return this.ended(piece.bytes);
   }
 
-  /** A section's beginning, and the first events. One who begins gets all there is. */
+  /** A section's beginning, and the first events. A new client gets everything that is there. */
   private begin(client: Client): Uint8Array | undefined {
     const { follower } = this;
     const oldest = client.hasBegun ? undefined : follower.beginning(true);
     const beginning = oldest?.isKnown ? oldest : follower.beginning(false);
     const piece: Piece | undefined = beginning && follower.read(beginning.at, PIECE_BYTES_MAX);
     client.at = piece?.end;
-    // It was overwritten meanwhile: the next round finds another.
+    // It was overwritten in the meantime: the next round finds another.
     if (beginning === undefined || piece === undefined) return undefined;
     client.hasBegun = true;
     client.isKnown = beginning.isKnown;
-    // Where these events are of the next half already, they go on from what this one tells.
+    // If these events already belong to the next half, they continue from the state of this one.
     return this.ended(beginning.bytes, piece.bytes);
   }
 

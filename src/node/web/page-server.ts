@@ -1,4 +1,4 @@
-// The page over HTTP: its files, held in memory, and what else the caller answers. A path is looked up in a table and never
+// Serves the page over HTTP: its files, held in memory, and the caller's own routes. A path is looked up in a table and never
 // in a file system.
 
 import { readdirSync, readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
 import { addressInUrl, refusalOf } from "./web-rules.ts";
 
-/** Answers a request that may be answered; for HEAD what is written of a body is left out. */
+/** Answers a request that passed the rules; for HEAD the body is left out. */
 export type Route = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** By path, which begins with a slash. */
@@ -33,10 +33,10 @@ const HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-cache",
 };
 
-/** Beyond so many connections others are closed as they come. */
+/** Further connections are closed at once. */
 const CONNECTIONS_MAX = 96;
 const HEADER_BYTES_MAX = 8192;
-/** A connection that has not asked by then is closed. */
+/** A connection that sends no request in this time is closed. */
 const ASKING_TIMEOUT_MS = 10_000;
 const CHECK_INTERVAL_MS = 2000;
 const KEEP_ALIVE_MS = 5000;
@@ -48,8 +48,8 @@ interface PageFile {
 }
 
 /**
- * Serves the built page in `folder`, and `routes`. `indexWords` are put into the first tag of index.html. Port 0 is any that is
- * free. Rejects with a sentence where the page is not built or the address cannot be had.
+ * Serves the built page in `folder`, and `routes`. `indexWords` are put into the first tag of index.html. Port 0 is any free
+ * port. Rejects with a sentence if the page is not built or the address is not available.
  */
 export async function servePage(
   folder: string,
@@ -67,7 +67,7 @@ export async function servePage(
     (request, response) => answer(request, response, files, routes),
   );
   http.maxConnections = CONNECTIONS_MAX;
-  // What breaks off, or is no HTTP, is nobody's business.
+  // Ignore connections that break off or do not speak HTTP.
   http.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     http.once("error", (error: NodeJS.ErrnoException) => reject(new Error(listenWords(error, port, address))));
@@ -93,7 +93,7 @@ function answer(
   const refusal = refusalOf(request, path === "/" || path === `/${INDEX}`);
   if (refusal !== undefined) {
     if (refusal.status === 405) response.setHeader("allow", "GET, HEAD");
-    // Whatever else comes on this connection is of the same kind.
+    // Further requests on this connection would be refused too.
     response.setHeader("connection", "close");
     sayStatus(response, refusal.status, refusal.sentence);
     return;
@@ -128,7 +128,7 @@ function readPage(folder: string, indexWords: string): ReadonlyMap<string, PageF
 
 function listenWords({ code, message }: NodeJS.ErrnoException, port: number, address: string): string {
   if (code === "EADDRINUSE") return `Port ${port} of ${address} is taken. Name another one.`;
-  if (code === "EADDRNOTAVAIL") return `${address} is no address of this machine.`;
-  if (code === "EACCES") return `Port ${port} is for root alone. Name one from 1024 on.`;
+  if (code === "EADDRNOTAVAIL") return `${address} is not an address of this machine.`;
+  if (code === "EACCES") return `Only root may use port ${port}. Name one from 1024 on.`;
   return `The page cannot be served at ${address}, port ${port}: ${message}.`;
 }

@@ -1,5 +1,5 @@
-// Serves the page and the live feed: a thread of its own, so that those who look on delay nobody. It has a file that it may
-// only read, and no way to tell the request thread anything. It loads no native package, and ends when it is told to.
+// Serves the page and the live feed on a thread of its own, so that viewers delay nobody. It has a file that it can only read,
+// and no way to send the request thread anything. It loads no native package, and ends when it is told to.
 
 import { constants, setPriority } from "node:os";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
@@ -14,23 +14,23 @@ export interface ViewThreadOptions {
   page: string;
   /** The flight recorder's file. */
   flight: string;
-  /** After how long one who takes nothing is let go, in ms; left out, half a minute. */
+  /** A client that takes no data for this many ms is disconnected; by default 30 s. */
   stuckMs: number | undefined;
 }
 
-/** What the thread tells the one that started it; any message to it ends it. */
+/** Messages of this thread to the thread that started it. Any message to this thread ends it. */
 export type ViewThreadMessage = { kind: "serving"; url: string } | { kind: "refused"; reason: string };
 
-/** Where the page finds the feed, as index.html tells it. */
+/** The attribute of index.html that tells the page where the feed is. */
 const FEED = "live.pcapng";
 
 async function serve({ port, address, page, flight, stuckMs }: ViewThreadOptions, parent: MessagePort): Promise<void> {
-  // On Linux this is of the calling thread alone. The lowest would starve the page where the processors are busy, and spare
-  // the kernel no more.
+  // On Linux this applies to the calling thread only. The lowest priority would starve the page on busy processors without
+  // helping the kernel any more.
   try {
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   } catch {
-    // A service may be forbidden to. Who looks on is bounded all the same, by live-feed.ts.
+    // A service may lack the permission. live-feed.ts limits viewers all the same.
   }
   const follower = new FlightFollower(flight);
   const feed = new LiveFeed(follower, stuckMs);

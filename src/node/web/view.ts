@@ -1,11 +1,11 @@
-// The main thread's side of the live view: starts its thread, and ends it.
+// The main thread's side of the live view: it starts and ends the view's thread.
 
 import { Worker } from "node:worker_threads";
 import { endOf } from "../endings.ts";
 import type { Log } from "../log-level.ts";
 import type { ViewThreadMessage, ViewThreadOptions } from "./view-thread.ts";
 
-/** What is served to those who look on, and where. */
+/** What to serve to viewers, and where. */
 export interface LiveViewOptions {
   /** 0 is any that is free. */
   port: number;
@@ -17,7 +17,7 @@ export interface LiveViewOptions {
   stuckMs?: number;
 }
 
-/** Mebibytes of JavaScript objects: a thread that takes more ends, and no other. */
+/** Mebibytes of JavaScript objects: if the thread needs more, only this thread ends. */
 const MEMORY = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 16 };
 
 export class LiveView {
@@ -27,7 +27,7 @@ export class LiveView {
     private readonly exited: Promise<unknown>,
   ) {}
 
-  /** Starts to serve what the flight recorder at `flight` holds. Rejects with a sentence where that cannot be. */
+  /** Starts to serve the contents of the flight recorder at `flight`. Rejects with a sentence if that is impossible. */
   static async start({ stuckMs, ...options }: LiveViewOptions, flight: string, log: Log): Promise<LiveView> {
     const workerData: ViewThreadOptions = { ...options, flight, stuckMs };
     const worker = new Worker(new URL("./view-thread.js", import.meta.url), { workerData, resourceLimits: MEMORY });
@@ -36,7 +36,7 @@ export class LiveView {
     const url = await new Promise<string>((resolve, reject) => {
       worker.on("error", (error) => {
         reject(error);
-        if (isServing) log(`There is no view any more: ${error.message}`, "warning");
+        if (isServing) log(`The live view has ended: ${error.message}`, "warning");
       });
       worker.once("message", (message: ViewThreadMessage) => {
         if (message.kind === "serving") resolve(message.url);

@@ -1,5 +1,5 @@
-// Who is answered over HTTP: a browser that was pointed at this address, and no page of another site. A browser lets any page
-// send requests to this machine; what it cannot forge are the headers looked at here.
+// Decides which HTTP requests are answered: those of a browser that was pointed at this address, and none of another site's page.
+// A browser lets any page send requests to this machine, but a page cannot forge the headers that are checked here.
 
 import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
@@ -13,28 +13,28 @@ export interface Refusal {
 const LOOPBACK_NAMES: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
 const HOST_PATTERN = /^[\w.:[\]-]+$/;
 
-/** Whether an IP address leads to this machine alone. */
+/** Whether an IP address can be reached from this machine only. */
 export function isLoopback(address: string): boolean {
   const bare = bareAddress(address);
   return bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
 }
 
-/** The address as it stands in a URL. */
+/** The address as written in a URL. */
 export function addressInUrl(address: string): string {
   return isIP(address) === 6 ? `[${address}]` : address;
 }
 
 /**
- * Why a request is refused; undefined where it is not. `isPage`: what is asked for is a page that a link of any other page may
- * lead to, as links are for. What it loads then, and all else, is for itself alone.
+ * Why a request is refused; undefined if it is not. `isPage`: the request is for a page, to which links from any other page may
+ * lead. Only that page itself may load the rest.
  */
 export function refusalOf({ method, headers, socket }: IncomingMessage, isPage: boolean): Refusal | undefined {
   if (method !== "GET" && method !== "HEAD") {
-    return { status: 405, sentence: "This is only to be looked at: GET and HEAD are answered." };
+    return { status: 405, sentence: "This server is read-only: it answers GET and HEAD." };
   }
   const host = hostOf(headers.host);
   if (host === undefined || !isOwnName(host.hostname, bareAddress(socket.localAddress ?? ""))) {
-    return { status: 421, sentence: "The request is for a host that this server is not. Ask for it by its address." };
+    return { status: 421, sentence: "The request names a host that is not this server. Use the server's address." };
   }
   const { origin } = headers;
   if (origin !== undefined && origin.toLowerCase() !== host.origin) return foreign();
@@ -45,10 +45,13 @@ export function refusalOf({ method, headers, socket }: IncomingMessage, isPage: 
 }
 
 function foreign(): Refusal {
-  return { status: 403, sentence: "Another site's page asks for this. Only its own page may." };
+  return {
+    status: 403,
+    sentence: "This request comes from another site's page. Only this server's own page may send it.",
+  };
 }
 
-/** The port is not looked at: a tunnel may give it another one, and it is the name that a rebound name server forges. */
+/** The port is not checked: a tunnel may use another one, and an attack by DNS rebinding forges the name, not the port. */
 function isOwnName(hostname: string, localAddress: string): boolean {
   if (hostname === addressInUrl(localAddress)) return true;
   return isLoopback(localAddress) && LOOPBACK_NAMES.includes(hostname);
@@ -63,7 +66,7 @@ function hostOf(header: string | undefined): URL | undefined {
   }
 }
 
-/** Where a socket takes both kinds of addresses, those of version 4 are written as if they were of version 6. */
+/** On a socket for both kinds of addresses, IPv4 addresses are written in IPv6 notation. */
 function bareAddress(address: string): string {
   return address.replace(/^::ffff:/i, "");
 }

@@ -1,4 +1,4 @@
-// The bytes of a message, each with the name of the field it belongs to. Offsets are the core's own.
+// The bytes of a message, divided into named fields. The offsets are the core's own.
 
 import type { Abi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
@@ -9,11 +9,11 @@ export interface Field {
   offset: number;
   sizeBytes: number;
   name: string;
-  /** What the bytes say, in words. */
+  /** The meaning of the bytes, in words. */
   value: string;
 }
 
-/** Fields that stand together, such as a struct of a header file. */
+/** Fields that belong together, such as a struct of a header file. */
 export interface FieldGroup {
   name: string;
   fields: Field[];
@@ -39,7 +39,7 @@ export function datagramFields(abi: Abi, console: Console, bytes: Uint8Array, fr
     {
       name: "netlink header",
       fields: [
-        field(abi.NLMSG_LEN, 4, "nlmsg_len", `${u32(abi.NLMSG_LEN)} bytes in all`),
+        field(abi.NLMSG_LEN, 4, "nlmsg_len", `${u32(abi.NLMSG_LEN)} bytes in total`),
         field(
           abi.NLMSG_TYPE,
           2,
@@ -102,7 +102,7 @@ function payload(abi: Abi, bytes: Uint8Array, type: number, fromKernel: boolean,
   return { name: "payload", fields };
 }
 
-/** Names of the u64s of a payload; the last one stands for all that follow. None where it is text. */
+/** Names of the u64s of a payload; the last name also applies to all that follow. Empty if the payload is text. */
 function wordNames(abi: Abi, type: number, fromKernel: boolean): string[] {
   if (fromKernel) {
     switch (type) {
@@ -131,13 +131,13 @@ function wordNames(abi: Abi, type: number, fromKernel: boolean): string[] {
     case abi.REQUEST_GET_RESYNC_WORK:
       return ["there is work", "region"];
     case abi.REQUEST_IS_REMOTE_RECOVERING:
-      return ["recovering", "writes below this region need not ask"];
+      return ["recovering", "hint: need not ask below this region"];
     default:
       return [];
   }
 }
 
-/** Fields of an input that is no datagram. */
+/** Fields of an input other than a datagram. */
 export function inputFields(abi: Abi, input: TraceInput): FieldGroup[] {
   const { payload: bytes } = input;
   if (input.kind === abi.INPUT_KIND_COMPLETION && bytes.length >= abi.COMPLETION_DATA) {
@@ -165,7 +165,7 @@ export function inputFields(abi: Abi, input: TraceInput): FieldGroup[] {
   return bytes.length === 0 ? [] : [rest("payload", bytes, 0)];
 }
 
-/** Fields of an effect that is no datagram. */
+/** Fields of an effect other than a datagram. */
 export function effectFields(abi: Abi, { kind, payload: bytes }: TraceEffect): FieldGroup[] {
   if (kind === abi.EFFECT_KIND_NOTICE) {
     const view = viewOf(bytes);

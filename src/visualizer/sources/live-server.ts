@@ -39,7 +39,7 @@ export class LiveServer implements Source {
     const bytes = new GrowingBytes(1 << 20);
     while (!hasHeader(bytes.filled)) {
       const { value } = await reader.read();
-      if (value === undefined) throw new TraceError("The live server's feed ends before it has begun.");
+      if (value === undefined) throw new TraceError("The live server's feed ended before its first event.");
       bytes.append(value);
     }
     return new LiveServer(Trace.begin(bytes.filled, abi), bytes, reader);
@@ -70,7 +70,7 @@ export class LiveServer implements Source {
   }
 
   close(): void {
-    this.end("It is not looked at any more.");
+    this.end("The page shows another source now.");
   }
 
   private async readOn(): Promise<void> {
@@ -85,7 +85,7 @@ export class LiveServer implements Source {
         const { value } = await reader.read();
         if (value === undefined) break;
         if (bytes.filled.length + value.length > BYTES_MAX) {
-          this.end("This tab keeps no more events.");
+          this.end("This tab holds as many events as it can keep.");
           return;
         }
         bytes.append(value);

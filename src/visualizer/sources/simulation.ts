@@ -66,10 +66,11 @@ export class Simulation implements Source {
       const before = tape.eventCount;
       for (let i = 0; i < SLICE && tape.eventCount < wanted; i++) this.step();
       if (tape.eventCount !== before) silentSinceNs = life.nowNs;
-      else if (life.nowNs - silentSinceNs > SILENCE_NS) this.problem = "Nothing happens any more.";
+      else if (life.nowNs - silentSinceNs > SILENCE_NS) this.problem = "The simulation has nothing left to do.";
       if (performance.now() >= endMs) break;
     }
-    if (tape.eventCount >= EVENTS_MAX) this.problem = "This tab keeps no more events: begin anew.";
+    if (tape.eventCount >= EVENTS_MAX)
+      this.problem = "This tab holds as many events as it can keep. Restart the simulation.";
     return this.problem === null;
   }
 
@@ -85,7 +86,7 @@ export class Simulation implements Source {
       life.do((planned.shift() as Done).deed);
     }
     try {
-      if (!life.step()) this.problem = "Nothing happens any more.";
+      if (!life.step()) this.problem = "The simulation has nothing left to do.";
     } catch (error) {
       // The simulated machine watches itself: a rule of the dirty log that is broken ends it, with a sentence.
       if (!(error instanceof Violation)) throw error;

@@ -33,7 +33,7 @@ export class TraceFile implements Source {
   static async ofAddress(path: string, abi: Abi): Promise<TraceFile> {
     const url = new URL(path, window.location.href);
     if (url.origin !== window.location.origin) {
-      throw new Error("A trace is fetched from the page's own server alone. Save the file, and choose it here.");
+      throw new Error("The page opens traces from its own server only. Save the file and open it here.");
     }
     const answer = await fetch(url);
     if (!answer.ok || answer.body === null) {
@@ -157,7 +157,7 @@ export function notesOf(trace: Trace, isRead: boolean): WorldNote[] {
     const goesOn = section.life !== "" && section.life === before.life;
     const missing = section.firstEvent - before.firstEvent - before.eventCount;
     if (goesOn && missing === 0) return;
-    const words = goesOn ? `${grouped(missing)} events are missing here` : "Another engine begins here";
+    const words = goesOn ? `${grouped(missing)} events are missing here` : "Another engine starts here";
     notes.push({ event: section.firstIndex, words, isTrouble: goesOn });
   });
   if (isRead && trace.problem !== null)

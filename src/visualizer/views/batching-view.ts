@@ -1,4 +1,4 @@
-// What gathering marks into few writes saves, in numbers and pictures.
+// Shows, in numbers and pictures, how much is saved by collecting marks into few writes.
 
 import type { Abi } from "../../common/abi.ts";
 import { type Latencies, latenciesOf } from "../model/latencies.ts";
@@ -10,7 +10,7 @@ import { LatencyPlot } from "./latency-plot.ts";
 import type { Palette } from "./palette.ts";
 
 const BUCKETS = 240;
-/** A plot of a trace that grows is drawn anew no more often. */
+/** The shortest time between two drawings of a plot while the trace grows. */
 const REDRAW_MS = 400;
 const WORTH_TELLING = 1.2;
 const COUNTERS = [
@@ -19,7 +19,7 @@ const COUNTERS = [
   "without a write",
   "device writes",
   "written",
-  "as whole bitmaps",
+  "with whole bitmaps",
 ] as const;
 
 export class BatchingView {
@@ -105,13 +105,13 @@ export class BatchingView {
 
 function verdictOf(written: number, whole: number, log: LogMemory | null): string {
   if (whole === 0) {
-    return log !== null && log.disk === null ? "A core log lives in memory: a flush of it has nothing to write." : "";
+    return log !== null && log.disk === null ? "This log is in memory, so a flush writes nothing." : "";
   }
-  if (written === 0) return "No flush has cost a write yet.";
+  if (written === 0) return "No flush has needed a write yet.";
   const times = whole / written;
-  if (times < WORTH_TELLING) return "Too few flushes yet for gathering marks to save much.";
+  if (times < WORTH_TELLING) return "There are too few flushes yet to save much by collecting marks.";
   const share = times < 10 ? times.toFixed(1).replace(/\.0$/, "") : grouped(Math.round(times));
-  return `The device was written 1/${share} of what the whole bitmap at every flush would be.`;
+  return `Writing the whole bitmap at every flush would write ${share} times as much to the device.`;
 }
 
 function titleOf(

@@ -1,4 +1,4 @@
-// One message in full: its bytes with each field named in place, and what its event changed in the map.
+// One message in full: its bytes with the name of each field, and the changes that its event made in the map.
 
 import type { Abi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
@@ -14,7 +14,7 @@ import type { Chosen } from "./conversation-view.ts";
 import { byId, duration, element, grouped, plural } from "./dom.ts";
 import { EXPLANATIONS } from "./explanations.ts";
 
-/** Bytes of one field that are shown, and the most for a payload of many. */
+/** How many bytes of one field are shown, and how many fields of a payload. */
 const FIELD_BYTES_SHOWN = 32;
 const FIELDS_SHOWN = 48;
 const CHANGES_SHOWN = 24;
@@ -29,13 +29,13 @@ export class DetailView {
     private readonly abi: Abi,
     private readonly console: Console,
   ) {
-    // What can be scrolled must be reachable by keyboard.
+    // A scrollable element must be reachable by keyboard.
     this.body.setAttribute("tabindex", "0");
     this.body.setAttribute("role", "group");
     this.body.setAttribute("aria-label", "Bytes and changes of the event");
   }
 
-  /** Shows a line, unless it is shown. */
+  /** Shows a line, unless it is already shown. */
   draw(timeline: Timeline, lines: Lines, chosen: Chosen): void {
     const key = `${chosen.event}.${chosen.place}.${timeline.position}`;
     if (key === this.shown) return;
@@ -56,7 +56,7 @@ export class DetailView {
     this.body.scrollTop = 0;
   }
 
-  /** Forgets what is shown, for another source. */
+  /** Forgets the shown line, because the source changes. */
   reset(): void {
     this.shown = "";
   }
@@ -77,14 +77,14 @@ export class DetailView {
     return made;
   }
 
-  /** What the event changed, seen by looking at the core before it and after it. */
+  /** What the event changed, found by comparing the core before and after it. */
   private changes(timeline: Timeline, event: number): HTMLElement[] {
     const before = this.maps(timeline.engineAt(event));
     const after = this.maps(timeline.engineAt(event + 1));
     timeline.seek(timeline.position);
     const heading = element("h3", {}, "Changed in the map");
     if (before === null || after === null) {
-      return [heading, element("p", { class: "quiet" }, "The trace does not tell what the core knew here.")];
+      return [heading, element("p", { class: "quiet" }, "The trace does not hold the core's state here.")];
     }
     const items: HTMLElement[] = [];
     for (const [key, { recovering }] of after) {
@@ -94,7 +94,7 @@ export class DetailView {
     for (const [key, map] of after) {
       const old = before.get(key);
       if (old === undefined) {
-        items.push(element("li", {}, `A log of ${plural(map.regionCount, "region")} is there.`));
+        items.push(element("li", {}, `A log with ${plural(map.regionCount, "region")} was created.`));
         continue;
       }
       const { changes, count } = compareMaps(old, map, CHANGES_SHOWN);
@@ -102,7 +102,7 @@ export class DetailView {
       const listed = changes.reduce((sum, { first, last }) => sum + last - first + 1, 0);
       if (count > listed) items.push(element("li", {}, `and ${plural(count - listed, "more region")}`));
     }
-    for (const key of before.keys()) if (!after.has(key)) items.push(element("li", {}, "A log is gone."));
+    for (const key of before.keys()) if (!after.has(key)) items.push(element("li", {}, "A log was removed."));
     if (items.length === 0) return [heading, element("p", { class: "quiet" }, "Nothing.")];
     return [heading, element("ul", { class: "changes" }, ...items)];
   }
@@ -138,14 +138,14 @@ export class DetailView {
   }
 }
 
-/** The colour of a state, and words: those of the state where they are left out. */
+/** The colour of a state with words, by default the state's own. */
 export function stateMark(state: State | "recovering", words: string = STATE_WORDS[state]): HTMLElement {
   return element("span", { class: `state state-${state}` }, words);
 }
 
 function bytesTable(groups: readonly FieldGroup[], bytes: Uint8Array): HTMLElement[] {
-  if (groups.length === 0) return [element("p", { class: "quiet" }, "It has none.")];
-  const heads = ["at", "bytes", "field", "says"].map((text) => element("th", { scope: "col" }, text));
+  if (groups.length === 0) return [element("p", { class: "quiet" }, "It has no bytes.")];
+  const heads = ["offset", "bytes", "field", "meaning"].map((text) => element("th", { scope: "col" }, text));
   const table = element("table", { class: "bytes" }, element("thead", {}, element("tr", {}, ...heads)));
   groups.forEach(({ name, fields }, group) => {
     const part = element("tbody", { class: `group-${group % 4}` });
@@ -178,7 +178,7 @@ function fieldRow({ offset, sizeBytes, name, value }: Field, bytes: Uint8Array):
   );
 }
 
-/** Bytes in hexadecimal; a long run of zeros at the end is told by its length. */
+/** Bytes in hexadecimal; a long run of zeros at the end is shown by its length. */
 function hex(bytes: Uint8Array): string {
   let used = bytes.length;
   while (used > 0 && bytes[used - 1] === 0) used--;

@@ -1,4 +1,4 @@
-// What the keys do, and what the map's colours and the strip's marks mean.
+// The list of keys and what they do.
 
 import type { Key } from "../keys.ts";
 import { byId, element } from "./dom.ts";
@@ -19,7 +19,7 @@ export class Help {
       element(
         "p",
         { class: "quiet" },
-        "In the map the arrow keys choose a region. Drag a trace onto the page to open it: nothing leaves this machine.",
+        "In the map the arrow keys choose a region. Drag a trace onto the page to open it; it does not leave this machine.",
       ),
       close,
     );

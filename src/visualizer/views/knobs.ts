@@ -1,4 +1,4 @@
-// What a person can choose of the simulated machine, and do to it.
+// The settings of the simulated machine, and buttons for what can happen to it.
 
 import { PATTERNS } from "../../common/sim/workload.ts";
 import type { Deed, Settings } from "../sources/settings.ts";
@@ -10,11 +10,11 @@ const WRITER_COUNTS = [1, 4, 16, 64];
 const LOGS = { disk: "on a log device", core: "in memory" } as const;
 
 const BUTTONS: readonly { deed: Deed; label: string; title: string }[] = [
-  { deed: "power-cut", label: "Cut the power", title: "The machine loses power in mid-write, and comes back" },
-  { deed: "server-death", label: "Kill the server", title: "The server dies, and another one takes up its logs" },
+  { deed: "power-cut", label: "Cut the power", title: "The machine loses power during writes, and starts again" },
+  { deed: "server-death", label: "Kill the server", title: "The server dies, and a new one restores its logs" },
   { deed: "leg-failure", label: "Fail a disk", title: "The second disk refuses every write" },
-  { deed: "suspend", label: "Suspend, resume", title: "As dmsetup suspend and resume do" },
-  { deed: "resync", label: "Resync all", title: "A table that says sync is loaded: every region is copied" },
+  { deed: "suspend", label: "Suspend, resume", title: "Does what dmsetup suspend and resume do" },
+  { deed: "resync", label: "Resync all", title: "Loads a table with the option sync, so that every region is copied" },
 ];
 
 export class Knobs {
@@ -53,7 +53,7 @@ export class Knobs {
       label("log", log),
       label("seed", seed),
       label("integrated flush", integratedFlush),
-      element("button", { type: "submit" }, "Begin anew"),
+      element("button", { type: "submit" }, "Restart"),
       element("button", { type: "button", click: () => this.save() }, "Save this life as a trace"),
     );
     form.addEventListener("submit", (event) => {
@@ -66,7 +66,7 @@ export class Knobs {
       return element("button", { type: "button", title, "data-deed": deed, click: () => this.act(deed) }, text);
     });
     this.legButton = buttons[2] as HTMLButtonElement;
-    const deeds = element("div", { class: "deeds", role: "group", "aria-label": "Things that happen" }, ...buttons);
+    const deeds = element("div", { class: "deeds", role: "group", "aria-label": "Things that can happen" }, ...buttons);
     this.section.append(deeds, this.settings);
   }
 
@@ -129,7 +129,7 @@ function select(options: readonly (readonly [string, string])[]): HTMLSelectElem
   return element("select", {}, ...options.map(([value, text]) => element("option", { value }, text)));
 }
 
-/** Chooses a number, which a link may have that the list has not. */
+/** Chooses a number. A link may name one that is not in the list. */
 function choose(field: HTMLSelectElement, value: number): void {
   if (![...field.options].some((option) => option.value === String(value))) {
     field.append(element("option", { value }, grouped(value)));

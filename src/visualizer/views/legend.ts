@@ -1,4 +1,4 @@
-// The states of regions with their colours and how many regions are in each.
+// The states of regions with their colours and the number of regions in each.
 
 import { FAILED, STATES, type StateCounts } from "../model/region-cells.ts";
 import { stateMark } from "./detail-view.ts";
@@ -22,7 +22,7 @@ export class Legend {
     for (const [state, count] of counts.entries()) {
       const shown = this.counts[state] as HTMLElement;
       setText(shown, grouped(count));
-      // What hardly ever happens takes its room when it does.
+      // Failed regions are rare, so they take up space only when there are some.
       (shown.parentElement as HTMLElement).hidden = state === FAILED && count === 0;
     }
     setText(this.recovering, recovering === null ? "none" : `region ${grouped(recovering)}`);

@@ -1,10 +1,10 @@
-// What lies under the pointer, in words.
+// Words for what is under the pointer.
 
 import type { LogMemory } from "../model/log-memory.ts";
 import { countStates, STATE_WORDS, STATES, stateOf } from "../model/region-cells.ts";
 import { grouped, plural } from "./dom.ts";
 
-/** The whole log, for when nothing is pointed at. */
+/** The whole log, if the pointer is not on the map. */
 export function logWords(log: LogMemory, perCell: number): string {
   const each = perCell === 1 ? "each cell is one region" : `each cell is ${grouped(perCell)} regions`;
   return `${plural(log.regionCount, "region")}; ${each}.`;

@@ -1,4 +1,4 @@
-// One region: its state, and what happened to it, before the position and after it.
+// One region: its state, and its events before and after the position.
 
 import type { Abi } from "../../common/abi.ts";
 import { historyOf, type RegionEvent, type Touch } from "../model/event-regions.ts";
@@ -39,7 +39,7 @@ export class RegionPanel {
     this.panel.replaceChildren(
       element("h3", {}, `Region ${grouped(region)}`),
       items.length === 0
-        ? element("p", { class: "quiet" }, "No request names it.")
+        ? element("p", { class: "quiet" }, "No request names this region.")
         : element("ol", { class: "history" }, ...items),
     );
   }

@@ -1,4 +1,4 @@
-// Three sentences that say what one sees: what a dirty log is for, how the regions stand, what has just happened.
+// Three sentences about what the page shows: what a dirty log is for, the states of the regions, what has just happened.
 
 import type { LogMemory } from "../model/log-memory.ts";
 import { CLEAN, DEVICE, DIRTY, FAILED, OUT, STATE_WORDS, type State, type StateCounts } from "../model/region-cells.ts";
@@ -11,7 +11,7 @@ export class Story {
   private readonly section = byId("story");
   private shown = "";
 
-  /** Says what is seen at the position; `counts` are those of `log`. */
+  /** Describes the position; `counts` are those of `log`. */
   draw(timeline: Timeline, log: LogMemory | null, counts: StateCounts): void {
     const key = `${timeline.position} ${log?.key} ${counts}`;
     if (key === this.shown) return;
@@ -27,13 +27,13 @@ export class Story {
 function purpose(log: LogMemory | null): (Node | string)[] {
   const regions = log === null ? "regions" : plural(log.regionCount, "region");
   return [
-    `A mirror keeps the same data on two disks, and its dirty log knows which of its ${regions} may differ between them, ` +
+    `A mirror keeps the same data on two disks. Its dirty log knows which of its ${regions} may differ between them, ` +
       "so that after a crash only those are copied.",
   ];
 }
 
 function standing(log: LogMemory | null, counts: StateCounts): (Node | string)[] {
-  if (log === null) return ["At this event there is no log."];
+  if (log === null) return ["There is no log at this event."];
   const parts: (Node | string)[] = [];
   const say = (state: State, count: number, more: string) => {
     if (count === 0) return;
@@ -50,7 +50,7 @@ function standing(log: LogMemory | null, counts: StateCounts): (Node | string)[]
   return ["Now: ", ...parts, "; ", recovering, "."];
 }
 
-/** The last thing that happened to the machine, and what came of it. */
+/** The last thing that happened to the machine, and its consequence. */
 function latest(timeline: Timeline, log: LogMemory | null): string[] {
   const { source, position } = timeline;
   const notes = source.notes.filter(({ event }) => event <= position);
@@ -58,18 +58,18 @@ function latest(timeline: Timeline, log: LogMemory | null): string[] {
   if (note === undefined || log === null) {
     if (log === null) return ["Press play, or step from event to event with the arrow keys."];
     return log.outOfSync > 0
-      ? ["The kernel asks for one region after the other, copies it from the first disk to the others, and reports it."]
-      : ["Programs write: each region is marked before its first write, and cleared some time after its last one."];
+      ? ["The kernel asks for one region after another, copies it from the first disk to the others, and reports it."]
+      : ["Programs write. Each region is marked before its first write, and cleared some time after its last one."];
   }
   const toCopy = resyncSince(timeline, note);
   if (toCopy === 0) return [`${note.words}.`];
   const trouble = notes.findLast(({ isTrouble }) => isTrouble);
-  const cause = trouble === undefined ? "When this engine began" : `${trouble.words};`;
+  const cause = trouble === undefined ? "When this engine started," : `${trouble.words};`;
   const done = toCopy - Math.min(toCopy, log.outOfSync);
   const isDone = done === toCopy ? "all of them are done" : `${grouped(done)} are done`;
   const share = percent(toCopy / log.regionCount);
   return [
-    `${cause} the log had ${plural(toCopy, "region")} (${share}) as not clean: these are copied, and no others; ${isDone}.`,
+    `${cause} the log had ${plural(toCopy, "region")} (${share}) that were not clean. Only these are copied; ${isDone}.`,
   ];
 }
 

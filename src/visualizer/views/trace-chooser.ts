@@ -1,4 +1,4 @@
-// Ways to give the page a trace: a button, and dropping a file anywhere on it.
+// Two ways to give the page a trace: a button, and dropping a file anywhere on the page.
 
 import { byId } from "./dom.ts";
 

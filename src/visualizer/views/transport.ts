@@ -1,10 +1,10 @@
-// Buttons that move through time, and where the page stands in words.
+// Buttons that move through time, and the page's position in words.
 
 import { FLAG_ERROR, FLAG_FLUSHED, FLAG_STATE } from "../model/event-index.ts";
 import { type Player, SPEEDS } from "../player.ts";
 import { byId, element, grouped, setText } from "./dom.ts";
 
-/** What a jump may look for. */
+/** What a jump can look for. */
 export const JUMPS = [
   { flag: FLAG_ERROR, name: "error", words: "error", key: "e" },
   { flag: FLAG_FLUSHED, name: "flush", words: "answered flush", key: "f" },
@@ -15,7 +15,7 @@ export class Transport {
   private readonly play = element("button", { type: "button", class: "play", title: "Play or pause (space)" });
   private readonly where = element("output", { class: "where" });
   private readonly go = element("input", { type: "text", inputmode: "numeric", "aria-label": "Go to event", size: 9 });
-  private readonly speed = element("select", { "aria-label": "Speed in events a second" });
+  private readonly speed = element("select", { "aria-label": "Speed in events per second" });
 
   constructor(
     private readonly player: Player,
@@ -63,7 +63,7 @@ export class Transport {
         button("⇤", "To the beginning", "Home", () => player.seek(0)),
         button("←", "One event back", "Left", () => player.step(-1)),
         this.play,
-        button("→", "One event on", "Right", () => player.step(1)),
+        button("→", "One event forward", "Right", () => player.step(1)),
         button("⇥", "To the end", "End", () => player.seek(player.timeline.length)),
       ),
       this.speed,

@@ -155,8 +155,9 @@ static void complete(const struct job *job, int error) {
   if (job->kind == DM_ULOG_EFFECT_KIND_OPEN && error == 0) {
     device_fds[job->head.handle] = job->fd;
     U64(PAYLOAD + DM_ULOG_COMPLETION_DEVICE_BYTES) = job->bytes;
-    U32(PAYLOAD + DM_ULOG_COMPLETION_MAJOR) = major(job->device);
-    U32(PAYLOAD + DM_ULOG_COMPLETION_MINOR) = minor(job->device);
+    U32(PAYLOAD + DM_ULOG_COMPLETION_MAJOR) = major(job->file.st_rdev);
+    U32(PAYLOAD + DM_ULOG_COMPLETION_MINOR) = minor(job->file.st_rdev);
+    memcpy(memory + PAYLOAD + DM_ULOG_COMPLETION_FILE_SYSTEM, (uint64_t[]){job->file.st_dev, job->file.st_ino}, 16);
     size = DM_ULOG_COMPLETION_OPEN_BYTES;
   } else if (job->kind == DM_ULOG_EFFECT_KIND_READ && error == 0) {
     memcpy(memory + PAYLOAD + size, job->data, job->head.size);

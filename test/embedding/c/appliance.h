@@ -27,7 +27,7 @@ struct job {
   int error, fd;
   void *data;       /* WRITE: what to write, in linear memory; READ: what was read */
   uint64_t bytes;   /* OPEN: size of the device */
-  dev_t device;     /* OPEN: its numbers, 0 for a regular file */
+  struct stat file; /* OPEN: its numbers, 0 for a regular file, which is told from another by file system and inode */
   uint64_t due_ns;  /* FLUSH_LEGS: when it has failed, done or not */
   struct head head;
   char rest[];      /* OPEN: name of the device; FLUSH_LEGS: luid and UUID */

@@ -39,12 +39,11 @@ static int lock(int fd) {
 /* Opens a path or major:minor. */
 static int open_log_device(struct job *job) {
   unsigned major_number, minor_number;
-  struct stat device = {0};
-  if (sscanf(job->rest, "%u:%u", &major_number, &minor_number) == 2) device.st_rdev = makedev(major_number, minor_number);
-  else if (stat(job->rest, &device) < 0) return -errno;
-  job->device = S_ISREG(device.st_mode) ? 0 : device.st_rdev;
-  job->fd = job->device != 0 ? open_block_device(job->device, O_RDWR) : open(job->rest, O_RDWR | O_CLOEXEC);
-  if (job->fd < 0) return job->device != 0 ? job->fd : -errno;
+  struct stat *file = &job->file;
+  if (sscanf(job->rest, "%u:%u", &major_number, &minor_number) == 2) file->st_rdev = makedev(major_number, minor_number);
+  else if (stat(job->rest, file) < 0) return -errno;
+  job->fd = S_ISREG(file->st_mode) ? open(job->rest, O_RDWR | O_CLOEXEC) : open_block_device(file->st_rdev, O_RDWR);
+  if (job->fd < 0) return S_ISREG(file->st_mode) ? -errno : job->fd;
   job->bytes = (uint64_t)lseek(job->fd, 0, SEEK_END);
   int error = lock(job->fd);
   if (error != 0) close(job->fd);

@@ -38,15 +38,13 @@ static struct dm_ioctl *ask(int control, unsigned long command, uint64_t device,
   for (uint32_t bytes = 1u << 14; bytes <= 1u << 24; bytes *= 2) {
     struct dm_ioctl *answer = calloc(1, bytes);
     if (answer == NULL) return NULL;
-    *answer = (struct dm_ioctl){{DM_VERSION_MAJOR}, .data_size = bytes, .data_start = sizeof *answer, .flags = flags};
-    answer->dev = device;
+    *answer = (struct dm_ioctl){{DM_VERSION_MAJOR}, .data_size = bytes, .data_start = sizeof *answer, .flags = flags, .dev = device};
     int result = ioctl(control, command, answer);
     if (result == 0 && (answer->flags & DM_BUFFER_FULL_FLAG) == 0) return answer;
     free(answer);
     if (result < 0) return NULL;
   }
-  errno = EMSGSIZE;
-  return NULL;
+  return errno = EMSGSIZE, NULL;
 }
 
 static int find_in_table(struct legs *legs, const char *uuid, int control, uint64_t device, uint32_t flags) {

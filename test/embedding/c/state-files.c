@@ -54,12 +54,16 @@ int state_create(const struct head *head) {
 }
 
 /* Requests write aligned words, of which no half may ever be there. A log without a file is not kept. */
+/* Both copies, one after the other: a process that is killed between them must leave one of them whole. */
 void state_write(const struct head *head, const uint8_t *bytes) {
   const struct state *state = &states[head->handle];
-  if (state->bytes == NULL) return;
-  if (head->offset + head->size > state->size) abort();
-  if (head->size == 8) *(volatile uint64_t *)(state->bytes + head->offset) = *(const uint64_t *)bytes;
-  else memcpy(state->bytes + head->offset, bytes, head->size);
+  for (int copy = 0; copy < 2 && state->bytes != NULL; copy++) {
+    const uint64_t offset = copy == 0 ? head->offset : head->ticket;
+    if (offset + head->size > state->size) abort();
+    if (head->size == 8) *(volatile uint64_t *)(state->bytes + offset) = *(const uint64_t *)bytes;
+    else memcpy(state->bytes + offset, bytes, head->size);
+    __asm__ volatile("" ::: "memory");
+  }
 }
 
 void state_delete(uint32_t handle) {

@@ -110,6 +110,19 @@ export class Lab {
     return Mirror.create(this.dm, options, contents ?? (await this.fillLegs(options)));
   }
 
+  /** The same of the very line that `dm-ulog table` prints; `words` choose more of it. */
+  async makePrintedMirror(options: MirrorOptions, ...words: string[]): Promise<Mirror> {
+    const contents = await this.fillLegs(options);
+    const { name, legs, logUuid, logDevice, regionSizeSectors, sizeSectors } = options;
+    const line = await this.dmUlog(
+      ...["table", "--uuid", logUuid ?? name, "--length", `${sizeSectors}s`, "--region-size", `${regionSizeSectors}s`],
+      ...(logDevice === undefined ? [] : ["--log-device", logDevice]),
+      ...words,
+      ...legs,
+    );
+    return Mirror.create(this.dm, options, contents, line.trimEnd());
+  }
+
   /** What the package's command prints. It takes the guest two seconds. */
   dmUlog(...words: string[]): Promise<string> {
     return runCommand(process.execPath, [this.mainPath, ...words]);

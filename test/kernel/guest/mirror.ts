@@ -86,8 +86,14 @@ export class Mirror {
     this.path = path;
   }
 
-  static async create(dm: DeviceMapper, options: MirrorOptions, contents: Buffer): Promise<Mirror> {
-    return new Mirror(dm, options, contents, await dm.create(options.name, mirrorTable(options)));
+  /** `table` is a line that somebody else made of the same options. */
+  static async create(
+    dm: DeviceMapper,
+    options: MirrorOptions,
+    contents: Buffer,
+    table = mirrorTable(options),
+  ): Promise<Mirror> {
+    return new Mirror(dm, options, contents, await dm.create(options.name, table));
   }
 
   get regionCount(): number {
@@ -156,8 +162,11 @@ export class Mirror {
     const truth = this.contents.subarray(offsetBytes, offsetBytes + sizeBytes);
     random.fill(truth);
     const disk = await Disk.open(this.path);
-    await disk.writeCopy(truth, offsetBytes);
-    await disk.close();
+    try {
+      await disk.writeCopy(truth, offsetBytes);
+    } finally {
+      await disk.close();
+    }
   }
 
   /** Both legs, and the mirror itself, hold exactly what a reader must get. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { DISKS } from "../guest/contract.ts";
+import { legTable } from "../guest/dm.ts";
 import { RECONNECTED, SERVER_AWAY } from "../guest/kernel-log.ts";
 import type { Lab } from "../guest/lab.ts";
 import { DISK_MIRROR, MIRROR } from "../guest/mirror.ts";
@@ -34,7 +35,7 @@ const doctor: Scenario = {
     assert.ok(without.all.some(({ what }) => /No server answers/.test(what)));
 
     await lab.server.start();
-    const mirror = await lab.makeMirror(MIRROR);
+    const mirror = await lab.makePrintedMirror(MIRROR);
     await mirror.waitInSync();
     const good = await ask(lab);
     assert.equal(good.exitCode, 0, JSON.stringify(good.all));
@@ -70,7 +71,7 @@ const doctor: Scenario = {
     rmSync("/run/dm-ulog/crashes", { recursive: true });
 
     await lab.dm.remove("mirror");
-    const onDisk = await lab.makeMirror(DISK_MIRROR);
+    const onDisk = await lab.makePrintedMirror(DISK_MIRROR);
     await onDisk.waitInSync();
     const kept = await ask(lab);
     assert.equal(kept.exitCode, 0, JSON.stringify(kept.all));
@@ -78,7 +79,7 @@ const doctor: Scenario = {
     await lab.dm.remove("mirror");
 
     await lab
-      .makeMirror({ ...MIRROR, logType: "kernel core", legs: [DISKS[0], DISKS[1]] })
+      .makeMirror({ ...MIRROR, logType: "kernel core", features: ["handle_errors", "keep_log"] })
       .then((other) => other.waitInSync());
     const fallenBack = await ask(lab);
     assert.equal(fallenBack.exitCode, 1, JSON.stringify(fallenBack.all));
@@ -86,4 +87,38 @@ const doctor: Scenario = {
   },
 };
 
-export const doctorScenarios = [doctor];
+const doctorOfDevices: Scenario = {
+  name: "doctor-devices",
+  sentence: "dm-ulog doctor finds the mirrors that dm-ulog table would not have printed, which the kernel takes.",
+  nodeOnly: "what the doctor asks the server",
+  timeLimitMs: 120_000,
+  async run(lab) {
+    rmSync("/run/dm-ulog/crashes", { recursive: true, force: true });
+    await lab.server.start();
+    const [leg, , other, log] = DISKS;
+    const features = "2 handle_errors keep_log";
+    const line = (uuid: string, words: string, legs: string, rest = features) =>
+      `0 8192 mirror userspace ${1 + words.split(" ").length} ${uuid} ${words} 2 ${legs} ${rest}`;
+    await lab.dm.create("twice", line("twice", "clustered-core 64 nosync", `${leg} 0 ${leg} 8192`));
+    await lab.dm.create("on-its-log", line("on-its-log", `clustered-disk ${log} 64 nosync`, `${other} 0 ${log} 0`));
+    const lower = await lab.dm.create("lower", legTable.plain(DISKS[1], 16384));
+    await lab.dm.create(
+      "on-top",
+      line("on-top", "clustered-core 64 nosync", `${DISKS[1]} 0 ${lower} 8192`, "1 handle_errors"),
+    );
+    const { exitCode, all, worst } = await ask(lab);
+    assert.equal(exitCode, 2);
+    const told = worst.map(({ what }) => what).join("\n");
+    assert.match(told, /^twice: The leg 98:0 is the same device as the leg 98:0: /m);
+    assert.match(told, /^on-its-log: The log device \S+ is the same device as the leg 98:48: /m);
+    assert.match(told, /^on-top: The leg \d+:\d+ lies on the leg 98:16: /m);
+    const advice = all.filter(({ level }) => level === "advice").map(({ what }) => what);
+    assert.ok(
+      advice.some((what) => /^on-top stops all writes when a leg fails/.test(what)),
+      advice.join("\n"),
+    );
+    assert.ok(!advice.some((what) => /^(twice|on-its-log) stops all writes/.test(what)), advice.join("\n"));
+  },
+};
+
+export const doctorScenarios = [doctor, doctorOfDevices];

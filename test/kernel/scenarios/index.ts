@@ -6,6 +6,7 @@ import { doctorScenarios } from "./doctor.ts";
 import { killServerScenarios } from "./kill-server.ts";
 import { legFailureScenarios } from "./leg-failure.ts";
 import { lifeScenarios } from "./life.ts";
+import { listenerScenarios } from "./listeners.ts";
 import { logFailureScenarios } from "./log-failure.ts";
 import { lostWritesScenarios } from "./lost-writes.ts";
 import { powerCutScenarios } from "./power-cut.ts";
@@ -13,6 +14,7 @@ import { resyncScenarios } from "./resync.ts";
 import { serviceScenarios } from "./service.ts";
 import { speedScenarios } from "./speed.ts";
 import { suspendScenarios } from "./suspend.ts";
+import { tableScenarios } from "./table.ts";
 import { viewScenarios } from "./view.ts";
 import { writeScenarios } from "./writes.ts";
 
@@ -28,7 +30,9 @@ export const scenarios: Scenario[] = [
   ...powerCutScenarios,
   ...lostWritesScenarios,
   ...killServerScenarios,
+  ...tableScenarios,
   ...doctorScenarios,
+  ...listenerScenarios,
   ...capabilityScenarios,
   ...viewScenarios,
   ...serviceScenarios,

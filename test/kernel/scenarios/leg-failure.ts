@@ -1,23 +1,27 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DISKS } from "../guest/contract.ts";
 import { alignedBuffer, Disk, SECTOR_SIZE_BYTES } from "../guest/disk.ts";
 import { legTable } from "../guest/dm.ts";
 import { readLogDevice, waitForCleanLog } from "../guest/log-device.ts";
+import { LOG_SIZE_SECTORS } from "../guest/log-failure.ts";
 import { DISK_MIRROR, MIRROR, type Mirror } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
 
 const LOG_DEVICE = DISKS[3];
+/** Long against a write, which takes milliseconds. */
+const HELD_MS = 3000;
 
 const legFails: Scenario = {
   name: "leg-fails",
   sentence:
-    "Writes go on while a leg fails; just the regions it missed are out of sync, and are copied once it is back.",
+    "Writes go on while a leg fails, by the line that `dm-ulog table` prints; just what it missed is copied once it is back.",
   async run(lab) {
     const [first, second] = MIRROR.legs;
     await lab.server.start();
     const leg = await lab.dm.create("leg", legTable.plain(second, MIRROR.sizeSectors));
-    // Without keep_log a write to a leg that fails waits for a daemon to change the table.
-    const mirror = await lab.makeMirror({ ...MIRROR, legs: [first, leg], features: ["handle_errors", "keep_log"] });
+    const mirror = await lab.makePrintedMirror({ ...MIRROR, legs: [first, leg] });
+    assert.match(await mirror.table(), / 2 handle_errors keep_log$/);
     await mirror.waitInSync();
 
     await lab.dm.replace("leg", legTable.failing(MIRROR.sizeSectors));
@@ -111,6 +115,84 @@ const legHangs: Scenario = {
   },
 };
 
+const legFailureChoices: Scenario = {
+  name: "leg-fails-choices",
+  sentence:
+    "`dm-ulog table --leg-failure`: wait holds writes until another table is there, ignore calls in sync what is not.",
+  timeLimitMs: 120_000,
+  expectedKernelLog: [/raid1: Write error during recovery/],
+  possibleKernelLog: [/recovery_complete: \d+ callbacks suppressed/],
+  async run(lab) {
+    const [first, second] = MIRROR.legs;
+    await lab.server.start();
+    const leg = await lab.dm.create("leg", legTable.plain(second, MIRROR.sizeSectors));
+    const legs: [string, string] = [first, leg];
+
+    const waiting = await lab.makePrintedMirror({ ...MIRROR, legs }, "--leg-failure", "wait");
+    assert.match(await waiting.table(), / 1 handle_errors$/);
+    await waiting.waitInSync();
+    await lab.dm.replace("leg", legTable.failing(MIRROR.sizeSectors));
+    let isDone = false;
+    const write = waiting.writeRegion(3, lab.random).then(() => {
+      isDone = true;
+    });
+    await waiting.waitFor("the leg has failed", ({ health }) => health === "AD");
+    await sleep(HELD_MS);
+    assert.equal(isDone, false, "The write was completed");
+    await waiting.load({ ...MIRROR, legs, features: ["handle_errors", "keep_log"] });
+    await waiting.suspendWithoutFlush();
+    await waiting.resume();
+    await write;
+    await lab.dm.remove("mirror");
+
+    await lab.dm.replace("leg", legTable.plain(second, MIRROR.sizeSectors));
+    const ignoring = await lab.makePrintedMirror({ ...MIRROR, legs }, "--leg-failure", "ignore");
+    assert.doesNotMatch(await ignoring.table(), /handle_errors/);
+    await ignoring.waitInSync();
+    await lab.dm.replace("leg", legTable.failing(MIRROR.sizeSectors));
+    await lab.load(ignoring, ({ writes }) => writes < 50);
+    // The leg still fails: nothing can be copied to it.
+    await ignoring.suspend();
+    await ignoring.resume();
+    await ignoring.waitInSync();
+    await lab.dm.replace("leg", legTable.plain(second, MIRROR.sizeSectors));
+    const missed = (await ignoring.wrongRegions(leg)).length;
+    assert.ok(missed > 0, "The leg holds what was written");
+    assert.equal((await ignoring.status()).inSyncRegions, ignoring.regionCount);
+    lab.note(`ignore: all ${ignoring.regionCount} regions count as in sync, and ${missed} differ`);
+  },
+};
+
+const logFailsChoices: Scenario = {
+  name: "log-fails-choices",
+  sentence:
+    "The log device fails: by the line that `dm-ulog table` prints writes end with an error, by ignore they go on unmarked.",
+  timeLimitMs: 120_000,
+  expectedKernelLog: [/raid1: log postsuspend failed/],
+  async run(lab) {
+    await lab.server.start();
+    const log = await lab.dm.create("log", legTable.plain(LOG_DEVICE, LOG_SIZE_SECTORS));
+    const options = { ...DISK_MIRROR, logDevice: log };
+    for (const words of [[], ["--leg-failure", "ignore"]]) {
+      const mirror = await lab.makePrintedMirror(options, ...words);
+      await mirror.waitInSync();
+      await waitForCleanLog(log);
+      await lab.dm.replace("log", legTable.failingWrites(LOG_DEVICE, LOG_SIZE_SECTORS));
+      if (words.length === 0) {
+        const before = Buffer.from(mirror.contents);
+        await assert.rejects(mirror.writeRegion(3, lab.random), { code: "EIO" });
+        before.copy(mirror.contents);
+      } else {
+        await mirror.writeRegion(3, lab.random);
+        assert.deepEqual((await readLogDevice(log)).dirtyRegions, [], "Regions were marked");
+      }
+      await mirror.checkContents();
+      await lab.dm.remove("mirror");
+      await lab.dm.replace("log", legTable.plain(LOG_DEVICE, LOG_SIZE_SECTORS));
+    }
+  },
+};
+
 async function readEachRegion(mirror: Mirror): Promise<{ right: number; wrong: number; unreadable: number }> {
   const tally = { right: 0, wrong: 0, unreadable: 0 };
   const sizeBytes = mirror.options.regionSizeSectors * SECTOR_SIZE_BYTES;
@@ -130,4 +212,4 @@ async function readEachRegion(mirror: Mirror): Promise<{ right: number; wrong: n
   return tally;
 }
 
-export const legFailureScenarios = [legFails, firstLegFails, legHangs];
+export const legFailureScenarios = [legFails, legFailureChoices, firstLegFails, logFailsChoices, legHangs];
