@@ -155,6 +155,24 @@ test("a device whose last write failed is not believed after a reload", () => {
   assert.is(u64At(made.ask("IN_SYNC", [7], UUID, NEW).data, 0), 0);
 });
 
+test("a luid that was loaded before the device failed knows of it from its own file, when the luid that saw it is gone", () => {
+  const made = newHost();
+  fillClean(deviceOf(made));
+  construct(made, OLD);
+  made.ask("RESUME", [], UUID, OLD);
+  construct(made, NEW);
+  const flush = made.request("FLUSH", [7], UUID, OLD);
+  completeFailing(made);
+  assert.is(made.replyTo(flush)?.error, EIO);
+  made.request("POSTSUSPEND", [], UUID, OLD);
+  completeFailing(made);
+  assert.is(made.ask("DTR", [], UUID, OLD).error, 0);
+  made.restart(new Engine(debug));
+  made.completeAll();
+  assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
+  assert.is(u64At(made.ask("IN_SYNC", [7], UUID, NEW).data, 0), 0, "it was marked, and the device never heard of it");
+});
+
 // ---- FORGET
 
 /** Where a disk log is in its life when the host tells that no table names it. */
@@ -322,26 +340,59 @@ test("a FLUSH that comes while the legs are flushed is answered, though the devi
   }
 });
 
-test("a CTR while the DTR of the same luid waits for the device makes a new log, which stays when the old one has gone", () => {
-  const made = newHost();
-  fillClean(deviceOf(made));
-  construct(made, OLD);
-  made.ask("RESUME", [], UUID, OLD);
-  made.request("FLUSH", [7], UUID, OLD);
-  const destroyed = made.request("DTR", [], UUID, OLD);
-  assert.is(made.replyTo(destroyed), undefined, "it waits for the write");
-  const constructed = made.request("CTR", asciiBytes(TEXT), UUID, OLD);
-  made.completeAll();
-  assert.is(made.replyTo(destroyed)?.error, 0);
-  const reply = made.replyTo(constructed) as Reply;
-  assert.is(reply.error, 0);
-  assert.is(textOf(reply), "98:16\0");
-  assert.is(words.logs(made.engine).length, 1);
-  assert.is(made.stateFiles.size, 1);
-  assert.is(made.ask("RESUME", [], UUID, OLD).error, 0);
-  assert.is(inSync(made, OLD), REGIONS - 1, "the marked region");
-  assert.is(made.ask("FLUSH", [9], UUID, OLD).error, 0);
-});
+/** Logs whose DTR has to wait for the device, and the CTR that comes then. */
+const OVERTAKEN: readonly [name: string, begin: (made: DeviceHost) => void, text: string][] = [
+  [
+    "of a log with a write under way",
+    (made) => {
+      fillClean(deviceOf(made));
+      construct(made, OLD);
+      made.ask("RESUME", [], UUID, OLD);
+      made.request("FLUSH", [7], UUID, OLD);
+    },
+    TEXT,
+  ],
+  [
+    "of a log with a write under way, by a kernel that reconnects,",
+    (made) => {
+      fillClean(deviceOf(made));
+      construct(made, OLD);
+      made.ask("RESUME", [], UUID, OLD);
+      made.request("FLUSH", [7], UUID, OLD);
+    },
+    `${TEXT}\0`,
+  ],
+  ["of a log whose device is being opened", (made) => made.request("CTR", asciiBytes(TEXT), UUID, OLD), TEXT],
+  [
+    "of a log whose device is being opened again",
+    (made) => {
+      construct(made, OLD);
+      made.restart(new Engine(debug));
+    },
+    TEXT,
+  ],
+];
+
+for (const [name, begin, text] of OVERTAKEN) {
+  test(`a CTR while the DTR ${name} waits makes a new log, which stays when the old one has gone`, () => {
+    const made = newHost();
+    begin(made);
+    const destroyed = made.request("DTR", [], UUID, OLD);
+    assert.is(made.replyTo(destroyed), undefined, "it waits");
+    const constructed = made.request("CTR", asciiBytes(text), UUID, OLD);
+    made.completeAll();
+    assert.is(made.replyTo(destroyed)?.error, 0);
+    const reply = made.replyTo(constructed) as Reply;
+    assert.is(reply.error, 0);
+    assert.is(textOf(reply), text.endsWith("\0") ? "" : "98:16\0");
+    assert.is(words.logs(made.engine).length, 1);
+    assert.is(made.stateFiles.size, 1);
+    assert.is(made.strayStateWrites, 0);
+    assert.is(made.ask("RESUME", [], UUID, OLD).error, 0);
+    assert.is(made.ask("FLUSH", [9], UUID, OLD).error, 0);
+    assert.is(u64At(made.ask("IS_CLEAN", [7], UUID, OLD).data, 0), 0);
+  });
+}
 
 // ---- a log that is gone
 

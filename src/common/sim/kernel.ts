@@ -7,7 +7,7 @@ import type { Io } from "./io.ts";
 import type { Legs } from "./legs.ts";
 import { Mirror, type MirrorObserver } from "./mirror.ts";
 import type { Random } from "./random.ts";
-import type { Task } from "./task.ts";
+import { sleep, type Task } from "./task.ts";
 import { type LogTable, UserspaceLog } from "./userspace-log.ts";
 
 /** Where the kernel puts logs: a luid is an address, and an address that is free is taken again. */
@@ -125,10 +125,11 @@ export class MirrorDevice {
     for (const io of deferred) mirror.take(io);
   }
 
-  /** Loads another table while the live one works, then changes over. Returns 0 or a negative errno. */
-  *reload(table: LogTable): Task<number> {
+  /** Loads another table while the live one works, and changes over after a while. Returns 0 or a negative errno. */
+  *reload(table: LogTable, loadedNs = 0): Task<number> {
     const loaded = yield* this.kernel.load(table, this.legs);
     if (typeof loaded === "number") return loaded;
+    if (loadedNs > 0) yield sleep(this.kernel.clock, loadedNs);
     const { mirror: old } = this;
     yield* this.suspend();
     this.mirror = loaded;

@@ -20,6 +20,7 @@ export interface Deeds {
 }
 
 const ENOMEM = 12;
+const TABLE_LOADED_NS_MAX = SECOND_NS;
 /** Attempts to mend a log before it is left for later. */
 const REPAIR_ATTEMPTS = 20;
 
@@ -87,7 +88,8 @@ export class Operator {
         return;
       case 2: {
         const table = drawTable(rig, random);
-        const error = yield* rig.device.reload(table);
+        // A table may be loaded long before its mirror changes over to it.
+        const error = yield* rig.device.reload(table, random.oneIn(3) ? random.between(1, TABLE_LOADED_NS_MAX) : 0);
         if (error === -ENOMEM) deeds.tablesWithoutRoom++;
         if (error !== 0) return;
         rig.table = table;

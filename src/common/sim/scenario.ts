@@ -119,9 +119,9 @@ const REST_LOOK_EVENTS = 64;
 const STATE_LOST_WORDS = /what this server knew of the log is lost/;
 const HELP_TRIES_MAX = 3;
 const MIRRORS_MAX = 3;
-/** A server that can have so few logs meets its limit when tables are reloaded; some must be left, or none can be mended. */
+/** A server that can have so few logs meets its limit when tables are reloaded; one must be left, or no mirror can be mended. */
 const FEW_HANDLES = 16;
-const SPARE_HANDLES = 2;
+const SPARE_HANDLES = 1;
 /** Of one mirror at once: its worker's, a lazy one, and regions that get out of sync. */
 const FLUSHES_OUTSTANDING_MAX = 4;
 const BOOTS_MAX = 5;
@@ -186,9 +186,10 @@ class Scenario {
       blockBytes: random.pick([4096, 4096, 8192]),
     };
     const { script } = options;
-    const parts = Array.from(
-      { length: random.between(1, HANDLE_COUNT <= FEW_HANDLES ? HANDLE_COUNT - SPARE_HANDLES : MIRRORS_MAX) },
-      (_, i) => makeRigParts(this.clock, random.fork(), i, !this.mayLoseState, EXTENTS_MAX),
+    const isCrowded = HANDLE_COUNT <= FEW_HANDLES && random.oneIn(2);
+    const mirrorCount = isCrowded ? HANDLE_COUNT - SPARE_HANDLES : random.between(1, MIRRORS_MAX);
+    const parts = Array.from({ length: mirrorCount }, (_, i) =>
+      makeRigParts(this.clock, random.fork(), i, !this.mayLoseState, EXTENTS_MAX),
     );
     this.parts = script === undefined ? parts : parts.filter(({ index }) => script.mirrors.includes(index));
     this.result = { ...NOTHING, mirrors: this.parts.length };
