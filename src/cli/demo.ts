@@ -111,10 +111,10 @@ class Demo {
     this.heading("3. The server is killed and comes back");
     await this.killServer(workload);
 
-    this.heading("4. The power fails while programs write");
+    this.heading("4. The power fails in the middle of it");
     const differedBefore = this.cutPower(workload);
 
-    this.heading("5. The machine starts again");
+    this.heading("5. The machine is back");
     await this.comeBack(workload, differedBefore);
 
     this.heading("The same with a real mirror");
@@ -208,7 +208,7 @@ class Demo {
     );
   }
 
-  /** Kills the server while programs write, and starts another, which restores the first one's state. */
+  /** In the middle of the writing; the next server takes up what the first has left. */
   private async killServer(workload: Workload): Promise<void> {
     const { server } = this.machine;
     while (server.isSpared() && this.clock.step());

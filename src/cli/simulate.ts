@@ -107,7 +107,7 @@ function tellHowToSeeItAgain(
     const which = replayChoices
       ? `--replay-choices ${replayChoices}`
       : `--seed ${life.seed} --events ${events}${faultWords}`;
-    print(`Run it again: npm run sim -- ${which}`);
+    print(`Again: npm run sim -- ${which}`);
     print(`Trace of every server's core: ${files.writeTrace(life)}`);
     return;
   }
@@ -126,8 +126,8 @@ function tellHowToSeeItAgain(
       `${script.boots.length} of ${found.script.boots.length} boots, ` +
       `${script.mirrors.length} of ${found.script.mirrors.length} mirrors.`,
   );
-  print(`The violation now: ${violation.message}`);
-  print(`Run it again: npm run sim -- --replay-choices ${files.writeChoices(life, violation)}`);
+  print(`Now: ${violation.message}`);
+  print(`Again: npm run sim -- --replay-choices ${files.writeChoices(life, violation)}`);
   print(`Trace of every server's core: ${files.writeTrace({ ...life, script })}`);
 }
 
@@ -162,8 +162,8 @@ function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {
     ["failedWrites", "writes failed by the kernel because the log's flush failed"],
     ["powerCuts", "power cuts"],
     ["resyncsAfterPowerCut", "regions of disk logs out of sync after them"],
-    ["needlessResyncs", "of them although the legs did not differ"],
-    ["checks", "checks of a region against its log in memory"],
+    ["needlessResyncs", "of them with legs that did not differ"],
+    ["checks", "looks at a region and its log in memory"],
     ["powerCutChecks", "checks of what a power cut would leave of a region"],
   ];
   return words.map(([name, what]) => `${count(total[name] ?? 0).padStart(12)} ${what}`).join("\n");
