@@ -126,6 +126,7 @@ function become(disk: Disk, event: u32, error: i32): void {
       return;
     case ACTION_DISCARD:
       answerConstructors(disk, error);
+      answerWaiters(disk, WAITS_FOR_RESUME, error, 0);
       destroyLog(disk.owner());
       return;
     case ACTION_READ:

@@ -29,9 +29,9 @@ import { LUIDS_MAX } from "./limits";
 import { Log, STATE_RESUMED } from "./log";
 import { becomeReplaced } from "./log-life";
 import { createLog, newSerial } from "./logs";
-import { Mirror, mirrorOf } from "./mirror";
+import { mirrorOf } from "./mirror";
 import { noticeOfLog } from "./notice-of-log";
-import { NOTICE_REPLACED } from "./notices";
+import { NOTICE_CROWDED_OUT } from "./notices";
 import { EIO, ULOG_VERSION } from "./protocol";
 import { regionSetBytes } from "./region-set";
 import { BECAME_CLEAN, BECAME_DIRTY } from "./regions";
@@ -62,14 +62,16 @@ export function makeDiskLog(luid: u64, uuid: usize, uuidBytes: u32, parsed: Cons
 }
 
 export function constructDisk(log: Log, frame: usize, reconnects: bool): i32 {
-  if (mirrorOf(log).diskLogs > LUIDS_MAX) abandonOldest(mirrorOf(log), log);
+  limitLuids(log);
   addWaiter(diskOf(log), WAITS_FOR_CONSTRUCTOR, true, reconnects, frame);
   pursue(diskOf(log), GOAL_CONSTRUCT);
   return DEFERRED;
 }
 
-/** Removes the luid whose constructor came first of those that have neither the device nor its last request to answer. */
-function abandonOldest(mirror: Mirror, newest: Log): void {
+/** Where a mirror has too many luids, the one whose constructor came first goes, of those that do not have the device. */
+function limitLuids(newest: Log): void {
+  const mirror = mirrorOf(newest);
+  if (mirror.diskLogs <= LUIDS_MAX) return;
   let oldest: usize = 0;
   for (let at = mirror.firstLog; at != 0; at = changetype<Log>(at).sibling) {
     const log = changetype<Log>(at);
@@ -77,7 +79,7 @@ function abandonOldest(mirror: Mirror, newest: Log): void {
     if (oldest == 0 || log.serial < changetype<Log>(oldest).serial) oldest = at;
   }
   ensure(oldest != 0);
-  noticeOfLog(NOTICE_REPLACED, changetype<Log>(oldest), 0, 0);
+  noticeOfLog(NOTICE_CROWDED_OUT, changetype<Log>(oldest), 0, 0);
   abandonDisk(changetype<Log>(oldest));
 }
 
@@ -154,6 +156,7 @@ export function changeDisk(log: Log, region: u32, change: u32): void {
 /** The log is back from its state file. */
 export function restoreDisk(log: Log): void {
   const mirror = mirrorOf(log);
+  limitLuids(log);
   // Two files that both say so are left by a server that ended while one luid took the device from the other.
   if (log.takesWork()) {
     const user = mirror.user;

@@ -28,6 +28,8 @@ export const NOTICE_STATE_LOST: u32 = 7;
 
 /** The kernel has no table of the log any more: its destructor came while nobody listened. */
 export const NOTICE_FORGOTTEN: u32 = 8;
+/** The mirror has more luids than it may: the oldest of those without the device goes. */
+export const NOTICE_CROWDED_OUT: u32 = 9;
 
 /** A request was refused. detail: its type. */
 export const NOTICE_REFUSED_TYPE: u32 = 20;

@@ -82,13 +82,14 @@ export function saveHeader(log: Log): void {
   emitStateWrite(log.handle, <u32>STATE_HEADER_BYTES, 0, STATE_HEADER_BYTES, address);
 }
 
-/** Writes what the mirror knows of its device, in the file of each of its luids: any of them may be the last to stay. */
+/** Writes what the mirror knows of its device, in the file of each luid that has one: any of them may be the last to stay. */
 export function saveDeviceBehind(mirror: Mirror, isBehind: u32): void {
   if (mirror.deviceBehind == isBehind) return;
   mirror.deviceBehind = isBehind;
   for (let at = mirror.firstLog; at != 0; at = changetype<Log>(at).sibling) {
+    const log = changetype<Log>(at);
     // A log that is being constructed has no file yet, and one that is being restored has not been read to its end.
-    if (changetype<Log>(at).stateHeader().magic == STATE_MAGIC) saveHeader(changetype<Log>(at));
+    if (log.disk != 0 && log.stateHeader().magic == STATE_MAGIC) saveHeader(log);
   }
 }
 

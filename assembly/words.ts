@@ -3,12 +3,14 @@
 import { STATE_CREATED, STATE_RESUMED, STATE_SUSPENDED, STATE_SUSPENDING } from "./log";
 import {
   NOTICE_CREATED,
+  NOTICE_CROWDED_OUT,
   NOTICE_DESTROYED,
   NOTICE_DEVICE_FAILED,
   NOTICE_DEVICE_GROWN,
   NOTICE_DEVICE_NEW,
   NOTICE_DEVICE_SHRUNK,
   NOTICE_DEVICE_VERSION,
+  NOTICE_FORGOTTEN,
   NOTICE_IN_SYNC,
   NOTICE_LEGS_UNFLUSHED,
   NOTICE_REFUSED_CONSTRUCTOR,
@@ -30,6 +32,7 @@ import {
   NOTICE_REFUSED_VERSION,
   NOTICE_REPLACED,
   NOTICE_RESTORE_REFUSED,
+  NOTICE_RESTORE_REPAIRED,
   NOTICE_RESTORED,
   NOTICE_RESUMED,
   NOTICE_STATE_LOST,
@@ -124,6 +127,16 @@ export function noticeWords(code: u32, detail: u64): string {
       return "suspended with " + number + " regions in sync";
     case NOTICE_DESTROYED:
       return "removed";
+    case NOTICE_FORGOTTEN:
+      return "no table of the kernel names this log any more: it was removed while no server ran, and is removed here too";
+    case NOTICE_CROWDED_OUT:
+      return "the mirror has too many logs: this is the oldest that does not use the log device, and is removed";
+    case NOTICE_RESTORE_REPAIRED:
+      return (
+        "the two copies in its state file differed in " +
+        number +
+        " places; what either calls out of sync or marked is so"
+      );
     case NOTICE_IN_SYNC:
       return "resync complete: all " + number + " regions are in sync";
     case NOTICE_REPLACED:
@@ -203,6 +216,8 @@ export function noticePriority(code: u32, error: i32): i32 {
     case NOTICE_DEVICE_FAILED:
       return 3;
     case NOTICE_REPLACED:
+    case NOTICE_CROWDED_OUT:
+    case NOTICE_RESTORE_REPAIRED:
     case NOTICE_DEVICE_SHRUNK:
       return 4;
     default:

@@ -17,6 +17,10 @@ export class DeviceHost {
   readonly devices = new Map<string, Uint8Array>();
   /** Devices that are regular files. */
   readonly files = new Set<string>();
+  /** Inode of each regular file whose host tells it; two paths of one file have the same. */
+  readonly inodes = new Map<string, bigint>();
+  /** State writes for which there was no file: a log that is gone still writes. */
+  strayStateWrites = 0;
   readonly stateFiles = new Map<number, Uint8Array>();
   readonly opened = new Map<number, string>();
   /** What waits for `complete`. */
@@ -51,8 +55,11 @@ export class DeviceHost {
       this.wakeAtNs = atNs;
     },
     stateCreate: (head) => this.stateFiles.set(head.handle, new Uint8Array(head.offsetBytes)),
-    stateWrite: (head, address) =>
-      this.stateFiles.get(head.handle)?.set(this.engine.read(address, head.sizeBytes), head.offsetBytes),
+    stateWrite: (head, address) => {
+      const file = this.stateFiles.get(head.handle);
+      if (file === undefined) this.strayStateWrites++;
+      file?.set(this.engine.read(address, head.sizeBytes), head.offsetBytes);
+    },
     stateDelete: (head) => this.stateFiles.delete(head.handle),
   };
 
@@ -91,8 +98,16 @@ export class DeviceHost {
     const completion: Completion = { effect, error };
     if (effect === abi.EFFECT_KIND_OPEN && error === 0) {
       if (device === undefined) completion.error = -2;
-      else if (this.files.has(path)) completion.device = { sizeBytes: device.length, major: 0, minor: 0 };
-      else {
+      else if (this.files.has(path)) {
+        const inode = this.inodes.get(path) ?? 0n;
+        completion.device = {
+          sizeBytes: device.length,
+          major: 0,
+          minor: 0,
+          fileSystem: inode === 0n ? 0n : 2049n,
+          inode,
+        };
+      } else {
         const minor = [...this.devices.keys()].indexOf(path) + 16;
         completion.device = { sizeBytes: device.length, major: 98, minor };
       }

@@ -83,6 +83,16 @@ test("CTR is refused where the device is missing or too small", () => {
   assert.is(words.logs(made.engine).length, 1);
 });
 
+test("a RESUME that comes before the device is open is answered when the device is refused", () => {
+  const made = new DeviceHost(newEngine());
+  const constructed = made.request("CTR", asciiBytes("131072 disk /dev/none 1024"));
+  const resume = made.request("RESUME");
+  made.completeAll();
+  assert.is(made.replyTo(constructed)?.error, -2);
+  assert.is(made.replyTo(resume)?.error, -2);
+  assert.equal(words.logs(made.engine), []);
+});
+
 test("a log written before is read: in sync is what was clean", () => {
   const made = host(128);
   const bytes = device(made);

@@ -17,6 +17,7 @@ import {
   parseMirrorTable,
   readLogDevice,
 } from "../src/node/machine.ts";
+import type { Listener } from "../src/node/netlink-sockets.ts";
 import { Peer, words } from "./harness.ts";
 
 const peer = Peer.resumed(128, " nosync");
@@ -36,17 +37,26 @@ const MIRROR: Mirror = {
   deviceFaults: [],
 };
 
+const NO_OTHERS = { listeners: [], dropped: 0, toCheck: [] };
+
 function statusWith(log: Partial<Omit<LogDescription, "constructor">>): Status {
   const counters = words.counters(peer.engine);
-  return { version: "1", pid: 5, uptimeSeconds: 9, counters, recording: null, logs: [{ ...GOOD_LOG, ...log }] };
+  return {
+    ...{ version: "1", pid: 5, uptimeSeconds: 9, counters, recording: null, logs: [{ ...GOOD_LOG, ...log }] },
+    ...{ netlinkPort: 5, overruns: 0, others: NO_OTHERS },
+  };
 }
 
 const LOG_DEVICE: LogDeviceFacts = { sizeBytes: 1536, error: null, regionCount: 128, identity: "8:16" };
+const OWN: Listener = {
+  ...{ port: 5, groups: 64, queuedBytes: 0, drops: 0, inode: "77" },
+  holder: { pid: 5, program: "node", uid: 0 },
+};
 
 const GOOD: MachineFacts = {
   missing: [],
   hasMirrorTarget: true,
-  requestSockets: 1,
+  listeners: [OWN],
   server: { before: statusWith({}), after: statusWith({}) },
   runtimeDirectory: { uid: 0, mode: 0o700, stateFiles: 1, crashes: 0 },
   mirrors: [MIRROR],
@@ -86,15 +96,58 @@ test("a good machine needs nothing, and each thing looked at is told", () => {
 test("what serving lacks, and who else answers", () => {
   one(found({ missing: ["The module is not loaded."] }), "problem", /not loaded/);
   one(found({ hasMirrorTarget: false }), "advice", /dm-mirror/, /modprobe dm-mirror/);
-  one(found({ requestSockets: 2 }), "problem", /1 other socket receives/, /ss --netlink/);
+});
+
+test("others who receive the kernel's requests: who may answer, who only reads, who does not read", () => {
+  const other = (change: Partial<Listener>) => found({ listeners: [OWN, { ...OWN, port: 6, inode: "78", ...change }] });
+  const cmirrord = { pid: 70, program: "cmirrord", uid: 0 };
+  one(
+    other({ holder: cmirrord }),
+    "problem",
+    /^Process 70 \(cmirrord, user 0\) .*Two servers/,
+    /stop it .*sudo kill 70/,
+  );
+  one(
+    other({ holder: null }),
+    "problem",
+    /^A process that this one cannot see \(netlink port 6, socket 78\)/,
+    /grep 78/,
+  );
+  const user = { pid: 71, program: "sniffer", uid: 1000 };
+  one(
+    other({ holder: user }),
+    "advice",
+    /user 1000\) receives the kernel's requests too\. It does no harm/,
+    /sudo kill 71/,
+  );
+  one(
+    other({ holder: user, drops: 9 }),
+    "problem",
+    /does not read them: its socket has dropped 9.* first leg of a mirror alone/,
+    /^sudo kill 71\. Then check the mirrors/,
+  );
+  const served = found({ listeners: [{ ...OWN, drops: 3 }] });
+  assert.equal(served, [], "what the server itself lost is asked for again");
+});
+
+test("mirrors that must be checked, by their names", () => {
+  const before = statusWith({});
+  const after = { ...before, others: { ...NO_OTHERS, dropped: 3, toCheck: [GOOD_LOG.uuid] } };
+  one(
+    found({ server: { before, after } }),
+    "problem",
+    /^m \(log LVM-test\) was in use .* legs may differ/,
+    /dmsetup table m prints, with the word sync after the region size .* dmsetup suspend m && dmsetup resume m$/,
+  );
+  one(found({ server: { before, after }, mirrors: [] }), "problem", /^The mirror \(log LVM-test\)/, /dmsetup table M/);
 });
 
 test("no server: with mirrors their writes wait, without it is advice", () => {
   const server = { error: "No server answers." };
   const state = { uid: 0, mode: 0o700, stateFiles: 0, crashes: 0 };
-  one(found({ server, requestSockets: 0, runtimeDirectory: state }), "problem", /wait for one: m\./, /dm-ulog serve/);
-  one(found({ server, requestSockets: 0, mirrors: [], runtimeDirectory: null }), "advice", /No server answers/);
-  const left = found({ server, requestSockets: 0, mirrors: [] });
+  one(found({ server, listeners: [], runtimeDirectory: state }), "problem", /wait for one: m\./, /dm-ulog serve/);
+  one(found({ server, listeners: [], mirrors: [], runtimeDirectory: null }), "advice", /No server answers/);
+  const left = found({ server, listeners: [], mirrors: [] });
   assert.match(left.map(({ what }) => what).join(" "), /state of 1 logs of an earlier server/);
 });
 

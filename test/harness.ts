@@ -19,6 +19,57 @@ export const debugWasm = readFileSync(new URL("../dist/dm-ulog.debug.wasm", impo
 /** The same with limits so small that a test reaches them (assembly/limits.ts). */
 export const smallWasm = readFileSync(new URL("../dist/dm-ulog.small.wasm", import.meta.url));
 
+const knownExports = new WeakMap<WebAssembly.Module, Readonly<Record<string, number>>>();
+
+/** The numbers that a core exports, by name: its limits among them. */
+export function exportsOf(module: WebAssembly.Module): Readonly<Record<string, number>> {
+  let numbers = knownExports.get(module);
+  numbers ??= numbersOf(module);
+  knownExports.set(module, numbers);
+  return numbers;
+}
+
+function numbersOf(module: WebAssembly.Module): Readonly<Record<string, number>> {
+  const exports = Object.entries(new WebAssembly.Instance(module, {}).exports) as [string, { value?: unknown }][];
+  return Object.fromEntries(exports.flatMap(([name, { value }]) => (typeof value === "number" ? [[name, value]] : [])));
+}
+
+/** The same core with a linear memory of so many pages of 64 KiB at most. */
+export function withMemoryMax(wasm: Uint8Array, pages: number): Uint8Array {
+  const MEMORY_SECTION = 5;
+  for (let at = 8; at < wasm.length; ) {
+    const size = unsignedAt(wasm, at + 1);
+    if (wasm[at] === MEMORY_SECTION) {
+      const minimum = unsignedAt(wasm, size.end + 2);
+      // One memory, with a maximum, its minimum as it was.
+      const body = [1, 1, ...wasm.subarray(size.end + 2, minimum.end), ...unsigned(pages)];
+      const before = wasm.subarray(0, at);
+      return Buffer.concat([
+        before,
+        Uint8Array.of(MEMORY_SECTION, body.length, ...body),
+        wasm.subarray(size.end + size.value),
+      ]);
+    }
+    at = size.end + size.value;
+  }
+  throw new Error("the module has no memory of its own");
+}
+
+/** LEB128. */
+function unsignedAt(bytes: Uint8Array, at: number): { value: number; end: number } {
+  let value = 0;
+  let end = at;
+  for (let shift = 0; ; shift += 7) {
+    const byte = bytes[end++] as number;
+    value += (byte & 0x7f) * 2 ** shift;
+    if (byte < 0x80) return { value, end };
+  }
+}
+
+function unsigned(value: number): number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(value >>> 7)];
+}
+
 export const words = await Console.create(releaseWasm);
 
 /** An answer, and the notices that came with it, in words. */

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
+import * as format from "../src/common/log-format.ts";
 import { debugWasm, releaseWasm, smallWasm } from "./harness.ts";
 
 const { abi } = new Engine(new WebAssembly.Module(releaseWasm));
@@ -132,6 +133,17 @@ function checkAreas(wasm: Buffer<ArrayBuffer>): void {
   assert.ok(value("CORE") > 0, "no area begins at address 0");
   assert.ok(value("AREAS_END") <= value("__rtti_base"), "static data begins behind the areas");
 }
+
+test("who reads log devices without the core has the core's numbers", () => {
+  const exports = new WebAssembly.Instance(new WebAssembly.Module(releaseWasm), {}).exports;
+  const value = (name: string) => (exports[name] as unknown as { value: number }).value;
+  assert.is(format.LOG_MAGIC, value("DISK_MAGIC"));
+  assert.is(format.LOG_MAGIC_OFFSET, value("DISK_MAGIC_AT"));
+  assert.equal(format.LOG_VERSIONS, [value("DISK_VERSION_OLD"), value("DISK_VERSION")]);
+  assert.is(format.LOG_VERSION_OFFSET, value("DISK_VERSION_AT"));
+  assert.is(format.LOG_REGION_COUNT_OFFSET, value("DISK_REGIONS_AT"));
+  assert.is(format.LOG_BITS_OFFSET, value("BITS_OFFSET"));
+});
 
 test("no core imports anything", () => {
   for (const wasm of [releaseWasm, debugWasm, smallWasm])

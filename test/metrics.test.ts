@@ -64,6 +64,7 @@ function source(): MetricsSource {
     ...{ version: "1.2", uptimeSeconds: 4.5, residentBytes: 1000, overruns: 2, latencies: latencies.read() },
     counters: words.counters(peer.engine),
     logs: words.logs(peer.engine),
+    others: { listeners: [], dropped: 7, toCheck: ["LVM-test"] },
   };
 }
 
@@ -103,6 +104,9 @@ test("metrics are as Prometheus reads them, and hold what the core counts", () =
     ["dm_ulog_refused_requests_total", 1],
     ['dm_ulog_dropped_datagrams_total{reason="foreign"}', 0],
     ["dm_ulog_receive_overruns_total", 2],
+    ["dm_ulog_other_listeners", 0],
+    ["dm_ulog_other_listeners_dropped_total", 7],
+    [`dm_ulog_log_needs_check${log}`, 1],
     ["dm_ulog_device_written_bytes_total", 0],
     ["dm_ulog_flushes_without_write_total", 0],
     ["dm_ulog_logs", 1],

@@ -2,7 +2,7 @@
 // part. Needs CAP_NET_ADMIN; where that is missing the lab (npm run test:kernel) is what tests the server.
 
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -199,6 +199,34 @@ if (lacking !== undefined) {
     const told = /last events are in (\S+crash-1\.pcapng)/.exec(sentences.join("\n"));
     assert.is(requests(told?.[1] as string), 10);
     await stop(server);
+    kernel.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test("a state file that cannot be removed is told, and the kernel is answered all the same", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "dm-ulog-server-"));
+    const kernel = new PlayedKernel(abi, "LVM-d");
+    const sentences: string[] = [];
+    mkdirSync(join(folder, "state/07"), { recursive: true });
+    const server = await startServer({
+      wasm: releaseWasm,
+      kernelPort: kernel.port,
+      runtimeDirectory: folder,
+      log: (sentence, level) => sentences.push(`${level}: ${sentence}`),
+      failed: (error) => {
+        throw error;
+      },
+    });
+    assert.is((await kernel.ask(server.port, "CTR", asciiBytes("2000 clustered-core 2 nosync"))).error, 0);
+    rmSync(join(folder, "state/0"));
+    mkdirSync(join(folder, "state/0"));
+    assert.is((await kernel.ask(server.port, "DTR")).error, 0);
+    assert.is((await kernel.ask(server.port, "CTR", asciiBytes("2000 clustered-core 2 nosync"))).error, 0);
+    await stop(server);
+    const told = sentences.join("\n");
+    assert.match(told, /^warning: \S+07 is no regular file: it was moved to \S+set-aside/m);
+    assert.match(told, /^warning: The state file of a log that has ended could not be removed \(state\/0 in/m);
+    assert.match(told, /^error: A log's state could not be kept \(handle 0/m);
     kernel.close();
     rmSync(folder, { recursive: true });
   });

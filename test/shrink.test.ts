@@ -94,7 +94,7 @@ test("the command leaves a small life and its trace, and lives it again", () => 
   const first = run(...life, "--fault", "marks-dropped", "--shrink");
   assert.is(first.status, 0, first.stderr);
   const file = /--replay-choices (\S+)/.exec(first.stdout)?.[1] as string;
-  const said = /^Now: (.*)$/m.exec(first.stdout)?.[1] as string;
+  const said = /^The violation now: (.*)$/m.exec(first.stdout)?.[1] as string;
   assert.is(readChoices(file).violation, said);
   const again = run("--replay-choices", file);
   assert.is(again.status, 0, again.stderr);

@@ -18,15 +18,20 @@ import { Random } from "../src/common/sim/random.ts";
 import { runScenario, ScenarioViolation } from "../src/common/sim/scenario.ts";
 import { sleep, spawn, type Task } from "../src/common/sim/task.ts";
 import type { LogTable } from "../src/common/sim/userspace-log.ts";
-import { debugWasm, releaseWasm, seedFor, words } from "./harness.ts";
+import { debugWasm, releaseWasm, seedFor, smallWasm, words } from "./harness.ts";
 
 const releaseModule = new WebAssembly.Module(releaseWasm);
 const debugModule = new WebAssembly.Module(debugWasm);
+const smallModule = new WebAssembly.Module(smallWasm);
 const seed = seedFor("sim");
+/** Lives in which something went wrong once. */
+const SEEDS_OF_THE_PAST = [715_750];
 
 /** Lives of the release core, which are many, and of the debug core, which checks its invariants after every input. */
 const SEEDS = 200;
 const DEBUG_SEEDS = 100;
+/** Lives of the core with tiny limits, some of whose logs are of more blocks than a batch holds. */
+const SMALL_SEEDS = 25;
 const EVENTS = 2500;
 /** Longer lives: a fault may need a rare moment. */
 const FAULT_EVENTS = 8000;
@@ -577,6 +582,34 @@ for (const [name, module, seeds] of [
     for (const [what, count] of Object.entries(total)) assert.ok(count > 0, `no ${what} in all these lives`);
   });
 }
+
+for (const past of SEEDS_OF_THE_PAST) {
+  test(`the life of seed ${past} breaks nothing any more`, () => {
+    for (const module of [releaseModule, debugModule]) {
+      const result = runScenario({ seed: past, eventCount: EVENTS, module, console: words });
+      assert.ok(result.events >= EVENTS);
+    }
+  });
+}
+
+test(`${SMALL_SEEDS} lives break nothing where the small core has no more handles`, () => {
+  let tablesWithoutRoom = 0;
+  for (let i = 0; i < SMALL_SEEDS; i++) {
+    const result = runScenario({ seed: seed + i, eventCount: EVENTS, module: smallModule, console: words });
+    tablesWithoutRoom += result.tablesWithoutRoom;
+  }
+  console.log(`${tablesWithoutRoom} tables refused for want of handles`);
+  assert.ok(tablesWithoutRoom > 0);
+});
+
+test("lives of logs with more blocks than the small core writes in a batch break nothing", () => {
+  let large = 0;
+  for (let i = 0; large < 2; i++) {
+    assert.ok(i < 1000, "no such life");
+    const result = runScenario({ seed: seed + i, eventCount: 300, module: smallModule, console: words });
+    if (result.regions > 300_000) large++;
+  }
+});
 
 for (const { name, sentence } of FAULTS) {
   test(`fault ${name} is found: ${sentence}`, () => {

@@ -111,10 +111,10 @@ class Demo {
     this.heading("3. The server is killed and comes back");
     await this.killServer(workload);
 
-    this.heading("4. The power fails in the middle of it");
+    this.heading("4. The power fails while programs write");
     const differedBefore = this.cutPower(workload);
 
-    this.heading("5. The machine is back");
+    this.heading("5. The machine starts again");
     await this.comeBack(workload, differedBefore);
 
     this.heading("The same with a real mirror");
@@ -208,7 +208,7 @@ class Demo {
     );
   }
 
-  /** In the middle of the writing; the next server takes up what the first has left. */
+  /** Kills the server while programs write, and starts another, which restores the first one's state. */
   private async killServer(workload: Workload): Promise<void> {
     const { server } = this.machine;
     while (server.isSpared() && this.clock.step());

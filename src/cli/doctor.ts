@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LogDescription } from "../common/console.ts";
 import type { MachineFacts, Mirror } from "../node/machine.ts";
+import { listenerFindings } from "./listener-findings.ts";
 
 export interface DoctorOptions {
   runtimeDir: string;
@@ -58,6 +59,7 @@ export function examine(facts: MachineFacts): Finding[] {
   const findings = [
     ...prerequisiteFindings(facts),
     ...serverFindings(facts),
+    ...listenerFindings(facts),
     ...directoryFindings(facts),
     ...mirrorFindings(facts),
     ...logFindings(facts),
@@ -81,13 +83,13 @@ function prerequisiteFindings({ missing, hasMirrorTarget }: MachineFacts): Findi
 }
 
 function serverFindings(facts: MachineFacts): Finding[] {
-  const { server, requestSockets } = facts;
+  const { server, listeners } = facts;
   const served = servedMirrors(facts);
   const findings: Finding[] = [];
   if ("error" in server) {
     const waiting = served.map(({ name }) => name).join(", ");
     findings.push(
-      served.length > 0 && requestSockets === 0
+      served.length > 0 && listeners.length === 0
         ? {
             level: "problem",
             what: `No server runs, and the writes of these mirrors wait for one: ${waiting}.`,
@@ -100,15 +102,6 @@ function serverFindings(facts: MachineFacts): Finding[] {
     findings.push({
       level: "fine",
       what: `dm-ulog ${version} serves this machine (process ${pid}, for ${uptimeSeconds} s) with ${logs.length} logs.`,
-    });
-  }
-  const others = requestSockets - ("error" in server ? 0 : 1);
-  if (others > 0) {
-    findings.push({
-      level: "problem",
-      what: `${others} other ${others === 1 ? "socket receives" : "sockets receive"} the kernel's requests. Two servers with two opinions of a mirror destroy it.`,
-      remedy:
-        "Find it with: ss --netlink --processes | grep connector, and stop it (cmirrord: systemctl stop lvm2-cmirrord)",
     });
   }
   return findings;

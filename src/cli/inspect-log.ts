@@ -1,14 +1,17 @@
-// Shows a log device to a person: its header, how many regions are clean, a map of its regions. assembly/disk.ts describes
-// the format. This file reads it without the core, so that it can show a device that the core would refuse.
+// Shows a log device to a person: its header, how many regions are clean, a map of its regions. It reads
+// the device without the core, so that it can show one that the core would refuse.
 
 import { closeSync, openSync, readSync } from "node:fs";
-import { CLEAN_BITS_OFFSET } from "../common/sim/clean-bits.ts";
+import {
+  LOG_BITS_OFFSET,
+  LOG_MAGIC,
+  LOG_MAGIC_OFFSET,
+  LOG_REGION_COUNT_OFFSET,
+  LOG_VERSION_OFFSET,
+  LOG_VERSIONS,
+} from "../common/log-format.ts";
 import { TraceError } from "../common/trace/format.ts";
 
-const MAGIC = 0x4d69_5272;
-const VERSION_OFFSET = 4;
-const COUNT_OFFSET = 8;
-const VERSIONS_KNOWN = [1, 2];
 /** Bits are read in parts of this size, because a log may have 2^32 regions. */
 const PART_BYTES = 1 << 20;
 const REGIONS_MAX = 2 ** 32;
@@ -39,7 +42,7 @@ const RANGES_MAX = 100_000;
 
 /** Whether a file with this beginning is a log device. */
 export function isLog(head: Buffer): boolean {
-  return head.length >= 16 && head.readUInt32LE(0) === MAGIC;
+  return head.length >= 16 && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC;
 }
 
 /** Prints a log device. Returns the exit status. */
@@ -54,9 +57,9 @@ function readImage(path: string): LogImage {
   try {
     const head = Buffer.alloc(16);
     readSync(file, head, 0, head.length, 0);
-    const version = head.readUInt32LE(VERSION_OFFSET);
-    const count = head.readBigUInt64LE(COUNT_OFFSET);
-    if (!VERSIONS_KNOWN.includes(version)) {
+    const version = head.readUInt32LE(LOG_VERSION_OFFSET);
+    const count = head.readBigUInt64LE(LOG_REGION_COUNT_OFFSET);
+    if (!LOG_VERSIONS.includes(version)) {
       throw new TraceError(`${path} holds a dirty log of the unknown version ${version}.`);
     }
     if (count > REGIONS_MAX) {
@@ -77,7 +80,7 @@ function readBits(file: number, version: number, regionCount: number): LogImage 
   };
   const part = Buffer.alloc(PART_BYTES);
   while (image.heldRegions < regionCount) {
-    const bytes = readSync(file, part, 0, PART_BYTES, CLEAN_BITS_OFFSET + image.heldRegions / 8);
+    const bytes = readSync(file, part, 0, PART_BYTES, LOG_BITS_OFFSET + image.heldRegions / 8);
     if (bytes === 0) break;
     takeBits(image, part, Math.min(bytes * 8, regionCount - image.heldRegions));
   }

@@ -1,11 +1,20 @@
 // Paths of the files in the installed package that the commands need.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** The core, as built beside the compiled host. */
 export function wasmPath(): string {
   return fileURLToPath(new URL("../dm-ulog.wasm", import.meta.url));
+}
+
+/** The core with tiny limits, for tests. Throws where it was not built: the package does not hold it. */
+export function smallWasmPath(): string {
+  const path = fileURLToPath(new URL("../dm-ulog.small.wasm", import.meta.url));
+  if (existsSync(path)) return path;
+  throw new Error(
+    "The small core is not part of the package. Clone the repository, and run npm run sim -- --core small.",
+  );
 }
 
 /** The Lua dissector for Wireshark. */

@@ -136,6 +136,7 @@ program
     "--crash-directory <directory>",
     "directory for the last events of a server that failed (default: in the runtime directory)",
   )
+  .option("--force", "serve although another server seems to serve this machine: one that cannot answer any more")
   .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", portNumber)
   .addOption(
     new Option(
@@ -338,8 +339,13 @@ program
   .option("--seed <number>", "the first seed", wholeNumber, 1)
   .option("--seeds <number>", "number of seeds to run, one after the other", wholeNumber, 1)
   .option("--events <number>", "simulated events for each seed", wholeNumber, 100_000)
-  .option("--fault <name>", "put in a deliberate fault, which must be found; `list` names them")
-  .option("--trace-directory <directory>", "where the trace of a life that fails is written", ".")
+  .addOption(
+    new Option("--core <build>", "which core to run; the small one has tiny limits, and is not part of the package")
+      .choices(["release", "small"])
+      .default("release"),
+  )
+  .option("--fault <name>", "add a deliberate fault, which the checks must find; `list` names the faults")
+  .option("--trace-directory <directory>", "where to write the trace of a life that fails", ".")
   .option("--trace <file>", "also write the trace of the first seed's life, whether it fails or not")
   .option("--shrink", "reduce a life that fails to the smallest one that fails in the same way")
   .option("--shrink-seconds <number>", "time limit for --shrink", positive, 120)

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { missingPrerequisites, otherListeners } from "../node/prerequisites.ts";
+import { missingPrerequisites } from "../node/prerequisites.ts";
 import { controlSocketPath } from "../node/runtime-paths.ts";
 import type { ServerOptions } from "../node/server.ts";
 import { LIVE_PORT_DEFAULT } from "../node/web/defaults.ts";
@@ -24,6 +24,7 @@ export interface ServeOptions {
   view?: number | true;
   viewAddress: string;
   metrics?: number;
+  force?: boolean;
   logFormat?: LogFormat;
 }
 
@@ -37,14 +38,16 @@ export async function serve(options: ServeOptions): Promise<void> {
   const flusherWarning = becomeIoFlusher();
   const { exitNow } = await import("../node/system-calls.ts");
   const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
+  const { claimMachine } = await import("../node/machine-claim.ts");
   const { Server } = await import("../node/server.ts");
-  const { connectorSockets } = await import("../node/connector-socket.ts");
   const { ServiceManager } = await import("../node/service-manager.ts");
   const { metricsUrl, serveMetrics } = await import("../node/metrics-port.ts");
   const { serverMetrics, serveStatus } = await import("../node/control-socket.ts");
 
-  claimRuntimeDirectory(options.runtimeDir);
   const serverLog = new ServerLog(options.logFormat ?? logFormatOf(process.env));
+  for (const sentence of claimRuntimeDirectory(options.runtimeDir)) serverLog.warning(sentence);
+  const beside = claimMachine(options.force === true);
+  if (beside !== undefined) serverLog.warning(beside);
   const log = limitedLog((sentence, level) => serverLog.write(sentence, level));
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),
@@ -73,12 +76,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   // Metrics that cannot be served are worth a warning; the server answers the kernel all the same.
   const metrics = await serving?.catch((error: Error) => void serverLog.warning(error.message));
 
-  const warnings = [
-    otherListeners(connectorSockets(), server.port),
-    diskWarning(options.runtimeDir),
-    flusherWarning,
-    ...lockProgram(),
-  ];
+  const warnings = [diskWarning(options.runtimeDir), flusherWarning, ...lockProgram()];
   for (const warning of warnings) if (warning !== undefined) serverLog.warning(warning);
   serverLog.info(
     `dm-ulog ${packageVersion()} is serving the kernel (netlink port ${server.port}). To look at it: dm-ulog status`,

@@ -11,7 +11,7 @@ import {
   violationOf,
 } from "../common/sim/scenario.ts";
 import { actionCount, eventCount, shrink } from "../common/sim/shrink.ts";
-import { wasmPath } from "./installation.ts";
+import { smallWasmPath, wasmPath } from "./installation.ts";
 import { LifeFiles, readChoices } from "./life-files.ts";
 
 export interface SimulateOptions {
@@ -21,6 +21,8 @@ export interface SimulateOptions {
   events: number;
   /** How many seeds, one after the other. */
   seeds: number;
+  /** Which build of the core lives: `small` has limits so tiny that lives reach them, and checks its invariants. */
+  core: "release" | "small";
   /** Name of a deliberate fault, or `list`. */
   fault?: string;
   /** Folder for the traces of lives that fail. */
@@ -48,8 +50,8 @@ export async function simulate(options: SimulateOptions): Promise<number> {
   const faultName = choices === null ? options.fault : (choices.fault ?? undefined);
   const fault = faultName === undefined ? undefined : findFault(faultName);
   const { seed, seeds } = choices === null ? options : { seed: choices.seed, seeds: 1 };
-  const wasm = readFileSync(wasmPath());
-  const words = await Console.create(wasm);
+  const wasm = readFileSync(options.core === "small" ? smallWasmPath() : wasmPath());
+  const words = await Console.create(readFileSync(wasmPath()));
   const lived = { eventCount: options.events, module: new WebAssembly.Module(wasm), console: words, fault };
   const files = new LifeFiles(wasm, options.traceDirectory);
 
@@ -99,15 +101,16 @@ function tellHowToSeeItAgain(
   life: ScenarioOptions,
   found: ScenarioViolation,
   files: LifeFiles,
-  { shrink: isToShrink, shrinkSeconds, events, replayChoices }: SimulateOptions,
+  { shrink: isToShrink, shrinkSeconds, events, replayChoices, core }: SimulateOptions,
   print: (line: string) => void,
 ): void {
+  const coreWords = core === "small" ? "--core small " : "";
   if (!isToShrink) {
     const faultWords = life.fault ? ` --fault ${life.fault.name}` : "";
     const which = replayChoices
       ? `--replay-choices ${replayChoices}`
       : `--seed ${life.seed} --events ${events}${faultWords}`;
-    print(`Again: npm run sim -- ${which}`);
+    print(`Run it again: npm run sim -- ${coreWords}${which}`);
     print(`Trace of every server's core: ${files.writeTrace(life)}`);
     return;
   }
@@ -126,8 +129,8 @@ function tellHowToSeeItAgain(
       `${script.boots.length} of ${found.script.boots.length} boots, ` +
       `${script.mirrors.length} of ${found.script.mirrors.length} mirrors.`,
   );
-  print(`Now: ${violation.message}`);
-  print(`Again: npm run sim -- --replay-choices ${files.writeChoices(life, violation)}`);
+  print(`The violation now: ${violation.message}`);
+  print(`Run it again: npm run sim -- ${coreWords}--replay-choices ${files.writeChoices(life, violation)}`);
   print(`Trace of every server's core: ${files.writeTrace({ ...life, script })}`);
 }
 
@@ -151,6 +154,7 @@ function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {
     ["suspends", "suspends"],
     ["reloads", "table reloads"],
     ["removals", "removals"],
+    ["tablesWithoutRoom", "tables refused, the server having as many logs as it can have"],
     ["legFailures", "legs failed"],
     ["deviceFailures", "log devices failed and repaired"],
     ["serverCrashes", "server crashes"],
@@ -162,8 +166,8 @@ function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {
     ["failedWrites", "writes failed by the kernel because the log's flush failed"],
     ["powerCuts", "power cuts"],
     ["resyncsAfterPowerCut", "regions of disk logs out of sync after them"],
-    ["needlessResyncs", "of them with legs that did not differ"],
-    ["checks", "looks at a region and its log in memory"],
+    ["needlessResyncs", "of them although the legs did not differ"],
+    ["checks", "checks of a region against its log in memory"],
     ["powerCutChecks", "checks of what a power cut would leave of a region"],
   ];
   return words.map(([name, what]) => `${count(total[name] ?? 0).padStart(12)} ${what}`).join("\n");

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import cliProgress from "cli-progress";
 import type { LogDescription } from "../common/console.ts";
 import { fetchStatus, type Status } from "../node/control-socket.ts";
+import { nameOf } from "../node/listener-watch.ts";
 import { controlSocketPath } from "../node/runtime-paths.ts";
 import { formatSectors } from "./sizes.ts";
 
@@ -28,7 +29,8 @@ function print(current: Status, json: boolean): void {
 /** The table of logs that `dm-ulog status` prints. */
 export function statusText(current: Status): string {
   const lines = [`dm-ulog ${current.version}, process ${current.pid}, serving for ${current.uptimeSeconds} s`];
-  if (current.logs.length === 0) return `${lines[0]}\nNo logs: no mirror uses this server yet.`;
+  lines.push(...warningLines(current));
+  if (current.logs.length === 0) return [...lines, "No logs: no mirror uses this server yet."].join("\n");
   const rows = current.logs.map((log) => [
     log.uuid,
     log.type,
@@ -59,6 +61,22 @@ export function statusText(current: Status): string {
     );
   }
   return lines.join("\n");
+}
+
+function warningLines({ overruns, others }: Status): string[] {
+  const lines: string[] = [];
+  if (overruns > 0)
+    lines.push(`Its receive buffer was full ${overruns} times: requests were lost, and asked for again.`);
+  for (const listener of others.listeners) {
+    const drops = listener.drops > 0 ? ` and dropped ${listener.drops} of them` : " too";
+    lines.push(`${nameOf(listener)} receives the kernel's requests${drops}. See: sudo dm-ulog doctor`);
+  }
+  if (others.toCheck.length > 0) {
+    lines.push(
+      `Legs may differ although the logs say in sync, so check the mirrors of: ${others.toCheck.join(", ")}. See: sudo dm-ulog doctor`,
+    );
+  }
+  return lines;
 }
 
 function deviceText({ device }: LogDescription): string {

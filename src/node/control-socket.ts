@@ -13,6 +13,7 @@ import { createServer, type Server as HttpServer, type IncomingMessage, request 
 import { isAbsolute } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Counters, LogDescription } from "../common/console.ts";
+import type { ListenerReport } from "./listener-watch.ts";
 import { metricsText } from "./metrics.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "./prometheus.ts";
 import type { Server } from "./server.ts";
@@ -26,6 +27,12 @@ export interface Status {
   counters: Counters;
   /** The file that the server records to, or null. */
   recording: string | null;
+  /** Of the socket that it receives the kernel's requests on. */
+  netlinkPort: number;
+  /** Times its receive buffer was full, so that requests were lost and asked for again. */
+  overruns: number;
+  /** Who else receives the kernel's requests. */
+  others: ListenerReport;
 }
 
 /** A recording's options are few. */
@@ -42,6 +49,9 @@ export function serveStatus(server: Server, path: string, version: string): Prom
       logs: server.console.logs(server),
       counters: server.console.counters(server),
       recording: server.recordedPath ?? null,
+      netlinkPort: server.port,
+      overruns: server.overruns,
+      others: server.others,
     }),
     "GET /metrics": () => new MetricsText(serverMetrics(server, version)),
     "POST /record": (body) => server.record(recordingOptions(body)),
@@ -85,6 +95,7 @@ export function serverMetrics(server: Server, version: string): string {
     logs: server.console.logs(server),
     latencies: server.latencies,
     overruns: server.overruns,
+    others: server.others,
   });
 }
 
@@ -94,7 +105,9 @@ class MetricsText {
 
 /** Asks the server at `path`. Rejects with a sentence if none answers. */
 export async function fetchStatus(path: string): Promise<Status> {
-  return (await ask(path, "GET", "/status")) as Status;
+  // A server that was started before an upgrade does not tell all of it.
+  const untold = { netlinkPort: 0, overruns: 0, others: { listeners: [], dropped: 0, toCheck: [] } };
+  return { ...untold, ...((await ask(path, "GET", "/status")) as Status) };
 }
 
 /** Makes the server at `path` record. Rejects with a sentence if it cannot. */

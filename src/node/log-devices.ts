@@ -140,8 +140,8 @@ class Device {
       const oldest = this.operations[0] as Operation;
       oldest.doneParts++;
       if (slot.error !== 0) {
-        // What was not handed yet need not be tried.
-        oldest.error = slot.error;
+        // The first error is the cause; later ones may follow from it. Parts not handed yet need not be tried.
+        oldest.error ||= slot.error;
         oldest.parts = oldest.handedParts;
       }
       if (oldest.doneParts < oldest.parts) continue;
@@ -160,11 +160,15 @@ class Device {
   /** Fills free slots with what waits. */
   private hand(): void {
     const before = this.submitted;
-    let next = this.operations[this.handed];
-    while (next !== undefined && (this.submitted - this.collected) >>> 0 < SLOTS) {
+    for (let next = this.operations[this.handed]; next !== undefined; next = this.operations[this.handed]) {
+      // Looked at before a slot is filled: a part that failed has left the operation with no more parts than were handed.
+      if (next.handedParts >= next.parts) {
+        this.handed++;
+        continue;
+      }
+      if ((this.submitted - this.collected) >>> 0 >= SLOTS) break;
       this.fill(this.channel.slot(this.submitted), next);
       this.submitted = (this.submitted + 1) >>> 0;
-      if (next.handedParts === next.parts) next = this.operations[++this.handed];
     }
     if (this.submitted !== before) this.channel.submit(this.submitted);
   }

@@ -5,11 +5,11 @@ import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from
 import type { LogDescription } from "../common/console.ts";
 import { findIfThere, THIS_MACHINE } from "./block-devices.ts";
 import { findNode, parseNumbers } from "./block-nodes.ts";
-import { connectorSockets } from "./connector-socket.ts";
 import { fetchStatus, type Status } from "./control-socket.ts";
 import { readTables, readTargetTypes } from "./device-mapper.ts";
 import { mountedDevices, overlaps } from "./mirror-devices.ts";
-import { missingPrerequisites, receivesRequests } from "./prerequisites.ts";
+import { holdersOf, type Listener, requestSockets } from "./netlink-sockets.ts";
+import { missingPrerequisites } from "./prerequisites.ts";
 import { controlSocketPath, crashDirectory, stateDirectory } from "./runtime-paths.ts";
 import { logRegionsOf } from "./signatures.ts";
 import { sizeOf } from "./system-calls.ts";
@@ -65,8 +65,8 @@ export interface MachineFacts {
   missing: string[];
   /** Whether the kernel has the target "mirror" at this moment; undefined where that cannot be told. */
   hasMirrorTarget: boolean | undefined;
-  /** Sockets of whatever program that receive the kernel's requests. */
-  requestSockets: number;
+  /** Sockets of whatever program that receive the kernel's requests, the server's among them. */
+  listeners: Listener[];
   /** Two looks at the running server, or the sentence why there is none. */
   server: { before: Status; after: Status } | { error: string };
   runtimeDirectory: RuntimeDirectoryFacts | null;
@@ -83,7 +83,7 @@ export async function readMachine(runtimeDirectory: string, wait: () => Promise<
   return {
     missing: missingPrerequisites(),
     hasMirrorTarget: hasMirrorTarget(),
-    requestSockets: process.platform === "linux" ? connectorSockets().filter(receivesRequests).length : 0,
+    listeners: process.platform === "linux" ? readListeners() : [],
     server: await lookTwice(() => fetchStatus(controlSocketPath(runtimeDirectory)), wait),
     runtimeDirectory: readRuntimeDirectory(runtimeDirectory),
     mirrors,
@@ -105,6 +105,12 @@ async function lookTwice(ask: () => Promise<Status>, wait: () => Promise<void>):
 
 function isOutOfSync({ outOfSyncRegions }: LogDescription): boolean {
   return outOfSyncRegions > 0;
+}
+
+function readListeners(): Listener[] {
+  const sockets = requestSockets();
+  const holders = holdersOf(new Set(sockets.map(({ inode }) => inode)));
+  return sockets.map((socket) => ({ ...socket, holder: holders.get(socket.inode) ?? null }));
 }
 
 function hasMirrorTarget(): boolean | undefined {

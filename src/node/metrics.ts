@@ -3,6 +3,7 @@
 
 import type { Counters, LogDescription } from "../common/console.ts";
 import { BUCKET_BOUNDS_SECONDS, type LatencyHistogram } from "./latencies.ts";
+import type { ListenerReport } from "./listener-watch.ts";
 import { type Labels, PrometheusText, type Sample } from "./prometheus.ts";
 
 export interface MetricsSource {
@@ -13,6 +14,7 @@ export interface MetricsSource {
   logs: readonly LogDescription[];
   latencies: readonly LatencyHistogram[];
   overruns: number;
+  others: ListenerReport;
 }
 
 /** All metrics as Prometheus reads them. */
@@ -27,7 +29,9 @@ export function metricsText(source: MetricsSource): string {
   writeRequests(text, source);
   writeDevices(text, source.counters);
   text.gauge("dm_ulog_logs", "Dirty logs that the server keeps.", one(source.logs.length));
-  writeLogs(text, newestOfEach(source.logs));
+  const logs = newestOfEach(source.logs);
+  writeLogs(text, logs);
+  writeOthers(text, source.others, logs);
   return text.toString();
 }
 
@@ -46,7 +50,7 @@ function writeRequests(text: PrometheusText, { counters, latencies, overruns }: 
     { labels: { reason: "truncated" }, value: counters.droppedTruncated },
     { labels: { reason: "malformed" }, value: counters.droppedMalformed },
   ]);
-  const lost = "Times the receive buffer was full: the kernel repeats what it lost after 15 s.";
+  const lost = "Times the receive buffer was full: requests were lost, and the kernel was asked to send them again.";
   text.counter("dm_ulog_receive_overruns_total", lost, [{ value: overruns }]);
 }
 
@@ -110,6 +114,25 @@ function writeLogs(text: PrometheusText, logs: readonly LogDescription[]): void 
     );
     text.gauge(`dm_ulog_log_${name}`, help, onDevice);
   }
+}
+
+function writeOthers(
+  text: PrometheusText,
+  { listeners, dropped, toCheck }: ListenerReport,
+  logs: readonly LogDescription[],
+): void {
+  const count = [{ value: listeners.length }];
+  text.gauge("dm_ulog_other_listeners", "Sockets besides the server's that receive the kernel's requests.", count);
+  text.counter(
+    "dm_ulog_other_listeners_dropped_total",
+    "Requests that such sockets had no room for: each may have failed for the kernel, and left legs that differ.",
+    [{ value: dropped }],
+  );
+  text.gauge(
+    "dm_ulog_log_needs_check",
+    "1 where the mirror was in use when such a socket dropped requests, until all of it is copied.",
+    logs.map((log) => ({ labels: labelsOf(log), value: Number(toCheck.includes(log.uuid)) })),
+  );
 }
 
 function labelsOf({ uuid, type }: LogDescription): Labels {

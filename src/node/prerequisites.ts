@@ -4,7 +4,6 @@ import { readFileSync } from "node:fs";
 
 const CAP_NET_ADMIN = 12;
 const CAP_SYS_ADMIN = 21;
-const CN_IDX_DM = 7;
 
 /** What is missing to serve this machine's kernel, as sentences; empty if nothing is missing. */
 export function missingPrerequisites(): string[] {
@@ -30,22 +29,6 @@ export function missingPrerequisites(): string[] {
     missing.push("The kernel module dm-log-userspace is not loaded. Type: sudo modprobe dm-log-userspace");
   }
   return missing;
-}
-
-/** Whether a socket of the connector receives the kernel's requests. */
-export function receivesRequests({ groups }: { groups: number }): boolean {
-  return (groups & (1 << (CN_IDX_DM - 1))) !== 0;
-}
-
-/** A warning where some other socket receives the same requests, or undefined. */
-export function otherListeners(sockets: readonly { port: number; groups: number }[], own: number): string | undefined {
-  const others = sockets.filter((socket) => socket.port !== own && receivesRequests(socket));
-  if (others.length === 0) return undefined;
-  const ports = others.map(({ port }) => port).join(", ");
-  return (
-    `Another program receives the kernel's requests too (netlink port ${ports}). If it answers them, as cmirrord does, ` +
-    "stop it: two servers with two opinions of a mirror destroy it."
-  );
 }
 
 function effectiveCapabilities(): bigint {

@@ -7,14 +7,16 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
-import { ConnectorSocket, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
+import { ConnectorSocket, DRAINED, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
 import { mapFlight } from "./flight-recorder.ts";
 import type { KeeperRequest, LegsFlushed } from "./io-jobs.ts";
 import { Latencies } from "./latencies.ts";
 import { type Deliver, LogDevices } from "./log-devices.ts";
+import type { LogLevel } from "./log-level.ts";
 import { Mailbox } from "./mailbox.ts";
 import { type LifeFacts, Recorder, type RecorderOrder, type RecordingTarget, type Violation } from "./recorder.ts";
 import { RequestRecall } from "./request-recall.ts";
+import { setAsideDirectory, stateDirectory } from "./runtime-paths.ts";
 import { StateFiles } from "./state-files.ts";
 import { negativeErrno } from "./system-calls.ts";
 import { WakeUp } from "./wake-up.ts";
@@ -29,7 +31,7 @@ export interface RequestThreadOptions {
   keeper: MessagePort;
   engineOptions: EngineOptions;
   /** Where state files are; undefined to keep none. */
-  stateDirectory: string | undefined;
+  runtimeDirectory: string | undefined;
   /** The port taken for the kernel's: 0, but for a benchmark that plays the kernel from a port of its own. */
   kernelPort: number;
   recorder: RecorderOptions;
@@ -52,6 +54,9 @@ export type RequestThreadMessage =
   | { kind: "send failed"; errno: number }
   /** `errno` is negative, as are those of every effect. */
   | { kind: "state not kept"; handle: number; errno: number }
+  | { kind: "state not removed"; handle: number; errno: number }
+  /** A sentence for the server's log. */
+  | { kind: "told"; sentence: string; level: LogLevel }
   | { kind: "invariant violated"; violation: Violation };
 
 const NS_PER_MS = 1e6;
@@ -63,6 +68,11 @@ const STOP_TIMEOUT_NS = 1500 * NS_PER_MS;
 /** Nanoseconds since this thread began: a time of one process means nothing in the next. */
 function nowNs(): number {
   return Math.round(performance.now() * NS_PER_MS);
+}
+
+function openStates(runtimeDirectory: string, handleCount: number, tell: (sentence: string) => void): StateFiles {
+  const asideFolder = setAsideDirectory(runtimeDirectory);
+  return StateFiles.open(stateDirectory(runtimeDirectory), { handleCount, asideFolder, tell });
 }
 
 function startRecorder(
@@ -88,8 +98,14 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   const socket = new ConnectorSocket(abi.CN_IDX_DM);
   const kernel = netlinkAddress(options.kernelPort);
   const wakeUp = new WakeUp((timeoutUs) => socket.setTimeout(timeoutUs));
-  const states = options.stateDirectory === undefined ? undefined : StateFiles.open(options.stateDirectory);
-  const recall = options.stateDirectory === undefined ? undefined : RequestRecall.open(options.stateDirectory);
+  const { runtimeDirectory } = options;
+  const warn = (sentence: string): void => post({ kind: "told", sentence, level: "warning" });
+  const states = runtimeDirectory === undefined ? undefined : openStates(runtimeDirectory, abi.HANDLE_COUNT, warn);
+  const recall = RequestRecall.open(
+    abi,
+    (datagram) => sendDatagram(socket.fd, datagram, kernel),
+    runtimeDirectory === undefined ? undefined : stateDirectory(runtimeDirectory),
+  );
   const askKeeper = (request: KeeperRequest): void => options.keeper.postMessage(request);
   const devices = new LogDevices(
     abi,
@@ -121,7 +137,11 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     stateWrite: ({ handle, offsetBytes, sizeBytes }, address) =>
       states?.write(handle, offsetBytes, engine.bytes(), address, sizeBytes),
     stateDelete({ handle }) {
-      states?.delete(handle);
+      try {
+        states?.delete(handle);
+      } catch (error) {
+        post({ kind: "state not removed", handle, errno: negativeErrno(error) });
+      }
       // A log ends with its state file.
       askKeeper({ kind: "forget", handle });
     },
@@ -152,8 +172,8 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   bell.hang(socket.fd, socket.port);
   post({ kind: "listening", port: socket.port });
   tellNotices();
-
-  for (const datagram of recall?.datagrams(abi) ?? []) sendDatagram(socket.fd, datagram, kernel);
+  if (socket.bufferWarning !== undefined) warn(socket.bufferWarning);
+  recall.askForUnanswered();
 
   let memory: Uint8Array = new Uint8Array(0);
   let inbox = memory;
@@ -169,6 +189,12 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     if (stopAtNs !== 0 && (now > stopAtNs || (size === TIMED_OUT && devices.isIdle()))) break;
     if (size === TIMED_OUT) {
       if (stopAtNs === 0) wakeUp.timedOut(now);
+    } else if (size === DRAINED) {
+      recall.askForLost();
+      warn(
+        "The kernel's requests came faster than this server took them: its receive buffer was full, and some were lost " +
+          `(${socket.overruns} times so far). The kernel was asked to send them again.`,
+      );
     } else if (socket.senderPort === socket.port) {
       bell.taken();
       if (mailbox.stopRequested() && stopAtNs === 0) {
@@ -183,7 +209,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
       const senderPort = socket.senderPort === options.kernelPort ? abi.KERNEL_PORT : socket.senderPort || -1;
       if (senderPort === abi.KERNEL_PORT) {
         const seq = engine.requestSeq();
-        recall?.saw(seq);
+        recall.saw(seq);
         latencies.received(seq, now);
       }
       engine.datagramReceived(size, senderPort, now, handler);
@@ -196,7 +222,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   recorder.close();
   options.recorder.orders.close();
   states?.close();
-  recall?.close();
+  recall.close();
   socket.close();
   options.keeper.close();
 }

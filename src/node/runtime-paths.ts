@@ -6,6 +6,7 @@
 //   nodes/        device nodes that /dev does not have
 //   flight-recorder, flight-recorder.lost    the last events of this server, and of one that was killed
 //   crashes/      traces that failures left
+//   set-aside/    what lay in the way and is none of these
 
 import { join } from "node:path";
 
@@ -21,6 +22,10 @@ export function controlSocketPath(directory: string): string {
 
 export function stateDirectory(directory: string): string {
   return join(directory, "state");
+}
+
+export function setAsideDirectory(directory: string): string {
+  return join(directory, "set-aside");
 }
 
 export function nodesDirectory(directory: string): string {

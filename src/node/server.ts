@@ -13,10 +13,11 @@ import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFli
 import { END } from "./io-jobs.ts";
 import type { KeeperOptions } from "./io-keeper.ts";
 import { Latencies, type LatencyHistogram } from "./latencies.ts";
+import { type ListenerReport, ListenerWatch, LOOK_INTERVAL_MS } from "./listener-watch.ts";
 import { type Log, levelOf } from "./log-level.ts";
 import { Mailbox } from "./mailbox.ts";
+import { holdersOf, requestSockets } from "./netlink-sockets.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
-import { stateDirectory } from "./runtime-paths.ts";
 import type { RecordingOptions } from "./trace-files.ts";
 import { LiveView, type LiveViewOptions } from "./web/view.ts";
 
@@ -65,13 +66,26 @@ interface Parts {
 }
 
 export class Server implements MemorySource {
+  private readonly watch: ListenerWatch;
+  private readonly looking: NodeJS.Timeout;
+
   private constructor(
     /** The control plane of this server; reads through `this`. */
     readonly console: Console,
     /** The netlink port that requests are received on. */
     readonly port: number,
     private readonly parts: Parts,
-  ) {}
+  ) {
+    this.watch = new ListenerWatch({
+      ownPort: port,
+      readSockets: requestSockets,
+      findHolders: holdersOf,
+      readLogs: () => console.logs(this),
+      log: parts.log,
+    });
+    this.look();
+    this.looking = setInterval(() => this.look(), LOOK_INTERVAL_MS).unref();
+  }
 
   /** Starts to serve. Rejects where the socket cannot be had. */
   static async start(options: ServerOptions): Promise<Server> {
@@ -107,7 +121,7 @@ export class Server implements MemorySource {
       bell: bell.shared,
       engineOptions: options.engineOptions ?? {},
       keeper: requestEnd,
-      stateDirectory: runtimeDirectory === undefined ? undefined : stateDirectory(runtimeDirectory),
+      runtimeDirectory,
       kernelPort: options.kernelPort ?? 0,
       recorder: {
         facts,
@@ -165,6 +179,11 @@ export class Server implements MemorySource {
     return this.parts.mailbox.overruns;
   }
 
+  /** Who else receives the kernel's requests, as of a few seconds ago. */
+  get others(): ListenerReport {
+    return this.watch.report;
+  }
+
   /** The file that is recorded to, if one is. */
   get recordedPath(): string | undefined {
     return this.parts.recording.path;
@@ -219,7 +238,16 @@ export class Server implements MemorySource {
     return (await endsWithin(ended, STOP_TIMEOUT_MS)) && isRecorded;
   }
 
+  private look(): void {
+    try {
+      this.watch.look();
+    } catch (error) {
+      this.parts.log(`Who else receives the kernel's requests cannot be seen: ${(error as Error).message}`, "warning");
+    }
+  }
+
   private readonly stopNow = (): void => {
+    clearInterval(this.looking);
     this.parts.mailbox.requestStop();
     this.parts.bell.ring();
   };
@@ -271,6 +299,16 @@ function tell(message: RequestThreadMessage, console: Console, log: Log): void {
           "again while that log is in use, its mirror is resynced.",
         "error",
       );
+      break;
+    case "state not removed":
+      log(
+        `The state file of a log that has ended could not be removed (state/${message.handle} in the runtime directory, ` +
+          `errno ${-message.errno}). It was emptied, so that no server goes on with it. Remove it by hand.`,
+        "warning",
+      );
+      break;
+    case "told":
+      log(message.sentence, message.level);
       break;
     case "invariant violated":
       log(

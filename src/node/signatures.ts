@@ -6,6 +6,7 @@
 
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readSync } from "node:fs";
+import { LOG_MAGIC, LOG_MAGIC_OFFSET, LOG_REGION_COUNT_OFFSET } from "../common/log-format.ts";
 
 export interface Contents {
   /** Names as in blkid, such as `ext4` and `gpt`; empty if no signature was found. */
@@ -26,7 +27,6 @@ const BLKID_FOUND = 0;
 const BLKID_NOTHING = 2;
 const BLKID_AMBIGUOUS = 8;
 
-const LOG_MAGIC = 0x4d69_5272;
 /** Of a log device's header, as far as it is looked at. */
 const LOG_HEAD_BYTES = 16;
 
@@ -56,7 +56,9 @@ function beforeEnd(unitBytes: number, distanceBytes: number) {
 
 /** Regions of the dirty log on a device with this beginning, or null if it holds none. */
 export function logRegionsOf(head: Buffer): number | null {
-  return head.length >= LOG_HEAD_BYTES && head.readUInt32LE(0) === LOG_MAGIC ? Number(head.readBigUInt64LE(8)) : null;
+  return head.length >= LOG_HEAD_BYTES && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC
+    ? Number(head.readBigUInt64LE(LOG_REGION_COUNT_OFFSET))
+    : null;
 }
 
 /** Finds out what a device holds. Throws if it cannot be read. */

@@ -4,26 +4,38 @@
 // The kernel keeps what was stored however the process ends. The files lie in the runtime directory, on a tmpfs, so
 // that a store waits for no disk. All space is taken when a file is made: a store that finds none would end the process.
 //
-//   state/boot_id    the boot that the files are of; those of another one are removed
-//   state/<handle>   a log's file
-//   state/….new      one that is being made; removed where it is found
+//   state/boot_id       the boot that the files are of; those of another one are removed
+//   state/<handle>      a log's file
+//   state/last_request  see request-recall.ts
+//   state/….new         one that is being made; removed where it is found
+//
+// Whatever else is found there is set aside.
 
 import {
   closeSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setAside } from "./set-aside.ts";
 import { allocateFile, type Mapping, mapFile, sizeOf, unmapFile } from "./system-calls.ts";
 
-const BOOT_ID = "/proc/sys/kernel/random/boot_id";
+const THIS_BOOT = "/proc/sys/kernel/random/boot_id";
+const BOOT_ID = "boot_id";
+/** The file of request-recall.ts. */
+export const LAST_REQUEST = "last_request";
+const UNFINISHED = ".new";
 const WORD_BYTES = 8;
+/** Where whatever makes a file a log's state stands: all copies of its header. */
+const HEADER_BYTES_MAX = 4096;
+/** More than the largest log's state takes, which is twice three bits for each of 2^32 regions. */
+const STATE_BYTES_MAX = 2 ** 32;
 
 interface StateFile extends Mapping {
   /** The bytes as 64-bit words, as far as they fill some. */
@@ -36,43 +48,50 @@ export interface KeptState {
   bytes: Uint8Array;
 }
 
+export interface StateFilesOptions {
+  /** Handles are below this number. */
+  handleCount: number;
+  /** A folder on the same file system, where things go that are no files of the server. It is made when it is needed. */
+  asideFolder: string;
+  /** Takes a sentence for the server's log about each of those. */
+  tell: (sentence: string) => void;
+  /** This machine's, unless a test says otherwise. */
+  bootId?: string;
+}
+
 export class StateFiles {
   private readonly files = new Map<number, StateFile>();
   private source: BigUint64Array = new BigUint64Array(0);
+  /** Names of what can neither be used nor moved away. */
+  private readonly ignored = new Set<string>();
 
-  private constructor(private readonly directory: string) {}
+  private constructor(
+    private readonly directory: string,
+    private readonly options: StateFilesOptions,
+  ) {}
 
   /**
-   * Opens the directory, makes it if need be, and removes what is of another boot or half made. `bootId` is this
-   * machine's unless a test says otherwise. Throws where the directory cannot be used.
+   * Opens the directory, makes it if need be, removes what is of another boot or half made, and sets aside what is no
+   * file of a server. Throws where there can be no such directory.
    */
-  static open(directory: string, bootId = readFileSync(BOOT_ID, "utf8")): StateFiles {
+  static open(directory: string, options: StateFilesOptions): StateFiles {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const bootIdPath = join(directory, "boot_id");
-    const isOfThisBoot = readIfThere(bootIdPath) === bootId;
-    for (const name of readdirSync(directory)) {
-      if (!isOfThisBoot || name.endsWith(".new")) rmSync(join(directory, name));
-    }
-    if (!isOfThisBoot) {
-      writeFileSync(`${bootIdPath}.new`, bootId);
-      renameSync(`${bootIdPath}.new`, bootIdPath);
-    }
-    return new StateFiles(directory);
+    const states = new StateFiles(directory, options);
+    states.tidy(options.bootId ?? readFileSync(THIS_BOOT, "utf8"));
+    return states;
   }
 
-  /** Every file that an earlier server left. They are open from now on. */
+  /** Every file that an earlier server left. They are open from now on. One that cannot be read is set aside. */
   list(): KeptState[] {
     const kept: KeptState[] = [];
     for (const name of readdirSync(this.directory)) {
-      if (!/^\d+$/.test(name)) continue;
+      if (!this.isHandle(name) || this.ignored.has(name)) continue;
       const handle = Number(name);
-      if (statSync(this.path(handle)).size === 0) continue;
-      const fd = openSync(this.path(handle), "r+");
       try {
-        const { bytes } = this.map(handle, fd, sizeOf(fd));
-        kept.push({ handle, bytes: bytes.slice() });
-      } finally {
-        closeSync(fd);
+        kept.push({ handle, bytes: this.readWhole(handle) });
+      } catch (error) {
+        this.unmap(handle);
+        this.setAside(name, `cannot be read (${(error as Error).message}), and is taken for lost`);
       }
     }
     return kept.sort((a, b) => a.handle - b.handle);
@@ -82,14 +101,15 @@ export class StateFiles {
   create(handle: number, sizeBytes: number): void {
     this.delete(handle);
     const path = this.path(handle);
-    const fd = openSync(`${path}.new`, "w+", 0o600);
+    const unfinished = path + UNFINISHED;
+    const fd = openSync(unfinished, "w+", 0o600);
     try {
       allocateFile(fd, sizeBytes);
       this.map(handle, fd, sizeBytes);
-      renameSync(`${path}.new`, path);
+      renameSync(unfinished, path);
     } catch (error) {
       this.unmap(handle);
-      rmSync(`${path}.new`, { force: true });
+      rmSync(unfinished, { force: true });
       throw error;
     } finally {
       closeSync(fd);
@@ -108,8 +128,12 @@ export class StateFiles {
     } else file.bytes.set(memory.subarray(address, address + sizeBytes), offsetBytes);
   }
 
-  /** Removes the file, if there is one. */
+  /**
+   * Removes the file, if there is one. Throws with an error of Node.js where that cannot be; what is left then begins
+   * with zeros, so that no server takes it for the state of a log.
+   */
   delete(handle: number): void {
+    this.files.get(handle)?.bytes.fill(0, 0, HEADER_BYTES_MAX);
     this.unmap(handle);
     rmSync(this.path(handle), { force: true });
   }
@@ -117,6 +141,59 @@ export class StateFiles {
   /** Lets go of every file and leaves them where they are. */
   close(): void {
     for (const handle of [...this.files.keys()]) this.unmap(handle);
+  }
+
+  private tidy(bootId: string): void {
+    const isOfThisBoot = readIfThere(join(this.directory, BOOT_ID)) === bootId;
+    for (const name of readdirSync(this.directory)) {
+      const oddity = this.oddityOf(name);
+      if (oddity !== undefined) this.setAside(name, oddity);
+      else if (!isOfThisBoot || name.endsWith(UNFINISHED)) this.remove(name);
+    }
+    // While something of another boot is still there, the next server must not take it for this boot's.
+    if (isOfThisBoot || this.ignored.size > 0) return;
+    const path = join(this.directory, BOOT_ID);
+    writeFileSync(path + UNFINISHED, bootId);
+    renameSync(path + UNFINISHED, path);
+  }
+
+  /** What is wrong with an entry of the directory, or undefined. */
+  private oddityOf(name: string): string | undefined {
+    if (!lstatSync(join(this.directory, name)).isFile()) return "is no regular file";
+    const finished = name.endsWith(UNFINISHED) ? name.slice(0, -UNFINISHED.length) : name;
+    if (finished === BOOT_ID || finished === LAST_REQUEST || this.isHandle(finished)) return undefined;
+    return "is no file of this server";
+  }
+
+  /** Whether the server would give a log's file this name. */
+  private isHandle(name: string): boolean {
+    return /^(0|[1-9]\d{0,8})$/.test(name) && Number(name) < this.options.handleCount;
+  }
+
+  private remove(name: string): void {
+    try {
+      rmSync(join(this.directory, name));
+    } catch (error) {
+      this.setAside(name, `cannot be removed (${(error as Error).message})`);
+    }
+  }
+
+  private setAside(name: string, why: string): void {
+    const { isMoved, sentence } = setAside(join(this.directory, name), this.options.asideFolder, why);
+    if (!isMoved) this.ignored.add(name);
+    this.options.tell(sentence);
+  }
+
+  private readWhole(handle: number): Uint8Array {
+    const fd = openSync(this.path(handle), "r+");
+    try {
+      const size = sizeOf(fd);
+      if (size === 0) throw new Error("it is empty");
+      if (size > STATE_BYTES_MAX) throw new Error(`${size} bytes are more than any log's state`);
+      return this.map(handle, fd, size).bytes.slice();
+    } finally {
+      closeSync(fd);
+    }
   }
 
   private path(handle: number): string {

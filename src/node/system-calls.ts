@@ -46,6 +46,8 @@ export const sendto: (
 
 const setsockopt: (fd: number, level: number, option: number, value: Uint8Array, valueBytes: number) => number =
   libc.func("int setsockopt(int, int, int, const void *, unsigned int)");
+const getsockopt: (fd: number, level: number, option: number, value: Uint8Array, valueBytes: Uint32Array) => number =
+  libc.func("int getsockopt(int, int, int, void *, void *)");
 const fcntl: (fd: number, command: number, argument: number) => number = libc.func("int fcntl(int, int, int)");
 const close: (fd: number) => number = libc.func("int close(int)");
 const flock: (fd: number, operation: number) => number = libc.func("int flock(int, int)");
@@ -64,6 +66,7 @@ const posixFallocate: (fd: number, offset: number, size: number) => number = lib
 const exitGroup: (status: number) => void = libc.func("void _exit(int)");
 
 export const MSG_TRUNC = 0x20;
+export const MSG_DONTWAIT = 0x40;
 export const EINTR = koffi.os.errno.EINTR as number;
 export const EAGAIN = koffi.os.errno.EAGAIN as number;
 export const EBADF = koffi.os.errno.EBADF as number;
@@ -81,10 +84,13 @@ const F_GETFL = 3;
 const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
 const O_NONBLOCK = 0o4000;
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
 const SO_RCVTIMEO = 20;
+const SO_RCVBUFFORCE = 33;
 const SEEK_END = 2;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
@@ -122,6 +128,11 @@ export function tryLock(fd: number): boolean {
   return flock(fd, LOCK_EX | LOCK_NB) === 0;
 }
 
+/** The same for a lock that others may share. One that this opening of the file has already becomes this one. */
+export function shareLock(fd: number): boolean {
+  return flock(fd, LOCK_SH | LOCK_NB) === 0;
+}
+
 /** An error as Node.js makes them for its own system calls: `errno` is negative. Takes a positive errno. */
 export function systemError(what: string, positiveErrno: number): NodeJS.ErrnoException {
   return Object.assign(new Error(`${what}: errno ${positiveErrno}`), { errno: -positiveErrno });
@@ -143,6 +154,26 @@ export function setReceiveTimeout(fd: number, timeoutUs: number): void {
   if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timevalBytes, timevalBytes.length) < 0) {
     throw systemError("The receive timeout could not be set", errno());
   }
+}
+
+const optionWord = new Int32Array(1);
+const optionBytes = new Uint8Array(optionWord.buffer);
+
+/**
+ * Gives a socket a receive buffer beyond what net.core.rmem_max permits, which takes CAP_NET_ADMIN. The kernel doubles
+ * `bytes`, for what it needs itself. Returns 0 or a positive errno.
+ */
+export function forceReceiveBuffer(fd: number, bytes: number): number {
+  optionWord[0] = bytes;
+  return setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, optionBytes, optionBytes.length) === 0 ? 0 : errno();
+}
+
+/** The size of a socket's receive buffer in bytes, as the kernel counts it: doubled. Throws with `errno`. */
+export function receiveBufferBytes(fd: number): number {
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, optionBytes, new Uint32Array([optionBytes.length])) < 0) {
+    throw systemError("getsockopt", errno());
+  }
+  return optionWord[0] as number;
 }
 
 /** Size in bytes of an open file or block device. */

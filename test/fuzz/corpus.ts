@@ -6,6 +6,7 @@
 
 import { Random } from "../../src/common/sim/random.ts";
 import { Misdeed } from "./judge.ts";
+import type { Limit } from "./limits.ts";
 import { DEED_KINDS, type Deed, World, type WorldOptions } from "./world.ts";
 
 export type Program = readonly Deed[];
@@ -28,6 +29,9 @@ export class Fuzzer {
   readonly crashers: Crasher[] = [];
   programs = 0;
   deeds = 0;
+  inputs = 0;
+  /** How often each limit of the core was reached. */
+  readonly limits = new Map<Limit, number>();
   private readonly random: Random;
 
   constructor(
@@ -52,7 +56,10 @@ export class Fuzzer {
     };
     this.programs++;
     this.deeds += program.length;
-    const message = misdeedOf(program, { module: this.module, isHonest, onOutcome });
+    const onLimit = (limit: Limit) => this.limits.set(limit, (this.limits.get(limit) ?? 0) + 1);
+    const world = new World({ module: this.module, isHonest, onOutcome, onLimit });
+    const message = misdeedIn(world, program);
+    this.inputs += world.inputs;
     if (message !== null) {
       const crasher = { program, isHonest, message };
       this.crashers.push(crasher);
@@ -108,8 +115,12 @@ export class Fuzzer {
 
 /** What a program makes the core do wrong; null where nothing. */
 export function misdeedOf(program: Program, options: WorldOptions): string | null {
+  return misdeedIn(new World(options), program);
+}
+
+function misdeedIn(world: World, program: Program): string | null {
   try {
-    new World(options).run(program);
+    world.run(program);
     return null;
   } catch (error) {
     if (error instanceof Misdeed) return error.message;

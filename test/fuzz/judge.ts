@@ -4,10 +4,16 @@
 // area and of known kinds; addresses within linear memory; offsets within what the host said the device and the state file
 // have; at most one reply to each request that was given; linear memory grows where a log is made and nowhere else; a
 // request that is refused as wrong changes nothing (one that a log is not resumed for may leave that it was asked). Where the host tells no lies, also: the bytes of a write stay as they
-// are until it is done, a device is open when it is used, and nothing is under way on it when it is closed.
+// are until it is done, a device is open when it is used, nothing is under way on it when it is closed, and no two mirrors
+// have the same one open.
+//
+// Three more, of every input: no reply says EAGAIN, since the kernel would ask again at once for as long as a device hangs;
+// a wake-up is the last effect; and nothing is written to a state file that was removed, nor to the device of a log that the
+// host had forgotten.
 
-import { createHash } from "node:crypto";
 import type { Engine, EngineTap } from "../../src/common/engine.ts";
+import { exportsOf } from "../harness.ts";
+import { type Limit, LimitWatch } from "./limits.ts";
 
 /** What the core did that it must never do. */
 export class Misdeed extends Error {
@@ -15,10 +21,13 @@ export class Misdeed extends Error {
 }
 
 export interface JudgeOptions {
+  module: WebAssembly.Module;
   /** Whether the host's completions are those of what was asked for, once each and in their true sizes. */
   isHonest: boolean;
   /** Refused requests are looked at closely one time in so many. */
   refusedOneIn?: number;
+  /** Hears of each time that a limit of the core was reached. */
+  onLimit?: ((limit: Limit) => void) | undefined;
 }
 
 interface Write {
@@ -36,11 +45,18 @@ interface Held {
   isFlushing: boolean;
   writes: Write[];
   stateBytes: number | undefined;
+  /** What tells the open device from others; undefined where nothing does. */
+  identity: string | undefined;
+  isForgotten: boolean;
 }
 
 const TWO_TO_32 = 0x1_0000_0000;
+const EAGAIN = 11;
 const EINVAL = 22;
 const SECTOR_BYTES = 512;
+
+/** Where linear memory is copied to: to make room for it anew each time would take longer than everything else. */
+let copy = new Uint8Array(0);
 
 export class Judge implements EngineTap {
   /** What kinds of effects the last event had, as bits. */
@@ -51,22 +67,32 @@ export class Judge implements EngineTap {
   private readonly held = new Map<number, Held>();
   private memoryBytes: number;
   /** What linear memory was before the input, where this is one to look at closely. */
-  private before: string | null = null;
-  private inputs = 0;
+  private before: Uint8Array | null = null;
+  /** Inputs so far. */
+  inputs = 0;
+  private begun = 0;
   private view!: DataView;
+  private readonly limits: LimitWatch;
+  /** Requests that were neither answered nor dropped, the earliest first, by log and what they wait for. */
+  private readonly waiting = new Map<string, string[]>();
+  /** Requests that came in a frame that the core may have dropped. */
+  private readonly doubtful = new Set<string>();
+  /** Set by who sends a frame that the core cannot drop. */
+  isWholeFrame = false;
 
   constructor(
     private readonly engine: Engine,
     private readonly options: JudgeOptions,
   ) {
     this.memoryBytes = engine.bytes().length;
+    this.limits = new LimitWatch(engine, exportsOf(options.module), options.onLimit);
     engine.tap = this;
   }
 
   /** To be called before an input. */
   begin(): void {
     const oneIn = this.options.refusedOneIn ?? 0;
-    this.before = oneIn > 0 && this.inputs++ % oneIn === 0 ? this.stateDigest() : null;
+    this.before = oneIn > 0 && this.begun++ % oneIn === 0 ? this.copyOfMemory() : null;
     if (this.options.isHonest)
       for (const { writes } of this.held.values()) for (const write of writes) this.judgeStill(write);
   }
@@ -96,17 +122,21 @@ export class Judge implements EngineTap {
     this.view = new DataView(memory.buffer);
     const kind = this.word(abi.INPUT_KIND);
     if (effectsBytes > abi.EFFECTS_BYTES_MAX) throw new Misdeed(`${effectsBytes} bytes of effects`);
+    this.inputs++;
     this.takeInput(kind);
     this.effectsMask = 0;
     this.lastError = 1;
+    this.limits.begin(kind);
     const end = abi.EFFECTS + effectsBytes;
     let at = abi.EFFECTS;
     while (at < end) at = this.judgeEffect(at, end);
+    this.keepWaiting(kind);
+    if (kind === abi.INPUT_KIND_COMPLETION && this.options.isHonest) this.judgeDevices();
     const mayGrow = kind === abi.INPUT_KIND_RESTORE || this.isConstructor(kind);
     if (memory.length !== this.memoryBytes && !mayGrow) throw new Misdeed(`an input of kind ${kind} made memory grow`);
     this.memoryBytes = memory.length;
     const isRefused = kind === abi.INPUT_KIND_DATAGRAM && this.lastError === -EINVAL;
-    if (this.before !== null && isRefused && this.before !== this.stateDigest()) {
+    if (this.before !== null && isRefused && !this.isAsBefore(this.before)) {
       throw new Misdeed(`a request that was refused with ${this.lastError} has changed something`);
     }
   }
@@ -121,9 +151,11 @@ export class Judge implements EngineTap {
     if (next > end) throw new Misdeed(`a record of kind ${kind} that is cut`);
     for (let i = payload + size; i < next; i++) if (this.view.getUint8(i) !== 0) throw new Misdeed("padding");
     this.effectsMask |= 1 << kind;
+    this.limits.effect(kind, payload, size);
     if (kind === abi.EFFECT_KIND_SEND) this.judgeReply(payload, size);
     else if (kind === abi.EFFECT_KIND_NOTICE) this.judgeNotice(payload, size);
-    else if (kind === abi.EFFECT_KIND_WAKE) this.expect(size === 8, "a wake-up of another size");
+    else if (kind === abi.EFFECT_KIND_WAKE)
+      this.expect(size === 8 && next === end, "a wake-up that is not the last effect");
     else this.judgeHeaded(kind, payload, size);
     return next;
   }
@@ -141,6 +173,7 @@ export class Judge implements EngineTap {
     this.requests.set(key, open - 1);
     const error = this.view.getInt32(payload + abi.ULOG_ERROR, true);
     this.expect(error <= 0, `an answer with the error ${error}`);
+    this.expect(error !== -EAGAIN, "the kernel is told to ask again at once");
     if (this.lastError === 1) this.lastError = error;
   }
 
@@ -163,6 +196,7 @@ export class Judge implements EngineTap {
         this.expect(size > abi.HEAD_BYTES, "a device without a name is opened");
         this.expect(!held.isOpening && held.deviceBytes === undefined, "an open device is opened");
         held.isOpening = true;
+        held.isForgotten = false;
         return;
       case abi.EFFECT_KIND_READ:
         this.expect(bytes > 0 && bytes <= abi.READ_BYTES_MAX, `a read of ${bytes} bytes`);
@@ -172,6 +206,7 @@ export class Judge implements EngineTap {
       case abi.EFFECT_KIND_WRITE:
         this.judgeDevice(held, offset, bytes);
         this.judgeAddress(address, bytes);
+        this.expect(!held.isForgotten, "the device of a log that was forgotten is written to");
         held.writes.push({ ticket, address, bytes: this.engine.read(address, bytes) });
         return;
       case abi.EFFECT_KIND_CLOSE:
@@ -192,6 +227,7 @@ export class Judge implements EngineTap {
       case abi.EFFECT_KIND_STATE_WRITE:
         this.judgeAddress(address, bytes);
         this.judgeState(held, offset, bytes);
+        this.judgeState(held, ticket, bytes);
         return;
       case abi.EFFECT_KIND_STATE_DELETE:
         held.stateBytes = undefined;
@@ -217,8 +253,7 @@ export class Judge implements EngineTap {
   }
 
   private judgeState(held: Held, offset: number, bytes: number): void {
-    // A log that was restored has a file of the host's.
-    if (held.stateBytes === undefined) return;
+    if (held.stateBytes === undefined) throw new Misdeed("a state file that is not there is written to");
     this.expect(offset + bytes <= held.stateBytes, `${bytes} bytes at ${offset} of a state file of ${held.stateBytes}`);
   }
 
@@ -227,10 +262,15 @@ export class Judge implements EngineTap {
     const { abi } = this.engine;
     const payload = abi.INPUT_PAYLOAD;
     if (kind === abi.INPUT_KIND_DATAGRAM) {
+      if (this.word(abi.INPUT_PAYLOAD_SIZE) < abi.FRAME_BYTES) return;
       const key = this.requestKey(payload);
       this.requests.set(key, (this.requests.get(key) ?? 0) + 1);
+      if (!this.isWholeFrame) this.doubtful.add(key);
     } else if (kind === abi.INPUT_KIND_COMPLETION) {
       this.takeCompletion(payload, this.word(abi.INPUT_PAYLOAD_SIZE));
+    } else if (kind === abi.INPUT_KIND_RESTORE && this.longWord(payload + abi.HEAD_OFFSET) === 0) {
+      // The host has a file, and the core may write to it.
+      this.heldOf(this.word(payload + abi.HEAD_HANDLE)).stateBytes ??= this.longWord(payload + abi.HEAD_TICKET);
     }
   }
 
@@ -247,6 +287,7 @@ export class Judge implements EngineTap {
         if (!held.isOpening || (error === 0 && size < abi.COMPLETION_OPEN_BYTES)) return;
         held.isOpening = false;
         if (error === 0) held.deviceBytes = this.longWord(payload + abi.COMPLETION_DEVICE_BYTES);
+        held.identity = this.identityAt(payload);
         return;
       case abi.EFFECT_KIND_READ:
         held.isReading = false;
@@ -274,6 +315,8 @@ export class Judge implements EngineTap {
         isFlushing: false,
         writes: [],
         stateBytes: undefined,
+        identity: undefined,
+        isForgotten: false,
       };
       this.held.set(handle, held);
     }
@@ -285,14 +328,93 @@ export class Judge implements EngineTap {
     this.expect(Buffer.compare(now, bytes) === 0, "the bytes of a write have changed while it is under way");
   }
 
-  /** Everything but the input, the effects, what one request needs for itself, and counters. */
-  private stateDigest(): string {
+  private copyOfMemory(): Uint8Array {
+    const now = this.engine.bytes();
+    if (copy.length < now.length) copy = new Uint8Array(now.length);
+    copy.set(now);
+    return copy.subarray(0, now.length);
+  }
+
+  /** Whether everything is as it was, but the input, the effects, what one request needs for itself, and counters. */
+  private isAsBefore(before: Uint8Array): boolean {
     const { abi } = this.engine;
-    const memory = this.engine.bytes();
-    return createHash("sha1")
-      .update(memory.subarray(abi.CORE + abi.CORE_BYTES, abi.INPUT_KIND))
-      .update(memory.subarray(abi.AREAS_END))
-      .digest("base64");
+    const now = this.engine.bytes();
+    const isSame = (from: number, to?: number) =>
+      Buffer.compare(before.subarray(from, to), now.subarray(from, to)) === 0;
+    return isSame(abi.CORE + abi.CORE_BYTES, abi.INPUT_KIND) && isSame(abi.AREAS_END);
+  }
+
+  private identityAt(payload: number): string | undefined {
+    const { abi } = this.engine;
+    const numbers = this.view.getBigUint64(payload + abi.COMPLETION_MAJOR, true);
+    if (numbers !== 0n) return `device ${numbers}`;
+    const fileSystem = this.view.getBigUint64(payload + abi.COMPLETION_FILE_SYSTEM, true);
+    const inode = this.view.getBigUint64(payload + abi.COMPLETION_INODE, true);
+    return fileSystem === 0n && inode === 0n ? undefined : `file ${fileSystem} ${inode}`;
+  }
+
+  /** No two mirrors have one device open: each would overwrite the other's bits. */
+  private judgeDevices(): void {
+    const mirrors = new Map<string, string>();
+    for (const [handle, { deviceBytes, identity }] of this.held) {
+      if (deviceBytes === undefined || identity === undefined) continue;
+      const uuid = this.logOf(handle)?.uuid ?? "";
+      this.expect((mirrors.get(identity) ?? uuid) === uuid, `two mirrors have ${identity} open`);
+      mirrors.set(identity, uuid);
+    }
+  }
+
+  /** Which log has a handle. */
+  logOf(handle: number): { luid: bigint; uuid: string } | undefined {
+    const { abi } = this.engine;
+    const view = new DataView(this.engine.bytes().buffer);
+    const log = view.getUint32(abi.HANDLES + handle * 4, true);
+    if (log === 0) return undefined;
+    const name = this.engine.read(log + abi.LOG_UUID, abi.UUID_BYTES);
+    const uuid = Buffer.from(name.subarray(0, name.indexOf(0))).toString("latin1");
+    return { luid: view.getBigUint64(log + abi.LOG_LUID, true), uuid };
+  }
+
+  /** The host has told that no table names the log of a handle, and it was so. */
+  forgotten(handle: number): void {
+    this.heldOf(handle).isForgotten = true;
+  }
+
+  /** Remembers a request whose answer waits, as long as it does. */
+  private keepWaiting(kind: number): void {
+    const isAsked = this.isWholeFrame && kind === this.engine.abi.INPUT_KIND_DATAGRAM;
+    this.isWholeFrame = false;
+    if (!isAsked) return;
+    const { abi } = this.engine;
+    const payload = abi.INPUT_PAYLOAD;
+    const key = this.requestKey(payload);
+    if ((this.requests.get(key) ?? 0) === 0) return;
+    const type = this.word(payload + abi.ULOG_TYPE);
+    // A flush and a region that gets out of sync wait for the same.
+    const what = type === abi.REQUEST_SET_REGION_SYNC ? abi.REQUEST_FLUSH : type;
+    const log = key.slice(abi.ULOG_LUID, abi.ULOG_VERSION);
+    const name = `${what} ${log}`;
+    const waiting = this.waiting.get(name) ?? [];
+    waiting.push(key);
+    this.waiting.set(name, waiting);
+  }
+
+  /**
+   * Nothing is under way any more and no device has failed. Whoever asked last of its kind is answered; who asked before may
+   * have been let go for want of room, and the kernel has asked again.
+   */
+  judgeRest(): void {
+    for (const [name, all] of this.waiting) {
+      const keys = all.filter((key) => !this.doubtful.has(key));
+      if (keys.length === 0) continue;
+      const last = keys.at(-1);
+      // Requests with the same number cannot be told from each other: the earliest is the one that was let go.
+      const openOf = (key: string | undefined) => this.requests.get(key ?? "") ?? 0;
+      const isAnswered = openOf(last) < keys.filter((key) => key === last).length;
+      const [type] = name.split(" ");
+      this.expect(isAnswered, `the last request of type ${type} of a log is never answered`);
+      if (keys.some((key) => openOf(key) > 0)) this.limits.letGo(Number(type));
+    }
   }
 
   private isConstructor(kind: number): boolean {

@@ -5,7 +5,9 @@ import { type Completion, type EffectHandler, Engine, type Head } from "../../sr
 import { asciiBytes, encodeRequest, type RequestName } from "../../src/common/kernel-frames.ts";
 import { Random } from "../../src/common/sim/random.ts";
 import { Recording } from "../../src/common/trace/recording.ts";
+import { exportsOf } from "../harness.ts";
 import { Judge, Misdeed } from "./judge.ts";
+import type { Limit } from "./limits.ts";
 
 /** What to do, and three numbers that say how; any numbers will do. */
 export type Deed = readonly [kind: number, a: number, b: number, c: number];
@@ -18,6 +20,8 @@ export interface WorldOptions {
   record?: boolean;
   /** Hears a word for what each deed came to, the same for deeds that came to the same. */
   onOutcome?: (outcome: string) => void;
+  /** Hears of each time that a limit of the core was reached. */
+  onLimit?: (limit: Limit) => void;
 }
 
 interface Operation {
@@ -27,19 +31,27 @@ interface Operation {
   path?: string;
 }
 
-export const DEED_KINDS = 9;
+export const DEED_KINDS = 14;
 
 const UUIDS = ["LVM-a", "LVM-ab", "x".repeat(128)];
-const LUIDS = [1n, 2n, 0xffff_8880_0123_4000n];
-/** Size of each device. */
-const DEVICES = [
-  ["/dev/a", 8192],
-  ["/dev/b", 65_536],
-  ["8:1", 40_960],
-] as const;
-const PATHS: readonly string[] = DEVICES.map(([path]) => path);
+/** As many as one mirror may have at once, and more. */
+const LUIDS = [1n, 2n, 0xffff_8880_0123_4000n, 4n, 5n, 6n, 7n, 8n, 9n, 10n, 11n];
+/** Each device: its size, its minor number or 0 for a regular file, and its inode. */
+const DEVICES: readonly (readonly [path: string, bytes: number, minor: number, inode: bigint])[] = [
+  ["/dev/a", 8192, 1, 0n],
+  ["/dev/b", 65_536, 2, 0n],
+  ["8:1", 40_960, 3, 0n],
+  ["/var/log.img", 65_536, 0, 77n],
+  ["/var/other.img", 16_384, 0, 78n],
+  ["/var/unknown.img", 8192, 0, 0n],
+];
+/** Another name of the same file. */
+const LINK = "/var/link.img";
+const LINKED = "/var/log.img";
+const PATHS: readonly string[] = [...DEVICES.map(([path]) => path), LINK];
+const FILE_SYSTEM = 2049n;
 /** Region counts: of one word, of several, of one block of 4 KiB, of several blocks, of a set with three levels. */
-const REGION_COUNTS = [1, 63, 64, 65, 137, 4096, 24_576, 24_577, 60_000, 300_000];
+const REGION_COUNTS = [1, 63, 64, 65, 137, 4096, 24_576, 24_577, 60_000, 1, 64, 137, 300_000];
 const OPTIONS = ["", " nosync", " sync", " block_on_error", " nosync block_on_error", " sync nosync"];
 const TYPES: readonly RequestName[] = [
   ...(["RESUME", "PRESUSPEND", "POSTSUSPEND", "DTR", "GET_REGION_SIZE", "GET_SYNC_COUNT", "STATUS_INFO"] as const),
@@ -49,11 +61,13 @@ const TYPES: readonly RequestName[] = [
 ];
 const ERRORS = [0, 0, 0, 0, 0, 0, -5, -19, -28, 1, 0x7fff_ffff, -0x8000_0000];
 const NUMBERS = [0, 1, 2, 3, 7, 8, 16, 17, 160, 168, 255, 256, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
-const QUIETS_NS = [0, 1, 1_000_000, 3_000_000_000, 2 ** 52];
+const QUIETS_NS = [0, 7, 1_000_000, 3_000_000_000, 2 ** 40];
 const LAZY_REGIONS = [0, 1, 3, 65_536, 0xffff_ffff];
 const BLOCK_BYTES = [0, 1, 4096, 8192, 65_536, 65_537, 131_072, 0xffff_ffff];
-const BURST_REGIONS = 8000;
+/** Inputs in which everything must have come to rest when nothing is asked any more. */
+const REST_INPUTS_MAX = 5000;
 const PENDING_MAX = 64;
+const REFUSED_ONE_IN = 16;
 const LARGEST_REGION = 300_000;
 
 /** Runs programs. Throws a Misdeed where the core does what it must not. */
@@ -69,14 +83,24 @@ export class World {
   private nowNs = 1_000_000_000;
   private wakeAtNs = 0;
   private seq = 0;
+  private inputsBefore = 0;
+  private readonly numbers: Readonly<Record<string, number>>;
 
   constructor(private readonly options: WorldOptions) {
+    this.numbers = exportsOf(options.module);
     for (const [path, bytes] of DEVICES) this.devices.set(path, new Uint8Array(bytes));
+    this.devices.set(LINK, this.devices.get(LINKED) as Uint8Array);
     this.start();
+  }
+
+  /** Inputs that cores were given. */
+  get inputs(): number {
+    return this.inputsBefore + this.judge.inputs;
   }
 
   run(program: readonly Deed[]): void {
     for (const deed of program) this.act(deed);
+    if (this.options.isHonest) this.rest();
     const violated = this.engine.violatedInvariant();
     if (violated !== 0) throw new Misdeed(`invariant ${violated} does not hold`);
   }
@@ -87,10 +111,23 @@ export class World {
     return Buffer.concat(this.traces);
   }
 
+  /** Everything that is under way ends well, and time passes: whoever waits is answered. */
+  private rest(): void {
+    for (let inputs = 0; this.pending.length > 0 || this.wakeAtNs !== 0; inputs++) {
+      if (inputs === REST_INPUTS_MAX) throw new Misdeed("it never comes to rest");
+      this.judge.begin();
+      if (this.pending.length > 0) this.complete(0, 0, 0);
+      else this.tick(1);
+    }
+    this.judge.judgeRest();
+  }
+
   private start(): void {
     this.endRecording();
-    this.engine = new Engine(this.options.module);
-    this.judge = new Judge(this.engine, { isHonest: this.options.isHonest, refusedOneIn: 4 });
+    const { module, isHonest, onLimit } = this.options;
+    if (this.judge !== undefined) this.inputsBefore += this.judge.inputs;
+    this.engine = new Engine(module);
+    this.judge = new Judge(this.engine, { module, isHonest, refusedOneIn: REFUSED_ONE_IN, onLimit });
     if (!this.options.record) return;
     const { judge } = this;
     const recording = new Recording(this.engine, { application: "dm-ulog fuzz", coreSha256: "" });
@@ -138,6 +175,21 @@ export class World {
       case 7:
         what = this.rare(a, b, c);
         break;
+      case 9:
+        what = this.completeMany(a);
+        break;
+      case 10:
+        what = this.forget(a, b);
+        break;
+      case 11:
+        what = this.crowd(a, b, c);
+        break;
+      case 12:
+        what = this.populate(a, b);
+        break;
+      case 13:
+        what = this.work(a, b, c);
+        break;
       default:
         what = this.options.isHonest ? this.complete(a, b, c) : this.lie(a, b, c);
     }
@@ -154,7 +206,11 @@ export class World {
     const options = pick(OPTIONS, c >>> 1);
     const type = `${(b >>> 12) & 1 ? "clustered-" : ""}${isDisk ? `disk ${pick(PATHS, a)}` : "core"}`;
     const reconnects = (c >>> 8) % 4 === 0 ? "\0" : "";
-    this.send(a, "CTR", asciiBytes(`${sectors} ${type} 2${options}${reconnects}`));
+    // Spaces are no words: a string that is too long, or as long as it may be.
+    const padding = " ".repeat(
+      (c >>> 12) % 16 === 0 ? (this.numbers.CONSTRUCTOR_BYTES_MAX as number) - ((c >>> 16) % 40) : 0,
+    );
+    this.send(a, "CTR", asciiBytes(`${sectors} ${type} 2${options}${padding}${reconnects}`));
     return `CTR ${isDisk} ${options} ${reconnects.length}`;
   }
 
@@ -165,6 +221,7 @@ export class World {
     const data = type === "SET_REGION_SYNC" ? [regions[0] ?? 0, random.below(10) === 0 ? 2 : random.below(2)] : regions;
     const frame = this.frame(a, type, data);
     if (!isMangled) {
+      this.judge.isWholeFrame = true;
       this.deliver(frame, 0);
       return type;
     }
@@ -176,8 +233,16 @@ export class World {
   private regions(type: RequestName, random: Random): number[] {
     if (["IS_CLEAN", "IN_SYNC", "IS_REMOTE_RECOVERING", "SET_REGION_SYNC"].includes(type)) return [this.region(random)];
     if (!["MARK_REGION", "CLEAR_REGION", "FLUSH"].includes(type)) return [];
-    if (random.oneIn(200)) return Array.from({ length: BURST_REGIONS }, (_, i) => (i * 65) % LARGEST_REGION);
+    if (random.oneIn(10)) return this.everywhere();
     return Array.from({ length: random.between(1, random.pick([1, 4, 32])) }, () => this.region(random));
+  }
+
+  /** As many regions as a request may name, in all blocks of the largest log. */
+  private everywhere(): number[] {
+    const { INPUT_PAYLOAD_BYTES_MAX, FRAME_BYTES } = this.engine.abi;
+    const length = Math.floor((INPUT_PAYLOAD_BYTES_MAX - FRAME_BYTES) / 8);
+    const step = Math.max(65, Math.floor(LARGEST_REGION / length));
+    return Array.from({ length }, (_, i) => (i * step) % LARGEST_REGION);
   }
 
   private region(random: Random): number {
@@ -219,7 +284,9 @@ export class World {
   }
 
   private send(a: number, type: RequestName, data: Uint8Array | number[]): void {
-    this.deliver(this.frame(a, type, data), 0);
+    const frame = this.frame(a, type, data);
+    this.judge.isWholeFrame = frame.length <= this.engine.abi.INPUT_PAYLOAD_BYTES_MAX;
+    this.deliver(frame, 0);
   }
 
   private frame(a: number, type: RequestName, data: Uint8Array | number[]): Uint8Array {
@@ -259,20 +326,37 @@ export class World {
 
   /** Ends what is under way: with success, or with an error; a liar also with other sizes. */
   private complete(a: number, b: number, c: number): string {
-    const { abi } = this.engine;
     const index = this.pending.length === 0 ? 0 : a % this.pending.length;
     const [operation] = this.pending.splice(index, 1);
     if (operation === undefined) return "nothing to complete";
-    const { head, effect } = operation;
-    const completion: Completion = { effect, error: pick(ERRORS, b) };
+    const completion: Completion = { effect: operation.effect, error: pick(ERRORS, b) };
     if (this.options.isHonest && completion.error > 0) completion.error = 0;
+    return this.end(operation, completion, c);
+  }
+
+  /** A host whose devices work, at work for a while. */
+  private completeMany(a: number): string {
+    const { length } = this.pending;
+    for (let left = a % 128; left > 0 && this.pending.length > 0; left--) {
+      this.judge.begin();
+      const operation = this.pending.shift() as Operation;
+      this.end(operation, { effect: operation.effect, error: 0 }, 1);
+    }
+    return `completions ${length === 0} ${this.pending.length === 0}`;
+  }
+
+  private end(operation: Operation, completion: Completion, c: number): string {
+    const { head, effect } = operation;
+    const { abi } = this.engine;
     const path = this.paths.get(head.handle) ?? "";
     const medium = this.devices.get(path) ?? new Uint8Array(0);
     const isLie = !this.options.isHonest && (c >>> 20) % 6 === 0;
     if (effect === abi.EFFECT_KIND_OPEN && completion.error === 0) {
       const sizeBytes = isLie ? pick([0, 511, 512, 1024, 1536, 4095, 4097, 2 ** 40], c) : medium.length;
-      const minor = (c >>> 4) % 4 === 0 ? 0 : isLie ? 1 : PATHS.indexOf(path) + 1;
-      completion.device = { sizeBytes, major: minor === 0 ? 0 : 98, minor };
+      const [, , minor, inode] = DEVICES.find(([name]) => name === (path === LINK ? LINKED : path)) ?? ["", 0, 0, 0n];
+      const told = isLie ? c % 3 : minor;
+      const fileSystem = inode === 0n ? 0n : FILE_SYSTEM;
+      completion.device = { sizeBytes, major: told === 0 ? 0 : 98, minor: told, fileSystem, inode };
     } else if (effect === abi.EFFECT_KIND_READ && completion.error === 0) {
       const data = medium.slice(head.offsetBytes, head.offsetBytes + head.sizeBytes);
       completion.data = isLie ? data.slice(0, c % (data.length + 1)) : padded(data, head.sizeBytes);
@@ -291,7 +375,7 @@ export class World {
     const random = new Random(c);
     switch (random.below(4)) {
       case 0:
-        return { ...head, handle: random.pick([0, 1, 2, 4095, 4096, 0xffff_ffff]) };
+        return { ...head, handle: random.pick([0, 1, 2, ...this.lastHandles(), 0xffff_ffff]) };
       case 1:
         return { ...head, sizeBytes: random.pick([0, 1, 512, head.sizeBytes + 1, 65_536, 65_537, 0xffff_ffff]) };
       case 2:
@@ -299,6 +383,82 @@ export class World {
       default:
         return { ...head, ticket: random.pick([0, 1, head.ticket + 1, 2 ** 50]) };
     }
+  }
+
+  /** The last handle that there is, and the one behind it, which there is not. */
+  private lastHandles(): number[] {
+    const { HANDLE_COUNT } = this.numbers as { HANDLE_COUNT: number };
+    return [HANDLE_COUNT - 1, HANDLE_COUNT];
+  }
+
+  /** The host tells that no table names a log; in what it says of the log something may be wrong. */
+  private forget(a: number, b: number): string {
+    const handle = a % 10;
+    const log = handle < (this.numbers.HANDLE_COUNT as number) ? this.judge.logOf(handle) : undefined;
+    const luid = (log?.luid ?? 1n) + ((b >>> 4) % 4 === 0 ? 1n : 0n);
+    const uuid = (log?.uuid ?? "LVM-a") + ((b >>> 6) % 4 === 0 ? "b" : "");
+    const isRight = log !== undefined && luid === log.luid && uuid.slice(0, 128) === log.uuid;
+    this.engine.forget(handle, luid, uuid, this.nowNs, this.handler);
+    const isForgotten = this.judge.effectsMask !== 0;
+    if (!isRight && isForgotten) throw new Misdeed("what names no log was forgotten");
+    if (isForgotten) this.judge.forgotten(handle);
+    return `forget ${isRight} ${isForgotten}`;
+  }
+
+  /** The same request again and again, each with another seq, while nothing gets done: a device hangs. */
+  private crowd(a: number, b: number, c: number): string {
+    const types = ["FLUSH", "DTR", "POSTSUSPEND", "RESUME", "FLUSH", "SET_REGION_SYNC"] as const;
+    const type = pick(types, b);
+    const regions = type === "FLUSH" || type === "SET_REGION_SYNC" ? [c % 64] : [];
+    const log = this.judge.logOf(a % 8);
+    if (log === undefined) return "crowd of nothing";
+    const ask = (type: RequestName, data: number[]) => {
+      this.judge.begin();
+      this.judge.isWholeFrame = true;
+      this.deliver(encodeRequest(this.engine.abi, { ...log, type, seq: ++this.seq, version: 3, data }), 0);
+    };
+    if (b & 256) ask("FLUSH", [c % 64]);
+    for (let left = (b >>> 9) % 24; left > 0; left--) {
+      ask(type, type === "SET_REGION_SYNC" ? [...regions, 0] : regions);
+    }
+    return `crowd ${type}`;
+  }
+
+  /** Many small logs, of one mirror or of several. */
+  private populate(a: number, b: number): string {
+    const count = (b >>> 8) % 14;
+    const text = asciiBytes(
+      `${2 * pick(REGION_COUNTS.slice(0, 5), b)} ${b & 16 ? "core" : `disk ${pick(PATHS, b >>> 4)}`} 2`,
+    );
+    for (let i = 0; i < count; i++) {
+      this.judge.begin();
+      const luid = (b & 32 ? i : (a >>> 8) + i) & 0xff;
+      this.send(((a + (b & 64 ? i : 0)) & 0xff) | (luid << 8) | 0x0011_0000, "CTR", text);
+    }
+    return `populate ${(b >>> 4) & 7}`;
+  }
+
+  /** A mirror with the largest log that all devices can hold, its device at work: all is marked, and cleared, and time passes. */
+  private work(a: number, b: number, c: number): string {
+    const log = (a & 0xffff) | 0x0011_0000;
+    const path = b & 1 ? "/dev/b" : LINK;
+    const ask = (type: RequestName, data: Uint8Array | number[] = []) => {
+      this.judge.begin();
+      this.send(log, type, data);
+    };
+    ask("CTR", asciiBytes(`${2 * LARGEST_REGION} disk ${path} 2 nosync`));
+    this.completeMany(127);
+    ask("RESUME");
+    if (b & 2) this.completeMany(127);
+    if (b & 4) ask("FLUSH", this.everywhere());
+    if (b & 8) this.completeMany(127);
+    if (b & 16) ask("CLEAR_REGION", this.everywhere());
+    for (let ticks = (b >>> 5) % 4; ticks > 0; ticks--) {
+      this.judge.begin();
+      this.tick(1);
+      if (c & 1) this.completeMany(127);
+    }
+    return `work ${b & 127}`;
   }
 
   private tick(a: number): string {
@@ -312,8 +472,9 @@ export class World {
 
   /** What happens seldom: other options, another device content, another server. */
   private rare(a: number, b: number, c: number): string {
-    switch (a % 4) {
+    switch (a % 6) {
       case 0:
+      case 4:
         this.engine.configure(
           {
             quietNs: pick(QUIETS_NS, b),
@@ -325,6 +486,7 @@ export class World {
         );
         return `options ${pick(BLOCK_BYTES, c)}`;
       case 1:
+      case 5:
         this.rewriteDevice(this.devices.get(pick(PATHS, a >>> 4)) as Uint8Array, b, c);
         return "device";
       case 2:
@@ -368,7 +530,7 @@ export class World {
     const file = files[b % (files.length + 1)] ?? new Uint8Array(300).fill(c);
     const random = new Random(c);
     const given = random.oneIn(3) ? file.slice() : this.damaged(file, random);
-    const handle = random.pick([0, 1, 2, 3, 17, 4095, 4096, 0xffff_ffff]);
+    const handle = random.pick([0, 1, 2, 3, 7, 17, ...this.lastHandles(), 0xffff_ffff]);
     this.engine.restoreLog(handle, given, this.nowNs, this.handler);
     return "state file";
   }
@@ -378,7 +540,7 @@ export class World {
     if (damaged.length === 0) return damaged;
     const view = new DataView(damaged.buffer);
     for (let times = random.between(0, 4); times > 0; times--) {
-      const at = random.oneIn(2) ? random.below(Math.min(48, damaged.length)) : random.below(damaged.length);
+      const at = random.oneIn(2) ? random.below(Math.min(460, damaged.length)) : random.below(damaged.length);
       if (random.oneIn(2) || (at & ~3) + 4 > damaged.length) damaged[at] = random.below(256);
       else view.setUint32(at & ~3, random.pick(NUMBERS), true);
     }
@@ -392,7 +554,7 @@ export class World {
     const effect = random.below(13);
     const head = {
       handle: a % 6,
-      sizeBytes: random.pick([0, 512, 4096, 65_536, random.uint32()]),
+      sizeBytes: random.pick([0, 512, 4096, abi.READ_BYTES_MAX, random.uint32()]),
       offsetBytes: random.pick([0, 512, 4096, 65_536, random.uint32()]),
       ticket: random.below(40),
     };

@@ -13,10 +13,13 @@ export interface Deeds {
   suspends: number;
   reloads: number;
   removals: number;
+  /** Tables whose log the server had no room for: memory, or logs that it can have at once. */
+  tablesWithoutRoom: number;
   legFailures: number;
   deviceFailures: number;
 }
 
+const ENOMEM = 12;
 /** Attempts to mend a log before it is left for later. */
 const REPAIR_ATTEMPTS = 20;
 
@@ -84,7 +87,9 @@ export class Operator {
         return;
       case 2: {
         const table = drawTable(rig, random);
-        if ((yield* rig.device.reload(table)) !== 0) return;
+        const error = yield* rig.device.reload(table);
+        if (error === -ENOMEM) deeds.tablesWithoutRoom++;
+        if (error !== 0) return;
         rig.table = table;
         deeds.reloads++;
         return;

@@ -48,11 +48,23 @@ const CORE_TYPES = ["core", "clustered-core"] as const;
 const DISK_TYPES = ["disk", "clustered-disk"] as const;
 const DEVICE_MAJOR = 253;
 const LARGE_ONE_IN = 40;
+/** A batch of so few writes is less than some log has blocks: then logs are large more often, and some larger still. */
+const FEW_EXTENTS = 16;
+const REGIONS_PER_BLOCK = 32_768;
 
-export function makeRigParts(clock: Clock, random: Random, index: number, mayNosync: boolean): RigParts {
+export function makeRigParts(
+  clock: Clock,
+  random: Random,
+  index: number,
+  mayNosync: boolean,
+  extentsMax: number,
+): RigParts {
   const hasDisk = !random.oneIn(3);
-  const isLarge = hasDisk && random.oneIn(LARGE_ONE_IN);
-  const regionCount = random.pick(isLarge ? LARGE_REGION_COUNTS : REGION_COUNTS);
+  const hasFewExtents = extentsMax <= FEW_EXTENTS;
+  const isLarge = hasDisk && random.oneIn(hasFewExtents ? LARGE_ONE_IN / 2 : LARGE_ONE_IN);
+  // More writes than a batch has, whichever blocks they are of.
+  const huge = hasFewExtents ? [(2 * extentsMax + 2) * REGIONS_PER_BLOCK] : [];
+  const regionCount = random.pick(isLarge ? [...LARGE_REGION_COUNTS, ...huge] : REGION_COUNTS);
   const regionSizeSectors = random.pick(REGION_SIZES_SECTORS);
   // To copy every region of a large mirror would take most of the life.
   const isNosync = isLarge || random.oneIn(4);

@@ -118,6 +118,13 @@ export class SimulatedServer implements Transport {
     if (this.process !== process) return;
     this.isRestored = true;
     if (this.startCount > 1) this.observer?.restored(engine);
+    for (const handle of [...stateFiles.files.keys()]) {
+      const log = logOf(engine, handle);
+      if (log === null || this.surroundings.legsOf(log.luid, log.uuid) !== undefined) continue;
+      // The kernel has removed the mirror while no server ran, and will not say so again.
+      this.carryOut(process, () => engine.forget(handle, log.luid, log.uuid, this.clock.nowNs, this.effects));
+      if (this.process !== process) return;
+    }
   }
 
   /** Takes the server away between two inputs. What it has not answered is lost. */
@@ -253,4 +260,16 @@ export class SimulatedServer implements Transport {
   private delayNs(): number {
     return this.random.between(this.timing[0], this.timing[1]);
   }
+}
+
+/** The log that an engine knows by a handle; null where there is none. */
+function logOf(engine: Engine, handle: number): { luid: bigint; uuid: string } | null {
+  const { abi } = engine;
+  const bytes = engine.bytes();
+  const view = new DataView(bytes.buffer);
+  const log = view.getUint32(abi.HANDLES + handle * 4, true);
+  if (log === 0) return null;
+  let uuid = "";
+  for (let at = log + abi.LOG_UUID; bytes[at] !== 0; at++) uuid += String.fromCharCode(bytes[at] as number);
+  return { luid: view.getBigUint64(log + abi.LOG_LUID, true), uuid };
 }

@@ -70,7 +70,7 @@ export class Simulation implements Source {
       if (performance.now() >= endMs) break;
     }
     if (tape.eventCount >= EVENTS_MAX)
-      this.problem = "This tab holds as many events as it can keep. Begin a new simulation.";
+      this.problem = "This tab holds as many events as it can keep. Restart the simulation.";
     return this.problem === null;
   }
 

@@ -53,7 +53,7 @@ export class Knobs {
       label("log", log),
       label("seed", seed),
       label("integrated flush", integratedFlush),
-      element("button", { type: "submit" }, "Begin anew"),
+      element("button", { type: "submit" }, "Restart"),
       element("button", { type: "button", click: () => this.save() }, "Save this life as a trace"),
     );
     form.addEventListener("submit", (event) => {

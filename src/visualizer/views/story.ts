@@ -50,7 +50,7 @@ function standing(log: LogMemory | null, counts: StateCounts): (Node | string)[]
   return ["Now: ", ...parts, "; ", recovering, "."];
 }
 
-/** The last thing that happened to the machine, and what came of it. */
+/** The last thing that happened to the machine, and its consequence. */
 function latest(timeline: Timeline, log: LogMemory | null): string[] {
   const { source, position } = timeline;
   const notes = source.notes.filter(({ event }) => event <= position);

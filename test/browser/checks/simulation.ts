@@ -118,7 +118,7 @@ export async function simulation({ browser, url, check }: Bench): Promise<void> 
     await page.locator("summary").click();
     await page.getByLabel("log", { exact: true }).selectOption("core");
     await page.getByLabel("regions", { exact: true }).selectOption("128");
-    await page.getByRole("button", { name: "Begin anew" }).click();
+    await page.getByRole("button", { name: "Restart" }).click();
     await opened.settle();
     assert.is(await opened.position(), 0);
     await page.evaluate(() => (window.dmUlog as App).seek(400));

@@ -9,6 +9,9 @@ export const RECONNECTED = /dm-log-userspace: Reconnected to userspace log serve
 export const SERVER_AWAY =
   /dm-log-userspace: ( Userspace log server not found\.$|Attempting to contact userspace log server\.\.\.$|Unable to send log request \[\d+\] to userspace: -3$|\[\S+\] Request timed out: \[\d+\/\d+\] - retrying$)/;
 
+/** What is told in place of records that a flood of others has overwritten. */
+export const OVERWRITTEN = /^Records were overwritten/;
+
 export interface KernelLogRecord {
   /** syslog level: 4 is a warning, less is worse. */
   level: number;
@@ -27,8 +30,11 @@ export class KernelLog {
       try {
         sizeBytes = readSync(this.#fd, this.#buffer);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "EAGAIN") return records;
-        throw error;
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "EAGAIN") return records;
+        if (code !== "EPIPE") throw error;
+        records.push({ level: WARNING, text: "Records were overwritten before they were read" });
+        continue;
       }
       const line = this.#buffer.toString("utf8", 0, sizeBytes);
       const match = /^(\d+),[^;]*;(.*)/.exec(line);

@@ -81,8 +81,8 @@ export class Server {
   }
 
   /** Starts one server more, which is expected to leave by itself. */
-  tryAnother(): Promise<CommandResult> {
-    const [program, ...args] = this.#program.command({});
+  tryAnother(options: ServerOptions = {}): Promise<CommandResult> {
+    const [program, ...args] = this.#program.command(options);
     return tryCommand(program, args, START_TIME_LIMIT_MS);
   }
 

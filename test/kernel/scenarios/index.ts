@@ -6,6 +6,7 @@ import { doctorScenarios } from "./doctor.ts";
 import { killServerScenarios } from "./kill-server.ts";
 import { legFailureScenarios } from "./leg-failure.ts";
 import { lifeScenarios } from "./life.ts";
+import { listenerScenarios } from "./listeners.ts";
 import { logFailureScenarios } from "./log-failure.ts";
 import { lostWritesScenarios } from "./lost-writes.ts";
 import { powerCutScenarios } from "./power-cut.ts";
@@ -31,6 +32,7 @@ export const scenarios: Scenario[] = [
   ...killServerScenarios,
   ...tableScenarios,
   ...doctorScenarios,
+  ...listenerScenarios,
   ...capabilityScenarios,
   ...viewScenarios,
   ...serviceScenarios,

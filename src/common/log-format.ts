@@ -1,0 +1,14 @@
+// The format of a log on a device, which is the kernel's own `disk` log's (drivers/md/dm-log.c): header, then from
+// LOG_BITS_OFFSET on bit i%8 of byte i/8, set where region i is clean. For those who read a device without the core, so that
+// they can look at one that the core would refuse, and hold the core's claims against it. A test compares these numbers with
+// the core's own (assembly/on-disk.ts).
+
+/** u32: "MiRr", bytes 72 52 69 4d. */
+export const LOG_MAGIC = 0x4d69_5272;
+export const LOG_MAGIC_OFFSET = 0;
+/** u32. Version 1 is the same on little-endian machines. */
+export const LOG_VERSIONS: readonly number[] = [1, 2];
+export const LOG_VERSION_OFFSET = 4;
+/** u64. */
+export const LOG_REGION_COUNT_OFFSET = 8;
+export const LOG_BITS_OFFSET = 1024;

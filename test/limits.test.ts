@@ -1,0 +1,462 @@
+// What happens at a limit of the core (assembly/limits.ts): nothing that was acknowledged is lost, nobody is told to ask again
+// at once, nothing traps. The small core has limits that a test reaches; it checks its invariants after every input.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Engine } from "../src/common/engine.ts";
+import { asciiBytes, encodeRequest, type RequestName } from "../src/common/kernel-frames.ts";
+import { DeviceHost } from "./device-host.ts";
+import {
+  debugWasm,
+  exportsOf,
+  Peer,
+  releaseWasm,
+  seeded,
+  seedFor,
+  smallWasm,
+  withMemoryMax,
+  words,
+} from "./harness.ts";
+
+const small = new WebAssembly.Module(smallWasm);
+const debug = new WebAssembly.Module(debugWasm);
+const limits = exportsOf(small) as { readonly [name: string]: number } & {
+  EXTENTS_MAX: number;
+  HANDLE_COUNT: number;
+  CONSTRUCTOR_BYTES_MAX: number;
+  INPUT_PAYLOAD_BYTES_MAX: number;
+  EFFECTS_BYTES_MAX: number;
+};
+const EIO = -5;
+const EAGAIN = -11;
+const ENOMEM = -12;
+const EINVAL = -22;
+const MAGIC = [0x72, 0x52, 0x69, 0x4d];
+
+/** Regions of the first block of 4 KiB, which has the header too, and of each other. */
+const FIRST_BLOCK_REGIONS = 24_576;
+const BLOCK_REGIONS = 32_768;
+/** More than a batch of the small core can take, whichever of them are to be written: a write takes two blocks. */
+const BLOCKS = 4 * limits.EXTENTS_MAX + 3;
+const REGIONS = FIRST_BLOCK_REGIONS + (BLOCKS - 1) * BLOCK_REGIONS;
+const DEVICE_BYTES = BLOCKS * 4096;
+const DEVICE = "/dev/log";
+
+/** A region in each second block: none of them can share a write. */
+const SCATTERED = Array.from({ length: Math.ceil(BLOCKS / 2) }, (_, i) =>
+  i === 0 ? 0 : FIRST_BLOCK_REGIONS + (2 * i - 1) * BLOCK_REGIONS,
+);
+
+function host(regions: number, options = "", bytes = DEVICE_BYTES, module = small): DeviceHost {
+  const made = new DeviceHost(new Engine(module));
+  made.devices.set(DEVICE, new Uint8Array(bytes));
+  assert.is(made.construct(`${regions * 2} disk ${DEVICE} 2${options}`).error, 0);
+  return made;
+}
+
+const deviceOf = (made: DeviceHost) => made.devices.get(DEVICE) as Uint8Array;
+const bitOf = (bytes: Uint8Array, region: number) => ((bytes[1024 + (region >>> 3)] as number) >>> (region & 7)) & 1;
+
+/** Regions that a log on the device would call clean now: none where no header vouches for its bits. */
+function vouchedClean(device: Uint8Array): number {
+  if (MAGIC.some((byte, i) => device[i] !== byte)) return 0;
+  const held = new DataView(device.buffer).getUint32(8, true);
+  let clean = 0;
+  for (let region = 0; region < held; region++) clean += bitOf(device, region);
+  return clean;
+}
+
+function putHeader(device: Uint8Array, regions: number): void {
+  device.set([...MAGIC, 2, 0, 0, 0]);
+  new DataView(device.buffer).setBigUint64(8, BigInt(regions), true);
+}
+
+// ---- more blocks than a batch holds
+
+test("a new log of more blocks than a batch holds: no header vouches for blocks that were not written", () => {
+  const made = host(REGIONS);
+  deviceOf(made).fill(0xff);
+  made.request("RESUME");
+  let batches = 0;
+  while (made.pending.length > 0) {
+    if (made.pending.length >= limits.EXTENTS_MAX) batches++;
+    made.complete();
+    assert.is(vouchedClean(deviceOf(made)), 0, "a power cut now");
+  }
+  assert.ok(batches > 1, "it took more than one batch");
+  assert.equal([...deviceOf(made).subarray(0, 4)], MAGIC);
+  assert.is(words.logs(made.engine)[0]?.inSyncRegions, 0);
+});
+
+test("a log that grows by more blocks than a batch holds: no header vouches for blocks that were not written", () => {
+  const made = host(REGIONS);
+  const before = 20_000;
+  deviceOf(made).fill(0xff);
+  putHeader(deviceOf(made), before);
+  made.request("RESUME");
+  while (made.pending.length > 0) {
+    made.complete();
+    const clean = vouchedClean(deviceOf(made));
+    assert.ok(clean === before || clean === 0, `a power cut now leaves ${clean} regions clean`);
+  }
+  assert.is(vouchedClean(deviceOf(made)), before);
+  assert.is(new DataView(deviceOf(made).buffer).getUint32(8, true), REGIONS);
+});
+
+test("a FLUSH whose marks take more than one batch is answered when the last of them is durable", () => {
+  const made = host(REGIONS, " nosync");
+  assert.is(made.ask("RESUME").error, 0);
+  assert.ok(SCATTERED.length > 2 * limits.EXTENTS_MAX);
+  made.request("MARK_REGION", SCATTERED);
+  const flushes = [made.request("FLUSH"), made.request("FLUSH")];
+  while (made.pending.length > 0) {
+    made.complete(made.pending.length - 1);
+    const isDurable = SCATTERED.every((region) => bitOf(deviceOf(made), region) === 0);
+    for (const seq of flushes)
+      assert.is(made.replyTo(seq) === undefined, !isDurable, `${made.pending.length} writes left`);
+  }
+  for (const seq of flushes) assert.is(made.replyTo(seq)?.error, 0);
+});
+
+test("a FLUSH that comes while one of several batches is under way waits for the batch with its own mark", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  made.request("FLUSH", SCATTERED);
+  const region = (SCATTERED.at(-1) as number) - BLOCK_REGIONS;
+  const late = made.request("FLUSH", [region]);
+  while (made.pending.length > 0) {
+    made.complete();
+    if (made.replyTo(late) !== undefined) assert.is(bitOf(deviceOf(made), region), 0);
+  }
+  assert.is(made.replyTo(late)?.error, 0);
+});
+
+test("a write that fails in the first of several batches fails the FLUSH, and all is tried again", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  const seq = made.request("FLUSH", SCATTERED);
+  made.complete(1, EIO);
+  made.completeAll();
+  const first = made.replyTo(seq);
+  const isDurable = () => SCATTERED.every((region) => bitOf(deviceOf(made), region) === 0);
+  assert.ok(first?.error === EIO || isDurable(), "an answer of success stands for what is durable");
+  assert.is(made.ask("FLUSH").error, 0);
+  assert.ok(isDurable());
+});
+
+test("lazy work of more blocks than an input composes goes out in several, and all of it", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  made.ask("FLUSH", SCATTERED);
+  made.ask("CLEAR_REGION", SCATTERED);
+  made.tick(2 + SCATTERED.length);
+  for (const region of SCATTERED) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
+  assert.is(made.wakeAtNs, 0);
+});
+
+// ---- a device that hangs
+
+/** Asks again and again while nothing gets done, each time with another seq. Returns the last. */
+function insist(made: DeviceHost, type: RequestName, data: number[] = []): number {
+  let seq = 0;
+  for (let i = 0; i < 20; i++) seq = made.request(type, data);
+  assert.not.ok(
+    made.replies.some(({ error }) => error === EAGAIN),
+    `${type}: the kernel is told to ask again at once`,
+  );
+  assert.is(made.replyTo(seq), undefined, `${type} waits`);
+  return seq;
+}
+
+/** The device works again. */
+function answered(made: DeviceHost, ...seqs: number[]): void {
+  made.completeAll();
+  for (const seq of seqs) {
+    const replies = made.replies.filter((reply) => reply.seq === seq);
+    assert.equal(
+      replies.map(({ error }) => error),
+      [0],
+      `the last of them, ${seq}`,
+    );
+  }
+  assert.not.ok(made.replies.some(({ error }) => error === EAGAIN));
+}
+
+for (const [name, module] of [
+  ["small", small],
+  ["debug", debug],
+] as const) {
+  test(`a hung log device: whoever asks last of each kind is answered when it is back, and nobody EAGAIN (${name} core)`, () => {
+    const made = new DeviceHost(new Engine(module));
+    made.devices.set(DEVICE, new Uint8Array(DEVICE_BYTES));
+    const constructors: number[] = [];
+    for (let i = 0; i < 20; i++) constructors.push(made.request("CTR", asciiBytes(`256 disk ${DEVICE} 2 nosync`)));
+    answered(made, constructors.at(-1) as number);
+    const resumed = insist(made, "RESUME");
+    answered(made, resumed);
+    const flush = insist(made, "FLUSH", [7]);
+    answered(made, flush);
+    const unsync = insist(made, "SET_REGION_SYNC", [9, 0]);
+    const suspend = insist(made, "POSTSUSPEND");
+    answered(made, unsync, suspend);
+    const again = insist(made, "RESUME");
+    answered(made, again);
+    made.request("FLUSH", [20]);
+    const destroy = insist(made, "DTR");
+    answered(made, destroy);
+    assert.equal(words.logs(made.engine), []);
+  });
+}
+
+// ---- time
+
+test("a TICK that comes 1 ns early asks for the wake-up again", () => {
+  const made = host(128, " nosync");
+  made.ask("RESUME");
+  made.ask("FLUSH", [7]);
+  made.ask("CLEAR_REGION", [7]);
+  const dueNs = made.wakeAtNs;
+  assert.ok(dueNs > made.nowNs);
+  made.wakeAtNs = 0;
+  made.nowNs = dueNs - 1;
+  made.engine.ticked(made.nowNs, made.handler);
+  assert.is(made.wakeAtNs, dueNs);
+  made.tick(2);
+  assert.is(bitOf(deviceOf(made), 7), 1);
+});
+
+/** The deadline of each log, ns, as its record says; 0 for none. */
+function deadlines({ engine }: DeviceHost): number[] {
+  const { abi } = engine;
+  const view = new DataView(engine.bytes().buffer);
+  const all: number[] = [];
+  for (
+    let at = view.getUint32(abi.CORE + abi.CORE_FIRST_LOG, true);
+    at !== 0;
+    at = view.getUint32(at + abi.LOG_NEXT, true)
+  ) {
+    const disk = view.getUint32(at + abi.LOG_DISK, true);
+    // A disk's record begins with its deadline (deadlines.ts).
+    all.push(Number(view.getBigUint64(disk, true)));
+  }
+  return all;
+}
+
+test("the host is asked for the earliest deadline of all logs, whatever they do", () => {
+  const random = seeded(seedFor("limits"));
+  const made = new DeviceHost(new Engine(debug));
+  const LOGS = 40;
+  const uuid = (log: number) => `LVM-${log}`;
+  made.engine.configure({ lazyRegionsMax: 6 }, made.nowNs, made.handler);
+  for (let log = 0; log < LOGS; log++) {
+    made.devices.set(`/dev/${log}`, new Uint8Array(4096));
+    made.ask("CTR", asciiBytes(`256 disk /dev/${log} 2 nosync`), uuid(log), BigInt(log));
+    made.ask("RESUME", [], uuid(log), BigInt(log));
+  }
+  const told = new Set<number>();
+  for (let step = 0; step < 3000; step++) {
+    const log = random.below(LOGS);
+    const regions = [random.below(12)];
+    const ask = (type: RequestName, data: number[] = []) => made.request(type, data, uuid(log), BigInt(log));
+    made.nowNs += random.below(2_000_000);
+    const due = made.wakeAtNs !== 0 && made.nowNs >= made.wakeAtNs;
+    switch (due ? 0 : random.below(6)) {
+      case 0:
+        made.wakeAtNs = due ? 0 : made.wakeAtNs;
+        made.engine.ticked(made.nowNs, made.handler);
+        break;
+      case 1:
+        ask("FLUSH", regions);
+        break;
+      case 2:
+      case 3:
+        ask("CLEAR_REGION", regions);
+        break;
+      case 4:
+        ask("POSTSUSPEND");
+        made.completeAll();
+        ask("RESUME");
+        break;
+      default:
+        if (made.pending.length > 0) made.complete(random.below(made.pending.length), random.below(8) === 0 ? EIO : 0);
+    }
+    const all = deadlines(made).filter((ns) => ns !== 0);
+    assert.is(made.wakeAtNs, all.length === 0 ? 0 : Math.min(...all), `step ${step}`);
+    told.add(all.length);
+  }
+  assert.ok(Math.max(...told) > LOGS / 4, `at most ${Math.max(...told)} at once`);
+});
+
+// ---- effects
+
+/** Takes the largest number of bytes of effects of an input. */
+class Meter {
+  effectsBytes = 0;
+  handled(effectsBytes: number): void {
+    this.effectsBytes = Math.max(this.effectsBytes, effectsBytes);
+  }
+  trapped(): void {}
+}
+
+test("a tick at which all logs that there can be have as much to do as they can have fits the effects area", () => {
+  const made = new DeviceHost(new Engine(small));
+  const meter = new Meter();
+  made.engine.tap = meter;
+  const all = Array.from({ length: limits.HANDLE_COUNT }, (_, i) => i);
+  const ask = (log: number, type: RequestName, data: Uint8Array | number[] = []) => {
+    assert.is(made.ask(type, data, `LVM-${log}`, BigInt(log)).error, 0);
+  };
+  for (const log of all) {
+    made.devices.set(`/dev/${log}`, new Uint8Array(DEVICE_BYTES));
+    ask(log, "CTR", asciiBytes(`${REGIONS * 2} disk /dev/${log} 2 nosync`));
+    ask(log, "RESUME");
+    ask(log, "FLUSH", [...SCATTERED, 7]);
+    ask(log, "CLEAR_REGION", SCATTERED);
+  }
+  made.nowNs += 10_000_000_000;
+  made.tick();
+  for (const log of all) ask(log, "CLEAR_REGION", [7]);
+  made.nowNs += 10_000_000_000;
+  made.wakeAtNs = 0;
+  made.engine.ticked(made.nowNs, made.handler);
+  const asked = (effect: number) => made.pending.filter((operation) => operation.effect === effect).length;
+  assert.ok(asked(made.engine.abi.EFFECT_KIND_WRITE) >= limits.HANDLE_COUNT);
+  assert.is(asked(made.engine.abi.EFFECT_KIND_FLUSH_LEGS), limits.HANDLE_COUNT);
+  assert.ok(meter.effectsBytes <= limits.EFFECTS_BYTES_MAX, `${meter.effectsBytes} bytes`);
+  made.completeAll();
+  made.tick(100);
+  for (const log of all)
+    for (const region of [...SCATTERED, 7]) assert.is(bitOf(made.devices.get(`/dev/${log}`) as Uint8Array, region), 1);
+});
+
+test("a MARK as large as an input may be is answered; one that is larger is dropped and counted", () => {
+  const peer = new Peer(new Engine(small));
+  const meter = new Meter();
+  peer.engine.tap = meter;
+  const { abi } = peer.engine;
+  const most = Math.floor((limits.INPUT_PAYLOAD_BYTES_MAX - abi.FRAME_BYTES) / 8);
+  peer.construct(`${most * 130} core 2 nosync`);
+  peer.ask("RESUME");
+  // Each in a word of its own.
+  const regions = Array.from({ length: most }, (_, i) => i * 65);
+  assert.is(peer.ask("MARK_REGION", regions).error, 0);
+  assert.is(peer.describe().dirtyRegions, most);
+  assert.is(peer.ask("FLUSH", regions).error, 0);
+  assert.is(peer.ask("CLEAR_REGION", regions).error, 0);
+  assert.is(peer.describe().dirtyRegions, 0);
+  assert.ok(
+    meter.effectsBytes > most * 40 && meter.effectsBytes <= limits.EFFECTS_BYTES_MAX,
+    `${meter.effectsBytes} bytes`,
+  );
+  const frame = { type: "MARK_REGION", uuid: peer.uuid, luid: peer.luid, seq: 99, data: [...regions, 1] } as const;
+  assert.equal(peer.deliver(encodeRequest(abi, frame)), []);
+  assert.is(Number(peer.counters().droppedTruncated), 1);
+  assert.is(peer.describe().dirtyRegions, 0);
+});
+
+// ---- handles, strings, sizes
+
+test("when all handles are used a constructor is refused with ENOMEM and a notice, and one that is given back is used again", () => {
+  const engine = new Engine(small);
+  const peers = Array.from({ length: limits.HANDLE_COUNT + 1 }, (_, i) => new Peer(engine, `LVM-${i}`, BigInt(i + 1)));
+  const last = peers.pop() as Peer;
+  for (const peer of peers) assert.is(peer.construct("256 core 2").error, 0);
+  const refused = last.construct("256 core 2");
+  assert.is(refused.error, ENOMEM);
+  assert.match(refused.notices.join(), /more memory than there is/);
+  assert.is(words.logs(engine).length, limits.HANDLE_COUNT);
+  assert.is(peers[3]?.ask("DTR").error, 0);
+  assert.is(last.construct("256 core 2").error, 0);
+  assert.is(engine.violatedInvariant(), 0);
+});
+
+test("a constructor string of as many bytes as may be is taken, a longer one is refused", () => {
+  for (const module of [small, debug, new WebAssembly.Module(releaseWasm)]) {
+    const most = exportsOf(module).CONSTRUCTOR_BYTES_MAX as number;
+    const peer = new Peer(new Engine(module));
+    const text = "256 core 2";
+    const longest = text + " ".repeat(most - text.length);
+    const refused = peer.construct(`${longest} `);
+    assert.is(refused.error, EINVAL);
+    assert.is(refused.notices.length, 1);
+    assert.equal(words.logs(peer.engine), []);
+    assert.is(peer.construct(longest).error, 0);
+    assert.is(peer.construct(`${longest}\0`).error, 0, "the NUL of a kernel that reconnects does not count");
+    assert.is(peer.ask("STATUS_TABLE").data.length, longest.length - 4);
+  }
+});
+
+/** Cores whose linear memory ends at 64 MiB, so that a log of billions of regions is no matter of this machine's memory. */
+const cramped = new WebAssembly.Module(withMemoryMax(debugWasm, 1024));
+
+test("as many regions as there can be, and more, are refused for want of memory, and nothing traps or grows", () => {
+  for (const type of ["core", "disk /dev/log"]) {
+    for (const regions of [
+      0xffff_ffbfn,
+      0xffff_ffc0n,
+      0xffff_ffc1n,
+      0xffff_fffen,
+      0xffff_ffffn,
+      0x1_0000_0000n,
+      1n << 62n,
+    ]) {
+      const peer = new Peer(new Engine(cramped));
+      const before = peer.engine.bytes().length;
+      assert.is(peer.construct(`${regions * 2n} ${type} 2`).error, ENOMEM, `${regions} regions`);
+      assert.is(peer.engine.bytes().length, before, `${regions} regions`);
+      assert.is(peer.engine.violatedInvariant(), 0);
+    }
+  }
+});
+
+test("a state file of a log of too many regions is refused: its size is no small number by overflow", () => {
+  const made = new DeviceHost(new Engine(debug));
+  made.ask("CTR", asciiBytes("256 core 2"));
+  const file = [...made.stateFiles.values()][0] as Uint8Array;
+  // The same file for a string of the same length that says 2^32 - 2 regions, with checks that hold.
+  const forged = forgeConstructor(made, file, "8589934588 core 2");
+  const other = new DeviceHost(new Engine(cramped));
+  other.stateFiles.set(0, forged);
+  other.engine.restoreLog(0, forged, 1, other.handler);
+  assert.equal(words.logs(other.engine), []);
+  assert.match(other.notices.join(), /none of this version's/);
+  assert.is(other.stateFiles.size, 0);
+});
+
+/** A state file without sets whose constructor string is another one. The check is FNV-1a (assembly/state-file.ts). */
+function forgeConstructor(made: DeviceHost, file: Uint8Array, text: string): Uint8Array {
+  const headerBytes = made.engine.abi.LOG_UUID > 0 ? 200 : 0;
+  const room = (text.length + 7) & ~7;
+  const forged = new Uint8Array(2 * headerBytes + 2 * room);
+  forged.set(file.subarray(0, 2 * headerBytes));
+  for (const copy of [0, 1]) {
+    const view = new DataView(forged.buffer, copy * headerBytes, headerBytes);
+    view.setUint32(56, text.length, true);
+    let check = 0xcbf2_9ce4_8422_2325n;
+    const bytes = [...forged.subarray(copy * headerBytes + 16, (copy + 1) * headerBytes), ...asciiBytes(text)];
+    for (const byte of bytes) check = BigInt.asUintN(64, (check ^ BigInt(byte)) * 0x100_0000_01b3n);
+    view.setBigUint64(8, check, true);
+    forged.set(asciiBytes(text), 2 * headerBytes + copy * room);
+  }
+  return forged;
+}
+
+// ---- what is refused leaves no trace
+
+test("a refused GET_RESYNC_WORK leaves no trace", () => {
+  const made = host(128, "", DEVICE_BYTES, debug);
+  const { abi } = made.engine;
+  const state = () => {
+    const memory = made.engine.bytes();
+    return Buffer.concat([memory.subarray(abi.CORE + abi.CORE_BYTES, abi.INPUT_KIND), memory.subarray(abi.AREAS_END)]);
+  };
+  const before = state();
+  assert.is(made.ask("GET_RESYNC_WORK", [1]).error, EINVAL);
+  assert.ok(before.equals(state()));
+  made.ask("RESUME");
+  const resumed = state();
+  assert.is(made.ask("GET_RESYNC_WORK", [1, 2]).error, EINVAL);
+  assert.ok(resumed.equals(state()));
+});
+
+test.run();

@@ -1,0 +1,414 @@
+// Several luids of one mirror, and mirrors that would share what they must not: who may have a log device, what the luids of
+// a mirror know of it, what becomes of those that the kernel has no table of any more, and what a log that is gone still does.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Engine } from "../src/common/engine.ts";
+import { asciiBytes, type Reply, u64At } from "../src/common/kernel-frames.ts";
+import { DeviceHost } from "./device-host.ts";
+import { debugWasm, exportsOf, releaseWasm, smallWasm, words } from "./harness.ts";
+
+const debug = new WebAssembly.Module(debugWasm);
+const EIO = -5;
+const EBUSY = -16;
+const UUID = "LVM-disk";
+const OLD = 5n;
+const NEW = 9n;
+const REGIONS = 128;
+const DEVICE = "/dev/log";
+const TEXT = `${REGIONS * 2} clustered-disk ${DEVICE} 2`;
+
+const newHost = (module = debug) => {
+  const made = new DeviceHost(new Engine(module));
+  made.devices.set(DEVICE, new Uint8Array(8192));
+  return made;
+};
+
+/** A mirror that was in sync when its device was last written: every region is clean on it. */
+function fillClean(device: Uint8Array): void {
+  device.fill(0);
+  device.set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, REGIONS]);
+  device.fill(0xff, 1024, 1024 + REGIONS / 8);
+}
+
+const deviceOf = (made: DeviceHost) => made.devices.get(DEVICE) as Uint8Array;
+const construct = (made: DeviceHost, luid: bigint, text = TEXT) => made.ask("CTR", asciiBytes(text), UUID, luid);
+const inSync = (made: DeviceHost, luid: bigint) => u64At(made.ask("GET_SYNC_COUNT", [], UUID, luid).data, 0);
+const textOf = ({ data }: Reply) => String.fromCharCode(...data);
+/** Ends what is under way; every use of the device fails. */
+function completeFailing(made: DeviceHost): void {
+  const { EFFECT_KIND_FLUSH_LEGS } = made.engine.abi;
+  while (made.pending.length > 0) made.complete(0, made.pending[0]?.effect === EFFECT_KIND_FLUSH_LEGS ? 0 : EIO);
+}
+
+// ---- two mirrors, one file
+
+test("two mirrors with one regular file as log: the second is refused, by whatever path it comes", () => {
+  const made = newHost();
+  const file = new Uint8Array(8192);
+  for (const path of ["/var/log.img", "/var/link.img"]) {
+    made.devices.set(path, file);
+    made.files.add(path);
+    made.inodes.set(path, 77n);
+  }
+  const ask = (uuid: string, luid: bigint, path: string) =>
+    made.ask("CTR", asciiBytes(`${REGIONS * 2} disk ${path} 2`), uuid, luid).error;
+  assert.is(ask("LVM-a", 1n, "/var/log.img"), 0);
+  assert.is(ask("LVM-b", 2n, "/var/log.img"), EBUSY);
+  assert.match(made.notices.join(), /log of another mirror/);
+  assert.is(ask("LVM-b", 2n, "/var/link.img"), EBUSY);
+  assert.is(ask("LVM-a", 3n, "/var/link.img"), 0, "a reload of the same mirror");
+  assert.is(made.ask("DTR", [], "LVM-a", 1n).error, 0);
+  assert.is(ask("LVM-b", 2n, "/var/log.img"), EBUSY, "the reloaded luid has it still");
+  assert.is(made.ask("DTR", [], "LVM-a", 3n).error, 0);
+  assert.is(ask("LVM-b", 2n, "/var/log.img"), 0);
+});
+
+test("two mirrors with files of their own, of one file system or with one number in two, are none of each other's business", () => {
+  const made = newHost();
+  for (const [i, path] of ["/var/a.img", "/var/b.img"].entries()) {
+    made.devices.set(path, new Uint8Array(8192));
+    made.files.add(path);
+    made.inodes.set(path, BigInt(100 + i));
+  }
+  assert.is(made.ask("CTR", asciiBytes(`${REGIONS * 2} disk /var/a.img 2`), "LVM-a", 1n).error, 0);
+  assert.is(made.ask("CTR", asciiBytes(`${REGIONS * 2} disk /var/b.img 2`), "LVM-b", 2n).error, 0);
+});
+
+// ---- what a mirror knows of a device that has failed
+
+/** The server dies and another takes up its state files, with all that is left under way done. */
+function restart(made: DeviceHost, isFailing: boolean): void {
+  made.restart(new Engine(debug));
+  if (isFailing) completeFailing(made);
+  else made.completeAll();
+}
+
+const REMOVALS = ["after the new luid resumes", "before the new luid resumes", "never"] as const;
+/** The server is restarted before this step, or not at all. */
+const RESTARTS = [-1, 0, 1, 2, 3, 4, 5] as const;
+
+for (const removal of REMOVALS) {
+  for (const restartAt of RESTARTS) {
+    const when = restartAt < 0 ? "" : `, a server that is restarted before step ${restartAt}`;
+    test(`a device that was away when the mirror resumed is not believed after a reload: old luid goes ${removal}${when}`, () => {
+      const made = newHost();
+      fillClean(deviceOf(made));
+      construct(made, OLD);
+      const failing = (type: "RESUME" | "POSTSUSPEND") => {
+        const seq = made.request(type, [], UUID, OLD);
+        completeFailing(made);
+        return made.replyTo(seq)?.error;
+      };
+      let isFailing = true;
+      const steps: (() => void)[] = [
+        () => assert.is(made.ask("PRESUSPEND", [], UUID, OLD).error, 0),
+        () => assert.is(failing("POSTSUSPEND"), EIO),
+        // The device is back, with bits of the past.
+        () => {
+          isFailing = false;
+        },
+        () => {
+          if (removal === "before the new luid resumes") assert.is(made.ask("DTR", [], UUID, OLD).error, 0);
+        },
+        () => {
+          assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
+          assert.is(inSync(made, NEW), 0, "the old bits are not believed");
+        },
+        () => {
+          if (removal === "after the new luid resumes") assert.is(made.ask("DTR", [], UUID, OLD).error, 0);
+        },
+      ];
+      assert.is(failing("RESUME"), 0);
+      assert.is(inSync(made, OLD), 0);
+      assert.is(construct(made, NEW).error, 0);
+      for (const [i, step] of steps.entries()) {
+        if (i === restartAt) restart(made, isFailing);
+        step();
+      }
+      assert.is(inSync(made, NEW), 0);
+      // Once the device says what memory knows it is believed again.
+      for (let region = 0; region < 100; region++) made.ask("SET_REGION_SYNC", [region, 1], UUID, NEW);
+      made.ask("PRESUSPEND", [], UUID, NEW);
+      assert.is(made.ask("POSTSUSPEND", [], UUID, NEW).error, 0);
+      made.ask("CTR", asciiBytes(TEXT), UUID, 11n);
+      assert.is(made.ask("RESUME", [], UUID, 11n).error, 0);
+      assert.is(inSync(made, 11n), 100);
+    });
+  }
+}
+
+test("a device whose last write failed is not believed after a reload", () => {
+  const made = newHost();
+  fillClean(deviceOf(made));
+  construct(made, OLD);
+  made.ask("RESUME", [], UUID, OLD);
+  assert.is(inSync(made, OLD), REGIONS);
+  const flush = made.request("FLUSH", [7], UUID, OLD);
+  completeFailing(made);
+  assert.is(made.replyTo(flush)?.error, EIO);
+  construct(made, NEW);
+  const suspend = made.request("POSTSUSPEND", [], UUID, OLD);
+  completeFailing(made);
+  assert.is(made.replyTo(suspend)?.error, EIO);
+  assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
+  assert.is(u64At(made.ask("IN_SYNC", [7], UUID, NEW).data, 0), 0);
+});
+
+// ---- FORGET
+
+/** Where a disk log is in its life when the host tells that no table names it. */
+const PHASES: readonly [name: string, isCreated: boolean, arrive: (made: DeviceHost) => void][] = [
+  ["opening", false, (made) => made.request("CTR", asciiBytes(TEXT), UUID, OLD)],
+  ["open", true, (made) => construct(made, OLD)],
+  [
+    "loading",
+    true,
+    (made) => {
+      construct(made, OLD);
+      made.request("RESUME", [], UUID, OLD);
+    },
+  ],
+  [
+    "storing",
+    true,
+    (made) => {
+      deviceOf(made).fill(0xff);
+      construct(made, OLD);
+      made.request("RESUME", [], UUID, OLD);
+      const { EFFECT_KIND_READ } = made.engine.abi;
+      while (made.pending.some(({ effect }) => effect === EFFECT_KIND_READ)) made.complete();
+      assert.ok(made.pending.some(({ effect }) => effect === made.engine.abi.EFFECT_KIND_WRITE));
+    },
+  ],
+  [
+    "ready with a batch in flight",
+    true,
+    (made) => {
+      fillClean(deviceOf(made));
+      construct(made, OLD);
+      made.ask("RESUME", [], UUID, OLD);
+      made.request("FLUSH", [7], UUID, OLD);
+      made.request("MARK_REGION", [70], UUID, OLD);
+      assert.is(made.pending.length, 1);
+    },
+  ],
+  [
+    "ready with lazy work",
+    true,
+    (made) => {
+      fillClean(deviceOf(made));
+      construct(made, OLD);
+      made.ask("RESUME", [], UUID, OLD);
+      made.ask("FLUSH", [7], UUID, OLD);
+      made.ask("CLEAR_REGION", [7], UUID, OLD);
+    },
+  ],
+  [
+    "suspended",
+    true,
+    (made) => {
+      construct(made, OLD);
+      for (const type of ["RESUME", "PRESUSPEND", "POSTSUSPEND"] as const) made.ask(type, [], UUID, OLD);
+    },
+  ],
+];
+
+for (const [phase, isCreated, arrive] of PHASES) {
+  test(`a disk log is forgotten: ${phase}`, () => {
+    const made = newHost();
+    arrive(made);
+    assert.is(made.stateFiles.size, isCreated ? 1 : 0);
+    const isWrite = ({ effect }: { effect: number }) => effect === made.engine.abi.EFFECT_KIND_WRITE;
+    const asked = made.pending.filter(isWrite).length;
+    made.writes = [];
+    made.engine.forget(0, OLD, UUID, made.nowNs, made.handler);
+    assert.match(made.notices.join(), /no table of the kernel names this log/);
+    assert.is(made.pending.filter(isWrite).length, asked, "nothing more is written");
+    made.completeAll();
+    made.tick(5);
+    assert.is(made.writes.length, asked, "nor later");
+    assert.equal(words.logs(made.engine), []);
+    assert.is(made.stateFiles.size, 0);
+    assert.is(made.strayStateWrites, 0);
+    assert.is(made.opened.size, 0, "the device is let go");
+    assert.is(made.wakeAtNs, 0);
+    // Handle and device go to another mirror.
+    const other = made.ask("CTR", asciiBytes(TEXT), "LVM-other", 6n);
+    assert.is(other.error, 0);
+    assert.is([...made.stateFiles.keys()][0], 0);
+  });
+}
+
+test("a core log is forgotten: its handle and its memory are used again", () => {
+  const made = newHost();
+  const text = asciiBytes("20000000 core 2");
+  assert.is(made.ask("CTR", text, "LVM-a", 1n).error, 0);
+  made.ask("RESUME", [], "LVM-a", 1n);
+  const before = made.engine.bytes().length;
+  made.engine.forget(0, 1n, "LVM-a", made.nowNs, made.handler);
+  assert.equal(words.logs(made.engine), []);
+  assert.is(made.stateFiles.size, 0);
+  assert.is(made.ask("CTR", text, "LVM-b", 2n).error, 0);
+  assert.is([...made.stateFiles.keys()][0], 0);
+  assert.is(made.engine.bytes().length, before);
+});
+
+test("what names no log is not forgotten", () => {
+  const made = newHost();
+  construct(made, OLD);
+  made.ask("RESUME", [], UUID, OLD);
+  const before = words.logs(made.engine);
+  made.notices = [];
+  for (const [handle, luid, uuid] of [
+    [1, OLD, UUID],
+    [4096, OLD, UUID],
+    [0xffff_ffff, OLD, UUID],
+    [0, NEW, UUID],
+    [0, OLD, `${UUID}x`],
+    [0, OLD, UUID.slice(1)],
+    [0, OLD, UUID.slice(0, -1)],
+    [0, OLD, ""],
+  ] as const) {
+    made.engine.forget(handle, luid, uuid, made.nowNs, made.handler);
+    assert.equal(words.logs(made.engine), before, `${handle} ${luid} ${uuid}`);
+  }
+  assert.equal(made.notices, []);
+  assert.is(made.stateFiles.size, 1);
+});
+
+// ---- constructors beside each other
+
+test("while a device is opened again a kernel that reconnects is answered without the device's name, and a first constructor with it", () => {
+  const made = newHost();
+  construct(made, OLD);
+  made.restart(new Engine(debug));
+  const reconnecting = made.request("CTR", asciiBytes(`${TEXT}\0`), UUID, OLD);
+  const first = made.request("CTR", asciiBytes(TEXT), UUID, OLD);
+  const again = made.request("CTR", asciiBytes(`${TEXT}\0`), UUID, OLD);
+  assert.equal(
+    [reconnecting, first, again].map((seq) => made.replyTo(seq)),
+    [undefined, undefined, undefined],
+  );
+  made.completeAll();
+  const names = [reconnecting, first, again].map((seq) => {
+    const reply = made.replyTo(seq) as Reply;
+    assert.is(reply.error, 0);
+    return textOf(reply);
+  });
+  assert.equal(names, ["", "98:16\0", ""]);
+});
+
+test("a FLUSH that comes while the legs are flushed is answered, though the device was closed for its foreign format", () => {
+  for (const isEarly of [true, false]) {
+    const made = newHost();
+    construct(made, OLD);
+    made.ask("RESUME", [], UUID, OLD);
+    deviceOf(made)[4] = 9;
+    made.restart(new Engine(debug));
+    const { EFFECT_KIND_FLUSH_LEGS: legs, EFFECT_KIND_READ: read } = made.engine.abi;
+    made.complete(); // the device is open
+    let flush = isEarly ? made.request("FLUSH", [3], UUID, OLD) : 0;
+    const indexOf = (effect: number) => made.pending.findIndex((operation) => operation.effect === effect);
+    while (indexOf(read) >= 0) made.complete(indexOf(read));
+    assert.is(made.opened.size, 0, "it is closed");
+    assert.equal(
+      made.pending.map(({ effect }) => effect),
+      [legs],
+    );
+    if (!isEarly) flush = made.request("FLUSH", [3], UUID, OLD);
+    made.completeAll();
+    assert.is(made.replyTo(flush)?.error, EIO);
+  }
+});
+
+test("a CTR while the DTR of the same luid waits for the device makes a new log, which stays when the old one has gone", () => {
+  const made = newHost();
+  fillClean(deviceOf(made));
+  construct(made, OLD);
+  made.ask("RESUME", [], UUID, OLD);
+  made.request("FLUSH", [7], UUID, OLD);
+  const destroyed = made.request("DTR", [], UUID, OLD);
+  assert.is(made.replyTo(destroyed), undefined, "it waits for the write");
+  const constructed = made.request("CTR", asciiBytes(TEXT), UUID, OLD);
+  made.completeAll();
+  assert.is(made.replyTo(destroyed)?.error, 0);
+  const reply = made.replyTo(constructed) as Reply;
+  assert.is(reply.error, 0);
+  assert.is(textOf(reply), "98:16\0");
+  assert.is(words.logs(made.engine).length, 1);
+  assert.is(made.stateFiles.size, 1);
+  assert.is(made.ask("RESUME", [], UUID, OLD).error, 0);
+  assert.is(inSync(made, OLD), REGIONS - 1, "the marked region");
+  assert.is(made.ask("FLUSH", [9], UUID, OLD).error, 0);
+});
+
+// ---- a log that is gone
+
+/** How a log goes while others of its mirror stay. */
+const ENDS: readonly [name: string, end: (made: DeviceHost) => void][] = [
+  [
+    "replaced by a constructor of the same luid",
+    (made) => made.request("CTR", asciiBytes(`${TEXT} block_on_error`), UUID, OLD),
+  ],
+  ["forgotten", (made) => made.engine.forget(0, OLD, UUID, made.nowNs, made.handler)],
+  ["destroyed", (made) => made.request("DTR", [], UUID, OLD)],
+];
+
+for (const [name, end] of ENDS) {
+  for (const errors of [0, 1, 2]) {
+    const what = ["well", "with errors", "with one error and then well"][errors];
+    test(`a log that is ${name} writes to no state file that was removed, though what is under way ends ${what}`, () => {
+      for (const [, , arrive] of PHASES) {
+        const made = newHost();
+        arrive(made);
+        if (words.logs(made.engine)[0]?.state !== "created") {
+          made.request("MARK_REGION", [3], UUID, OLD);
+          made.request("PRESUSPEND", [], UUID, OLD);
+        }
+        end(made);
+        for (let steps = 0; made.pending.length > 0; steps++) {
+          assert.ok(steps < 1000);
+          made.complete(made.pending.length - 1, errors === 1 || (errors === 2 && steps === 0) ? EIO : 0);
+        }
+        made.tick(5);
+        assert.is(made.strayStateWrites, 0);
+        assert.is(made.engine.violatedInvariant(), 0);
+      }
+    });
+  }
+}
+
+// ---- more luids than a mirror may have
+
+for (const [core, module] of [
+  ["small", new WebAssembly.Module(smallWasm)],
+  ["release", new WebAssembly.Module(releaseWasm)],
+] as const) {
+  test(`more luids of one mirror than there can be: the oldest without the device goes, with a notice (${core} core)`, () => {
+    const most = exportsOf(module).LUIDS_MAX as number;
+    const made = newHost(module);
+    const luids = () => words.logs(made.engine).map(({ luid }) => luid);
+    assert.is(construct(made, 1n).error, 0);
+    assert.is(made.ask("RESUME", [], UUID, 1n).error, 0);
+    for (let luid = 2; luid <= most; luid++) assert.is(construct(made, BigInt(luid)).error, 0);
+    assert.is(luids().length, most);
+    assert.is(made.stateFiles.size, most);
+    made.notices = [];
+    assert.is(construct(made, 100n).error, 0);
+    assert.not(luids().includes("2"), "the oldest that does not have the device");
+    assert.ok(luids().includes("1"), "the device's stays");
+    assert.is(luids().length, most);
+    assert.is(made.stateFiles.size, most, "its state file went with it");
+    assert.is(made.notices.filter((notice) => /too many logs/.test(notice)).length, 1, made.notices.join());
+    assert.is(made.ask("FLUSH", [3], UUID, 1n).error, 0);
+    // Another mirror has luids of its own.
+    made.devices.set("/dev/other", new Uint8Array(8192));
+    assert.is(made.ask("CTR", asciiBytes(`${REGIONS * 2} disk /dev/other 2`), "LVM-other", 2n).error, 0);
+    assert.is(words.logs(made.engine).length, most + 1);
+    assert.is(made.strayStateWrites, 0);
+    assert.is(made.engine.violatedInvariant(), 0);
+  });
+}
+
+test.run();

@@ -1,0 +1,298 @@
+// State files that were damaged, or cut short by a kill between two stores: what was out of sync or marked is so afterwards, and
+// no acknowledgement is lost; what no part of a file vouches for is out of sync. And parts of files that lie about themselves.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Engine, type Head } from "../src/common/engine.ts";
+import { type RequestName, u64At } from "../src/common/kernel-frames.ts";
+import { DeviceHost } from "./device-host.ts";
+import { debugWasm, smallWasm, words } from "./harness.ts";
+
+const debug = new WebAssembly.Module(debugWasm);
+const small = new WebAssembly.Module(smallWasm);
+const REGIONS = 70;
+const UUID = "LVM-disk";
+const LUID = 5n;
+const DEVICE = "/dev/log";
+const HEADER_BYTES = 200;
+const ESRCH = -3;
+const KINDS = [`${REGIONS * 2} core 2`, `${REGIONS * 2} disk ${DEVICE} 2`] as const;
+
+const newHost = (module = debug) => {
+  const made = new DeviceHost(new Engine(module));
+  made.devices.set(DEVICE, new Uint8Array(8192));
+  return made;
+};
+/** As regionStates tells them: 0 clean, 1 marked, 2 and more out of sync. */
+const statesOf = (made: DeviceHost) => [...words.regionStates(made.engine, UUID, String(LUID), 0, 0xffff_ffff)];
+const fileOf = (made: DeviceHost) => made.stateFiles.get(0) as Uint8Array;
+
+/** A log with regions of every kind: clean, marked, out of sync, failed to resync, and out of sync and marked. */
+function varied(text: string, module = debug): DeviceHost {
+  const made = newHost(module);
+  const ask = (type: RequestName, data: number[] = []) => assert.is(made.ask(type, data).error, 0);
+  made.construct(text);
+  ask("RESUME");
+  for (let region = 0; region < REGIONS; region++) if (region % 5 !== 1) ask("SET_REGION_SYNC", [region, 1]);
+  const work = u64At(made.ask("GET_RESYNC_WORK").data, 1);
+  ask("SET_REGION_SYNC", [work, 0]);
+  ask("MARK_REGION", [3, 4, 6, 40, 68]);
+  ask("FLUSH");
+  ask("CLEAR_REGION", [4]);
+  return made;
+}
+
+/** Another server takes up `file`, and everything that it begins ends well. */
+function takeUp(made: DeviceHost, file: Uint8Array, module = debug): DeviceHost {
+  const other = new DeviceHost(new Engine(module));
+  other.devices.set(DEVICE, (made.devices.get(DEVICE) as Uint8Array).slice());
+  other.stateFiles.set(0, file.slice());
+  other.engine.restoreLog(0, file, other.nowNs, other.handler);
+  other.completeAll();
+  return other;
+}
+
+for (const text of KINDS) {
+  test(`one flipped bit anywhere in a state file: the log is restored, and no region is better than it was (${text})`, () => {
+    const made = varied(text);
+    const file = fileOf(made);
+    const before = statesOf(made);
+    assert.equal(new Set(before).size >= 3, true, `${before}`);
+    assert.equal(statesOf(takeUp(made, file)), before, "undamaged it is as it was");
+    let repaired = 0;
+    for (let bit = 0; bit < file.length * 8; bit++) {
+      const damaged = file.slice();
+      damaged[bit >>> 3] = (damaged[bit >>> 3] as number) ^ (1 << (bit & 7));
+      const other = takeUp(made, damaged);
+      const after = statesOf(other);
+      assert.is(after.length, REGIONS, `bit ${bit}`);
+      for (const [region, state] of after.entries()) {
+        const was = before[region] as number;
+        // A region that was out of sync stays so; one that was marked is marked or out of sync.
+        if (was >= 2 ? state < 2 : state < was)
+          assert.unreachable(`bit ${bit}: region ${region} was ${was} and is ${state}`);
+      }
+      if (other.notices.some((notice) => /two copies/.test(notice))) repaired++;
+      else assert.equal(after, before, `bit ${bit} is told of, or has changed nothing`);
+      assert.is(other.engine.violatedInvariant(), 0);
+    }
+    console.log(`${file.length * 8} bits, ${repaired} of them told of`);
+    // Padding of the constructor string, the magic's own second copy and the like are of no consequence.
+    assert.ok(repaired > file.length, `${repaired}`);
+  });
+
+  test(`a state file both of whose headers are damaged is refused, and the kernel's reconnect makes everything out of sync (${text})`, () => {
+    const made = varied(text);
+    const damaged = fileOf(made).slice();
+    for (const at of [40, HEADER_BYTES + 77]) damaged[at] = (damaged[at] as number) ^ 1;
+    const other = takeUp(made, damaged);
+    assert.equal(words.logs(other.engine), []);
+    assert.match(other.notices.join(), /state file/);
+    assert.is(other.stateFiles.size, 0);
+    assert.is(other.ask("IN_SYNC", [0]).error, ESRCH);
+    // What a device says is believed, but that something is not marked is not.
+    if (text.includes("disk")) return;
+    assert.is(other.construct(`${text}\0`).error, 0);
+    assert.is(other.ask("RESUME").error, 0);
+    assert.is(u64At(other.ask("GET_SYNC_COUNT").data, 0), 0);
+  });
+}
+
+// ---- a kill between two stores
+
+/** What the kernel asks, and what it may rely on once it is answered. */
+type Step = readonly [type: RequestName, data?: number[]];
+const CONVERSATION: readonly Step[] = [
+  ["RESUME"],
+  ["SET_REGION_SYNC", [0, 1]],
+  ["SET_REGION_SYNC", [1, 1]],
+  ["SET_REGION_SYNC", [65, 1]],
+  ["MARK_REGION", [0, 65]],
+  ["FLUSH"],
+  ["CLEAR_REGION", [0]],
+  ["FLUSH", [1]],
+  ["GET_RESYNC_WORK"],
+  ["SET_REGION_SYNC", [2, 0]],
+  ["SET_REGION_SYNC", [65, 0]],
+  ["SET_REGION_SYNC", [2, 1]],
+  ["CLEAR_REGION", [1, 65]],
+  ["PRESUSPEND"],
+  ["POSTSUSPEND"],
+  ["RESUME"],
+  ["MARK_REGION", [1]],
+  ["FLUSH"],
+];
+
+class Killed extends Error {}
+
+/** A server that dies when it has carried out `effects` more effects; state writes are stored 8 bytes at a time. */
+function mortal(made: DeviceHost): { left: number } {
+  const life = { left: Number.POSITIVE_INFINITY };
+  const spend = () => {
+    if (life.left === 0) throw new Killed();
+    life.left--;
+  };
+  const handler = made.handler as unknown as { [name: string]: unknown };
+  for (const name of Object.keys(handler)) {
+    if (name === "stateWrite") continue;
+    const effect = handler[name] as (...args: unknown[]) => unknown;
+    handler[name] = (...args: unknown[]) => {
+      spend();
+      return effect(...args);
+    };
+  }
+  made.handler.stateWrite = (head: Head, address: number) => {
+    for (let at = 0; at < head.sizeBytes; at += 8) {
+      spend();
+      const bytes = made.engine.read(address + at, Math.min(8, head.sizeBytes - at));
+      made.stateFiles.get(head.handle)?.set(bytes, head.offsetBytes + at);
+    }
+  };
+  return life;
+}
+
+/** The log as the kernel sees it: what it answers of each region. */
+function seen(made: DeviceHost): string {
+  const [log] = words.logs(made.engine);
+  return `${log?.state} ${statesOf(made).join("")}`;
+}
+
+/**
+ * Has the conversation, with a server that dies after so many effects and another that goes on. Each region must be as it was
+ * before the step in which it died, or as after it, by `trail`: what an undisturbed server knows after each step.
+ */
+function converse(
+  text: string,
+  effectsLeft: number,
+  trail: readonly number[][] | null,
+): { seen: string; trail: number[][]; wasKilled: boolean } {
+  const made = newHost();
+  assert.is(made.construct(text).error, 0);
+  const life = mortal(made);
+  life.left = effectsLeft;
+  const answered = new Set<number>();
+  let wasKilled = false;
+  const mine: number[][] = [statesOf(made)];
+  for (const [step, [type, data]] of CONVERSATION.entries()) {
+    let seq = 0;
+    try {
+      seq = made.request(type, data ?? []);
+      made.completeAll();
+    } catch (error) {
+      if (!(error instanceof Killed)) throw error;
+      wasKilled = true;
+    }
+    const isAnswered = made.replies.some((reply) => !answered.has(reply.seq) && reply.seq === seq);
+    if (!wasKilled || life.left === Number.POSITIVE_INFINITY) {
+      assert.ok(isAnswered, `${type} is answered`);
+      mine.push(statesOf(made));
+      continue;
+    }
+    // Another server takes up what is left; what was not answered is asked again.
+    const before = made.replies.length;
+    life.left = Number.POSITIVE_INFINITY;
+    made.restart(new Engine(debug));
+    const now = statesOf(made);
+    for (const [region, state] of now.entries()) {
+      const allowed = [trail?.[step]?.[region], trail?.[step + 1]?.[region]];
+      assert.ok(
+        allowed.includes(state),
+        `killed in step ${step}, ${type}: region ${region} is ${state}, not ${allowed}`,
+      );
+    }
+    made.completeAll();
+    const wasAnswered = made.replies.slice(0, before).some((reply) => reply.seq > 0 && reply.seq === lastSeq(made));
+    if (!wasAnswered) assert.is(made.ask(type, data ?? []).error, 0, `${type} again`);
+  }
+  return { seen: seen(made), trail: mine, wasKilled };
+}
+
+/** The number of the last request. */
+function lastSeq(made: DeviceHost): number {
+  return (made as unknown as { seq: number }).seq;
+}
+
+for (const text of KINDS) {
+  test(`a server killed between any two stores of its state file leaves what was acknowledged, and nothing needless (${text})`, () => {
+    const { seen: expected, trail } = converse(text, 1_000_000, null);
+    let kills = 0;
+    for (let effects = 0; ; effects++) {
+      const { seen: left, wasKilled } = converse(text, effects, trail);
+      if (!wasKilled) break;
+      kills++;
+      assert.is(left, expected, `killed after ${effects} effects`);
+    }
+    console.log(`${kills} kills: ${expected}`);
+    assert.ok(kills > 100);
+  });
+}
+
+// ---- parts that lie
+
+test("parts of a state file whose sizes or offsets lie change nothing", () => {
+  for (const module of [debug, small]) {
+    // Its sets are more than one part of the small core.
+    const made = newHost(module);
+    made.construct(`${2 * 9000} core 2 nosync`);
+    const file = fileOf(made);
+    const { engine } = new DeviceHost(new Engine(module));
+    const { abi } = engine;
+    const give = (sizeField: number, offset: number, bytes: Uint8Array, total = file.length) => {
+      const memory = engine.bytes();
+      const view = new DataView(memory.buffer, abi.INPUT_PAYLOAD);
+      view.setUint32(abi.HEAD_HANDLE, 0, true);
+      view.setUint32(abi.HEAD_SIZE, sizeField, true);
+      view.setBigUint64(abi.HEAD_OFFSET, BigInt(offset), true);
+      view.setBigUint64(abi.HEAD_TICKET, BigInt(total), true);
+      memory.set(bytes, abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
+      return engine.handleRaw(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + bytes.length, 0, 1, 0);
+    };
+    const state = () => {
+      const memory = engine.bytes();
+      return Buffer.concat([
+        memory.subarray(abi.CORE + abi.CORE_BYTES, abi.INPUT_KIND),
+        memory.subarray(abi.AREAS_END),
+      ]);
+    };
+    const room = abi.RESTORE_BYTES;
+    const first = file.subarray(0, Math.min(room, 1024));
+    const liesOfSize = [0, 1, first.length - 8, first.length - 1, first.length + 1, first.length + 8];
+    const wraps = [
+      0x7fff_ffff,
+      0x8000_0000,
+      0xffff_ffff,
+      2 ** 32 - abi.HEAD_BYTES,
+      2 ** 32 - abi.HEAD_BYTES + first.length,
+    ];
+    const unchanged = (what: string, lie: () => number) => {
+      const before = state();
+      assert.is(lie(), 0, `${what}: effects`);
+      assert.ok(before.equals(state()), `${what}: something has changed`);
+    };
+    for (const size of [...liesOfSize, ...wraps])
+      unchanged(`first part says ${size}`, () => give(size >>> 0, 0, first));
+    unchanged("a later part comes first", () => give(8, first.length, file.subarray(first.length, first.length + 8)));
+    assert.is(give(first.length, 0, first), 0);
+    const second = file.subarray(first.length, first.length + 512);
+    for (const size of [0, 7, 504, 511, 513, 520, ...wraps]) {
+      unchanged(`second part says ${size}`, () => give(size >>> 0, first.length, second));
+    }
+    unchanged("an odd size", () => give(509, first.length, second.subarray(0, 509)));
+    for (const offset of [first.length - 8, first.length + 8, first.length + 1, 2 ** 40, 2 ** 53]) {
+      unchanged(`offset ${offset}`, () => give(512, offset, second));
+    }
+    unchanged("another size of the whole", () => give(512, first.length, second, file.length + 8));
+    for (let at = first.length; at < file.length; at += 512) {
+      const part = file.subarray(at, at + 512);
+      give(part.length, at, part);
+      if (at + 512 >= file.length) break;
+      unchanged(`the part at ${at} once more`, () => give(part.length, at, part));
+    }
+    const [log] = words.logs(engine);
+    assert.is(log?.inSyncRegions, 9000);
+    unchanged("a part behind the end", () => give(8, file.length, new Uint8Array(8)));
+    assert.is(engine.violatedInvariant(), 0);
+  }
+});
+
+test.run();
