@@ -363,7 +363,7 @@ test("when all handles are used a constructor is refused with ENOMEM and a notic
   for (const peer of peers) assert.is(peer.construct("256 core 2").error, 0);
   const refused = last.construct("256 core 2");
   assert.is(refused.error, ENOMEM);
-  assert.match(refused.notices.join(), /more memory than there is/);
+  assert.match(refused.notices.join(), /more memory than is available/);
   assert.is(words.logs(engine).length, limits.HANDLE_COUNT);
   assert.is(peers[3]?.ask("DTR").error, 0);
   assert.is(last.construct("256 core 2").error, 0);
@@ -419,7 +419,7 @@ test("a state file of a log of too many regions is refused: its size is no small
   other.stateFiles.set(0, forged);
   other.engine.restoreLog(0, forged, 1, other.handler);
   assert.equal(words.logs(other.engine), []);
-  assert.match(other.notices.join(), /none of this version's/);
+  assert.match(other.notices.join(), /invalid or from another version/);
   assert.is(other.stateFiles.size, 0);
 });
 
