@@ -64,6 +64,9 @@ export const NOTICE_REFUSED_DEVICE_SIZE: u32 = 48;
 /** The log device holds the log of another mirror. */
 export const NOTICE_REFUSED_DEVICE_TAKEN: u32 = 49;
 
+/** There are as many logs as there can be. detail: how many that is. */
+export const NOTICE_REFUSED_LOGS: u32 = 50;
+
 /** A log is back as an earlier server left it. detail: regions in sync. */
 export const NOTICE_RESTORED: u32 = 60;
 /** A state file that is none. */

@@ -5,9 +5,9 @@
 import { constructorRead, OPTION_NOSYNC } from "./constructor";
 import { core } from "./core";
 import { notice } from "./effects";
-import { NO_HANDLE } from "./handles";
+import { freeHandle, NO_HANDLE } from "./handles";
 import { REPLY_DATA } from "./layout";
-import { CONSTRUCTOR_BYTES_MAX } from "./limits";
+import { CONSTRUCTOR_BYTES_MAX, HANDLE_COUNT } from "./limits";
 import { Log, STATE_CREATED, STATE_RESTORING, STATE_SUSPENDED } from "./log";
 import { becomeSuspending } from "./log-life";
 import {
@@ -31,6 +31,7 @@ import {
   NOTICE_IN_SYNC,
   NOTICE_REFUSED_CONSTRUCTOR,
   NOTICE_REFUSED_DATA_SIZE,
+  NOTICE_REFUSED_LOGS,
   NOTICE_REFUSED_MEMORY,
   NOTICE_REFUSED_REGION,
   NOTICE_REFUSED_STATE,
@@ -270,6 +271,7 @@ function answerConstructor(frame: usize, existing: Log | null): i32 {
     return constructAgain(existing, frame, reconnects);
   }
 
+  if (freeHandle() == NO_HANDLE) return notice(NOTICE_REFUSED_LOGS, frame, -ENOMEM, HANDLE_COUNT);
   const refusal = constructorRead.parse(text, bytes);
   if (refusal != 0) return notice(refusal, frame, -EINVAL, constructorRead.detail);
   const created = makeLog(load<u64>(frame, ULOG_LUID), frame + ULOG_UUID, uuidBytes, constructorRead, NO_HANDLE);

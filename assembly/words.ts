@@ -20,6 +20,7 @@ import {
   NOTICE_REFUSED_DEVICE_TAKEN,
   NOTICE_REFUSED_LENGTH,
   NOTICE_REFUSED_LOG_TYPE,
+  NOTICE_REFUSED_LOGS,
   NOTICE_REFUSED_MEMORY,
   NOTICE_REFUSED_OPTION,
   NOTICE_REFUSED_REGION,
@@ -174,6 +175,8 @@ export function noticeWords(code: u32, detail: u64): string {
       return "an option is unknown or given twice; the options are sync or nosync, and block_on_error";
     case NOTICE_REFUSED_MEMORY:
       return number + " regions need more memory than is available; choose a larger region size";
+    case NOTICE_REFUSED_LOGS:
+      return "there are " + number + " logs already, which is as many as one server keeps; remove a mirror first";
     case NOTICE_REFUSED_DEVICE:
       return "the log device cannot be opened";
     case NOTICE_REFUSED_DEVICE_SIZE:
@@ -227,5 +230,5 @@ export function noticePriority(code: u32, error: i32): i32 {
 
 /** Whether a notice tells of a request that was refused. */
 export function isRefusal(code: u32): bool {
-  return code >= NOTICE_REFUSED_TYPE && code <= NOTICE_REFUSED_DEVICE_TAKEN;
+  return code >= NOTICE_REFUSED_TYPE && code <= NOTICE_REFUSED_LOGS;
 }

@@ -363,7 +363,7 @@ test("when all handles are used a constructor is refused with ENOMEM and a notic
   for (const peer of peers) assert.is(peer.construct("256 core 2").error, 0);
   const refused = last.construct("256 core 2");
   assert.is(refused.error, ENOMEM);
-  assert.match(refused.notices.join(), /more memory than is available/);
+  assert.match(refused.notices.join(), /as many as one server keeps/);
   assert.is(words.logs(engine).length, limits.HANDLE_COUNT);
   assert.is(peers[3]?.ask("DTR").error, 0);
   assert.is(last.construct("256 core 2").error, 0);

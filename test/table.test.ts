@@ -246,7 +246,9 @@ test("what is not on this machine is said, and needs a length", async () => {
     "99:0 is not on this machine, so it was not checked.",
   ]);
   machine.name("/dev/stale", "99:1");
-  await refused(/\/dev\/stale is the node of a device that is not there \(99:1\)/, [A, "/dev/stale"], { length: "1M" });
+  await refused(/\/dev\/stale is the node of a device that does not exist \(99:1\)/, [A, "/dev/stale"], {
+    length: "1M",
+  });
 });
 
 test("what happens when a leg fails can be chosen, and the kernel refuses none of the choices", async () => {

@@ -72,7 +72,7 @@ test("every event is read as it was, whatever the life", () => {
       }
     }
   }
-  assert.equal([...inputs].sort(), [1, 2, 3, 4, 5]);
+  assert.equal([...inputs].sort(), [1, 2, 3, 4, 5, 6]);
   for (const kind of effects) assert.ok(kind >= abi.EFFECT_KIND_SEND && kind <= abi.EFFECT_KIND_STATE_DELETE);
   assert.ok(effects.size >= 11, `effects ${[...effects]}`);
 });

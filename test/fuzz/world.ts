@@ -68,6 +68,7 @@ const BLOCK_BYTES = [0, 1, 4096, 8192, 65_536, 65_537, 131_072, 0xffff_ffff];
 const REST_INPUTS_MAX = 5000;
 const PENDING_MAX = 64;
 const REFUSED_ONE_IN = 16;
+const CN_MESSAGE_BYTES_MAX = 36 + 0xffff;
 const LARGEST_REGION = 300_000;
 
 /** Runs programs. Throws a Misdeed where the core does what it must not. */
@@ -240,7 +241,9 @@ export class World {
   /** As many regions as a request may name, in all blocks of the largest log. */
   private everywhere(): number[] {
     const { INPUT_PAYLOAD_BYTES_MAX, FRAME_BYTES } = this.engine.abi;
-    const length = Math.floor((INPUT_PAYLOAD_BYTES_MAX - FRAME_BYTES) / 8);
+    // cn_msg says its length in 16 bits.
+    const messageBytesMax = Math.min(INPUT_PAYLOAD_BYTES_MAX, CN_MESSAGE_BYTES_MAX);
+    const length = Math.floor((messageBytesMax - FRAME_BYTES) / 8);
     const step = Math.max(65, Math.floor(LARGEST_REGION / length));
     return Array.from({ length }, (_, i) => (i * step) % LARGEST_REGION);
   }

@@ -19,7 +19,6 @@ const LEG_FLUSH_LIMIT_NS = 10_000 * MILLISECOND_NS;
 const WAKE_LATE_NS = 200 * MICROSECOND_NS;
 /** State is stored in words of so many bytes, each whole or not at all. */
 const WORD_BYTES = 8;
-/** Where log devices that are regular files are. */
 
 /** Where a server process runs. */
 export interface Surroundings {
