@@ -131,12 +131,12 @@ export function noticeWords(code: u32, detail: u64): string {
     case NOTICE_FORGOTTEN:
       return "no table of the kernel names this log any more: it was removed while no server ran, and is removed here too";
     case NOTICE_CROWDED_OUT:
-      return "the mirror has too many logs: this is the oldest that does not use the log device, and is removed";
+      return "the mirror has too many logs; this one is the oldest that does not use the log device, and it is removed";
     case NOTICE_RESTORE_REPAIRED:
       return (
         "the two copies in its state file differed in " +
         number +
-        " places; what either calls out of sync or marked is so"
+        " places; a region that either copy calls out of sync or marked is treated so"
       );
     case NOTICE_IN_SYNC:
       return "resync complete: all " + number + " regions are in sync";

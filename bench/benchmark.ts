@@ -1,7 +1,7 @@
 // What run.ts gives to a benchmark, and what it gets back.
 
 export interface BenchmarkOptions {
-  /** A small run of seconds, which shows that everything works and judges nothing. */
+  /** A short run of seconds, which shows that everything works and checks no target. */
   quick: boolean;
   seed: number;
   /** The core to measure. */

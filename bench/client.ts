@@ -52,7 +52,7 @@ export class Client {
     return encodeRequest(this.abi, options.data === undefined ? request : { ...request, data: options.data });
   }
 
-  /** One request outside the measurement; throws where the core refuses it. */
+  /** One request outside the measurement; throws if the core refuses it. */
   ask(type: RequestName, options: RequestOptions = {}): Reply {
     const reply = this.exchange(this.encode(type, options));
     if (reply.error !== 0) throw new Error(`${type} of a mirror of ${this.regionCount} regions: error ${reply.error}`);
@@ -78,7 +78,7 @@ export class Client {
     return reply;
   }
 
-  /** As `ask`, a hundred times faster, for the millions of requests that bring a large mirror into its state. */
+  /** Like `ask`, but a hundred times faster, for the millions of requests that prepare a large mirror. */
   put(type: RequestName, log: LogName, first?: number, second?: number): void {
     const key = `${type} ${log}`;
     const data = [first, second].filter((word) => word !== undefined);
@@ -97,7 +97,7 @@ export class Client {
     this.put("SET_REGION_SYNC", log, region, inSync);
   }
 
-  /** Lets the recovery of regions fail: each was given out as resync work and comes back as out of sync. */
+  /** Makes the resync of regions fail: each is handed out as resync work and reported as out of sync. */
   failPending(log: LogName, regionCount: number): void {
     for (let i = 0; i < regionCount; i++) {
       this.put("GET_RESYNC_WORK", log);

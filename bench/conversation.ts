@@ -1,4 +1,4 @@
-// What the client of the round trips sends, and what it must receive for it.
+// The requests that the round-trip client sends, and the replies that it must receive.
 
 import type { RequestName } from "../src/common/kernel-frames.ts";
 import { Client, loadCore } from "./client.ts";

@@ -1,4 +1,4 @@
-// The requests that cost as much as the mirror is large: those of a log's life, and a resume that begins a new round.
+// The requests whose cost grows with the mirror: those of a log's life, and a resume that begins a new round.
 
 import { readFileSync } from "node:fs";
 import { Console } from "../src/common/console.ts";
@@ -52,7 +52,7 @@ async function measureLives(corePath: string, regionCount: number, rounds: numbe
     dtrMs: durationMs(() => client.ask("DTR")),
   }));
 
-  // Region 0 is pending and the others have failed: were none pending, the two sets would merely change places.
+  // Region 0 is pending and the others have failed: if none were pending, the two sets would only be swapped.
   client.ask("CTR", { data: client.constructorText() });
   client.ask("RESUME");
   for (let region = FAILED_EVERY; region < regionCount; region += FAILED_EVERY) client.setSync("first", region, 0);

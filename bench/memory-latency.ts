@@ -1,4 +1,4 @@
-// What one access to memory costs when no cache holds it: the floor below which no request to a large mirror can fall.
+// The cost of one access to memory that no cache holds, which is the minimum cost of a request to a large mirror.
 
 import { RandomRegions } from "./random.ts";
 import { median } from "./statistics.ts";

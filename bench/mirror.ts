@@ -1,4 +1,4 @@
-// One mirror in the state of a busy one, inside an engine of its own: what the requests are measured against.
+// A mirror in the state of a busy one, inside an engine of its own, to which the measured requests go.
 //
 // Of its regions one in 256 has failed to resync, one in 32 is out of sync and pending, one in 16 is marked; those
 // shares are kept throughout, at every size, by taking back what a measured request has changed.
@@ -31,7 +31,7 @@ export class Mirror extends Client {
     module: WebAssembly.Module,
     regionCount: number,
     seed: number,
-    /** Requests speak of this many different regions only, strewn over the mirror; left out, of all. */
+    /** Requests name only this many different regions, spread over the mirror; by default all. */
     readonly hotRegionCount?: number,
   ) {
     super(module, regionCount);
@@ -44,7 +44,7 @@ export class Mirror extends Client {
     this.failRegions();
     this.refillSecond();
 
-    // What is cleared and healed later lags behind what is marked and put out of sync by the share that stays so.
+    // Clears and repairs lag behind marks and failures by the share that shall stay marked or out of sync.
     this.toFault = drawing(2);
     for (let i = 0; i < this.pendingCount(); i++) this.setSync("first", this.drawFault(), 0);
     this.toMark = drawing(3);

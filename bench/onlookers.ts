@@ -1,6 +1,6 @@
-// Those who look on at a live view, as a process of their own, for view.ts. Argument: the page's address.
-// A message from its parent says whether they are to be there: idle ones, who take what comes and do nothing with it, and
-// stuck ones, who ask and take nothing. It answers when they are, or are gone, with the bytes that were taken.
+// Viewers of a live view, in a process of their own, for view.ts. Argument: the page's address.
+// A message from its parent connects or disconnects them: idle viewers, which take all data and ignore it, and stuck viewers,
+// which send a request and take nothing. It replies when this is done, with the number of bytes taken.
 
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -14,7 +14,7 @@ let takenBytes = 0;
 async function ask(isStuck: boolean): Promise<void> {
   const socket = connect(Number(url.port), url.hostname);
   sockets.push(socket);
-  // Stuck ones are let go after half a minute, as they should be.
+  // The server disconnects stuck viewers after half a minute, as it should.
   socket.on("error", () => {});
   await once(socket, "connect");
   socket.write(`GET /${FEED} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`);

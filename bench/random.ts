@@ -1,6 +1,6 @@
 // Seeded random regions: the same seed draws the same regions, on every machine.
 
-/** A prime, so that neighbours in the hot set are no neighbours in the mirror. */
+/** A prime, so that neighbours in the hot set are not neighbours in the mirror. */
 const STRIDE = 15_485_863;
 
 /** Mulberry32: 32 bits of state, and draws that are uniform enough to defeat caches and prefetchers. */
@@ -10,7 +10,7 @@ export class RandomRegions {
   constructor(
     seed: number,
     private readonly regionCount: number,
-    /** Draws only so many different regions, strewn over the whole mirror; left out, all of them. */
+    /** Draws only this many different regions, spread over the whole mirror; by default all of them. */
     private readonly hotRegionCount = regionCount,
   ) {
     this.state = seed | 0;

@@ -1,6 +1,6 @@
-// What recording costs: requests per second through the server's loop, and through the engine alone, with a recording, with
-// the flight recorder alone, and with neither. Each request is a mark or a clear, and so has a state write: of all
-// frequent requests they have the longest events.
+// The cost of recording: requests per second through the server's loop, and through the engine alone, with a recording, with only
+// the flight recorder, and with neither. Each request is a mark or a clear and therefore has a state write: of all frequent
+// requests, these have the longest events.
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import { median } from "./statistics.ts";
 import { type Cell, formatTable, verdictWord } from "./table.ts";
 import { inWorkshop, makeMemoryFolder, type UlogServer, type Workshop } from "./workshop.ts";
 
-/** Of the requests per second of a server that records nothing, what is left. */
+/** The share that remains of the requests per second of a server that records nothing. */
 const RATE_TARGET = 0.95;
 const REGION_COUNT = 1e6;
 const PAIRS = 256;
@@ -159,7 +159,7 @@ async function takeTurns(workshop: Workshop, options: BenchmarkOptions, scale: S
   }
   const rates: number[][] = WAYS.map(() => []);
   for (let turn = 0; turn < scale.turns; turn++) {
-    // Another one is first each time: what the file's thread writes late falls into the turn of whoever comes next.
+    // A different one goes first each time, because late writes of the file's thread fall into the next one's turn.
     for (let place = 0; place < servers.length; place++) {
       const i = (turn + place) % servers.length;
       const { meanNs } = await workshop.measure(servers[i] as UlogServer, asked, scale);

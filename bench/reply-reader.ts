@@ -1,7 +1,7 @@
 import type { Abi } from "../src/common/abi.ts";
 import type { EffectHandler, Engine } from "../src/common/engine.ts";
 
-/** Reads of every reply what a kernel would look at first, and mixes it so that no request can be left out. */
+/** Reads the parts of every reply that a kernel would read first, and hashes them so that no request can be left out. */
 export class ReplyReader implements EffectHandler {
   mixed = 0;
   replies = 0;

@@ -1,4 +1,4 @@
-// What is measured: for each request type the datagrams of one block, and how their regions are drawn anew.
+// The measured steps: for each request type the datagrams of one block, and how their regions are drawn again.
 //
 // Datagrams are encoded once and only their regions are written in place before each block, outside the measured time.
 // So regions are drawn from the whole mirror, however large: a ring of datagrams with fixed regions would, at a few
@@ -21,7 +21,7 @@ export interface Step {
   ring: Uint8Array[];
   /** Draws the regions of the next block. */
   prepare?: () => void;
-  /** Sends the block where it is not simply the ring from its beginning to its end. Returns the requests sent. */
+  /** Sends the block, if that is not simply the ring from beginning to end. Returns the number of requests sent. */
   run?: (nowNs: number) => number;
   /** Whether a reply to `ring[index]` makes sense. */
   isPlausible: (reply: Reply, index: number) => boolean;

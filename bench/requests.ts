@@ -158,7 +158,7 @@ function runBlocks(
   return totals;
 }
 
-/** What an empty block seems to last, which every block's duration contains. */
+/** The measured duration of an empty block, which every block's duration contains. */
 function clockCostNs(): number {
   const samples: number[] = [];
   for (let i = 0; i < 20_000; i++) {
@@ -204,7 +204,7 @@ Regions drawn from all of ${largest.title} miss every cache, which costs what th
   return { missed, figures };
 }
 
-/** What a request to a region that no cache holds cannot go below, whatever the core does. */
+/** The minimum cost of a request to a region that no cache holds, whatever the core does. */
 function reportLatency(scale: Scale, seed: number): void {
   const texts = scale.regionCounts.map((regionCount) => {
     const bitmapBytes = Math.ceil((BITMAPS_PER_LOG * regionCount) / BITS_PER_BYTE);

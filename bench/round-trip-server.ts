@@ -1,5 +1,5 @@
 // dm-ulog's server as a process of its own, for round-trip.ts, recording.ts and view.ts. Arguments: core, netlink port of the client,
-// and as JSON what else the server is told.
+// and further options of the server as JSON.
 // Sends its own port to its parent, and where its view is; a message from it says whether this thread, the control plane, is to be busy.
 
 import { readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ const server = await Server.start({
   ...(JSON.parse(more) as Partial<ServerOptions>),
   wasm: readFileSync(corePath),
   kernelPort: Number(clientPort),
-  // What it says of its mirror is of no interest; that it loses events is, or that there is no view.
+  // Its messages about the mirror do not matter here; lost events, or a missing view, do.
   log: (sentence) => {
     if (/recording|view/i.test(sentence)) console.error(sentence);
   },

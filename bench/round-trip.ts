@@ -1,6 +1,6 @@
 // The round trip through this machine's own kernel: a client in C plays the kernel's device-mapper and asks, over the
-// connector's netlink protocol, a server that only echoes, and dm-ulog. The echo is the floor: what dm-ulog takes
-// above it is dm-ulog's own.
+// connector's netlink protocol, a server that only echoes, and dm-ulog. The echo is the minimum: the rest of the time is
+// dm-ulog's own.
 
 import { execFileSync } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -54,7 +54,7 @@ const PLACEMENTS: Placement[] = [
 interface Comparison {
   name: string;
   figure: keyof RoundTrips;
-  /** At most; left out, the comparison explains the others and is not judged. */
+  /** The target; without it the comparison only explains the others. */
   target?: number;
   base: { title: string; turns: RoundTrips[] };
   other: { title: string; turns: RoundTrips[] };

@@ -1,4 +1,4 @@
-// Tables for a person: columns as wide as they need, numbers to the right.
+// Tables for a person: columns as wide as necessary, numbers aligned to the right.
 
 export type Cell = string | number;
 

@@ -1,4 +1,4 @@
-// Traces: what recording adds to an input, how fast a trace is indexed and replayed, and how long a seek takes. The trace is
+// Traces: how much recording adds to an input, how fast a trace is indexed and replayed, and how long a seek takes. The trace is
 // of one engine on the simulated kernel: a core log and a disk log of two mirrors that are written to. Times are processor
 // time: all of this is computing.
 
@@ -57,7 +57,7 @@ export async function benchmarkTrace(options: BenchmarkOptions): Promise<Benchma
   return { missed, figures };
 }
 
-/** What recording costs: the writing of one event again and again, and a stream of marks with and without a recorder. */
+/** The cost of recording: writing one event again and again, and a stream of marks with and without a recorder. */
 function recording(module: WebAssembly.Module, { quick, seed }: BenchmarkOptions, judge: Judge): void {
   const rounds = quick ? 2000 : 300_000;
   const rows: Cell[][] = [];
@@ -133,7 +133,7 @@ class Asker {
     this.settle();
   }
 
-  /** Ends what is under way. */
+  /** Completes the operations under way. */
   private settle(): void {
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) next();
   }

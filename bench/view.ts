@@ -1,5 +1,5 @@
-// What it costs the kernel that others look on: round trips of a server with a live view, while nobody looks, and while many
-// do, some of them stuck. All of it in one run, in turns.
+// The cost of viewers to the kernel: round trips of a server with a live view, without viewers and with many, some of them
+// stuck. All are measured in one run, in turns.
 
 import { fileURLToPath } from "node:url";
 import { FLIGHT_BYTES_DEFAULT } from "../src/node/flight-sizes.ts";
@@ -19,7 +19,7 @@ const PAGE = fileURLToPath(new URL("../dist/visualizer/", import.meta.url));
 
 interface Scale {
   turns: number;
-  /** Unmeasured, in ms, after those who look on have come or gone: the buffers of the stuck ones fill up. */
+  /** Time without measurement, in ms, after viewers have connected or left: the buffers of stuck viewers fill up. */
   warmUpMs: number;
   /** Blocks of a turn, and round trips of a block. */
   blocks: number;

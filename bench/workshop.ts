@@ -1,4 +1,4 @@
-// The processes of the round trip: two servers and a client, each started, spoken to and ended by its own pid.
+// The processes of the round trip: two servers and a client. Each is started, addressed and ended by its own pid.
 
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,7 +15,7 @@ import type { Exchange } from "./conversation.ts";
 
 const CLIENT_NOT_PERMITTED = 2;
 const C_FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra"];
-/** Far from process ids, which netlink gives as ports to sockets that ask for none. */
+/** Far from process ids, which netlink assigns as ports to sockets that ask for none. */
 const CLIENT_PORT_BASE = 0x4000_0000;
 
 /** dm-ulog's optional dependencies that its server needs. */
@@ -42,11 +42,11 @@ export interface UlogServer extends EchoServer {
 }
 
 export interface Onlookers {
-  /** Has so many look on from now on, and no others. Resolves with the bytes that those before have taken. */
+  /** Connects this many viewers and disconnects all others. Resolves with the bytes that the earlier viewers have taken. */
   be(idle: number, stuck: number): Promise<number>;
 }
 
-/** Gives `measure` a workshop, and closes it. A machine that lacks what it takes gets a sentence and no figures. */
+/** Gives `measure` a workshop, and closes it afterwards. On a machine that lacks something it prints a sentence and no figures. */
 export async function inWorkshop(measure: (workshop: Workshop) => Promise<BenchmarkResult>): Promise<BenchmarkResult> {
   const workshop = new Workshop();
   try {
@@ -62,7 +62,7 @@ export async function inWorkshop(measure: (workshop: Workshop) => Promise<Benchm
   }
 }
 
-/** Makes a folder where runtime directories lie: in memory, as /run does. */
+/** Makes a folder for runtime directories, in memory as /run is. */
 export function makeMemoryFolder(): string {
   return mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "dm-ulog-bench-"));
 }
@@ -202,7 +202,7 @@ export class Workshop {
     };
   }
 
-  /** Writes what the client is to send and to expect. Returns what `measure` wants to know of it. */
+  /** Writes what the client is to send and to expect. Returns the facts that `measure` needs. */
   prepare(name: string, exchanges: readonly Exchange[]): string {
     writeFileSync(this.path(`${name}.requests`), concatenated(exchanges.map(({ request }) => request)));
     writeFileSync(this.path(`${name}.replies`), concatenated(exchanges.map(({ reply }) => reply)));

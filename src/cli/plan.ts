@@ -50,7 +50,7 @@ export interface Plan extends LogNeeds {
 const KERNEL_CLEAR_SECONDS = 3;
 /** Writes to a region wait while it is copied, so the copy should not take longer than this. */
 const REGION_COPY_SECONDS_MAX = 0.1;
-/** One page: the kernel copies in pages, so smaller regions gain nothing. */
+/** One page: in the kernel's memory, smaller regions would share a page. */
 const REGION_SECTORS_MIN = 8;
 /** Placeholders in the table line if no legs are named. */
 const LEGS = ["/dev/LEG1", "/dev/LEG2"];

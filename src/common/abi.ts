@@ -1,5 +1,5 @@
-// The core's memory map and protocol constants, read from the exports of the module. Names stand here so that the
-// compiler knows them; no value does.
+// The core's memory map and protocol constants, read from the exports of the module. This file lists their names for the
+// compiler, but no values.
 
 const NAMES = [
   "ABI_VERSION",
@@ -132,7 +132,7 @@ const NAMES = [
   "EINVAL",
 ] as const;
 
-/** What the core exports beside functions, by its exported name. */
+/** The core's exports other than functions, by their exported names. */
 export type AbiName = (typeof NAMES)[number];
 
 /** Addresses, offsets, sizes in bytes and protocol numbers of the core, by their exported names. */
@@ -141,7 +141,7 @@ export type Abi = Readonly<Record<AbiName, number>>;
 /** The ABI version that this host is written for. */
 const ABI_VERSION_EXPECTED = 3;
 
-/** Reads the tables; throws where the module is not a dm-ulog core of this ABI version. */
+/** Reads the tables; throws if the module is not a dm-ulog core of this ABI version. */
 export function readAbi(exports: Record<string, unknown>): Abi {
   const abi: Record<string, number> = {};
   for (const name of NAMES) {

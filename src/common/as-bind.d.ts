@@ -1,5 +1,5 @@
-// as-bind, as build:as-bind makes one module of it: the package itself brings the whole compiler along as its peer, and
-// browsers do not take CommonJS. It ships no types for its library build.
+// as-bind, bundled into one module by build:as-bind, because the package itself requires the whole compiler as its peer, and
+// browsers cannot load CommonJS. It has no types for its library build.
 
 declare module "#as-bind" {
   const asBind: {

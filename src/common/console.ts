@@ -1,7 +1,7 @@
-// The control plane: what a person or a program wants to know of an engine, in words and plain objects.
+// The control plane: describes an engine to people and programs, in words and plain objects.
 //
-// A console has an instance of the core to itself, called by as-bind, which allocates. It reads an engine's memory
-// through a `MemorySource`, from the same thread or from another one, and never runs inside the engine it describes.
+// A console has its own instance of the core, called by as-bind, which allocates. It reads an engine's memory through a
+// `MemorySource`, on the same thread or on another one, and never runs inside the engine that it describes.
 
 import asBind from "#as-bind";
 import { type Abi, readAbi } from "./abi.ts";
@@ -25,13 +25,13 @@ export interface DeviceDescription {
   urgentBlocks: number;
   /** Blocks of 4 KiB that are written after a quiet time. */
   lazyBlocks: number;
-  /** Regions that are clean in memory, but not yet on the device, since their legs may hold writes in a volatile cache. */
+  /** Regions that are clean in memory but not yet on the device, because their legs may hold writes in a volatile cache. */
   unsettledRegions: number;
   /** Requests whose answer waits for the device. */
   waitingRequests: number;
 }
 
-/** A log as its record tells. Counts are of regions; what may exceed 2^53 is a decimal string. */
+/** A log as its record describes it. Counts are of regions; values that may exceed 2^53 are decimal strings. */
 export interface LogDescription {
   uuid: string;
   luid: string;
@@ -45,9 +45,9 @@ export interface LogDescription {
   outOfSyncRegions: number;
   /** In sync and marked: writes are under way, or their clear has not come yet. */
   dirtyRegions: number;
-  /** Of those out of sync, the ones whose recovery failed since the last resume. */
+  /** Regions out of sync whose resync has failed since the last resume. */
   failedRegions: number;
-  /** The region handed out as resync work and not yet reported. */
+  /** The region that was handed out as resync work and not yet reported. */
   recoveringRegion: number | null;
   options: ("sync" | "nosync" | "block_on_error")[];
   constructor: string;
@@ -66,7 +66,7 @@ export interface Counters {
   inputs: string;
   /** Requests answered with an error. */
   refused: string;
-  /** Flushes taken, and those of disk logs that were answered without waiting for a write. */
+  /** All flushes, and those of disk logs that were answered without waiting for a write. */
   flushes: string;
   flushesWithoutWrite: string;
   /** Writes to log devices, and their bytes. */
@@ -75,14 +75,14 @@ export interface Counters {
   droppedForeign: string;
   droppedTruncated: string;
   droppedMalformed: string;
-  /** By request type; `unknown` holds those that are no type of the header. */
+  /** By request type; `unknown` counts those of no type in the header. */
   requests: Record<string, string>;
 }
 
 export const REGION_STATES = ["clean", "dirty", "out of sync", "failed"] as const;
 /**
- * The state of a region: in sync and left alone, in sync and marked, to be resynced, or to be resynced and failed at
- * it.
+ * The state of a region: in sync and not marked, in sync and marked, out of sync, or out of sync after a failed resync
+ * of it.
  */
 export type RegionState = (typeof REGION_STATES)[number];
 
@@ -98,14 +98,14 @@ interface ConsoleExports {
   readonly memory: WebAssembly.Memory;
 }
 
-/** Looks at a list of logs that keeps changing before giving up. */
+/** How often to read a list of logs that keeps changing before giving up. */
 const READ_ATTEMPTS = 100;
 
-/** Looks at engines for a person or a program, and has the words for what they say. Any number of engines share one. */
+/** Describes engines to a person or a program, and puts their messages into words. Any number of engines can share one. */
 export class Console {
   private constructor(
     private readonly core: ConsoleExports,
-    /** Of the core that this console is an instance of. */
+    /** The numbers of the core that this console runs. */
     readonly abi: Abi,
   ) {}
 
@@ -125,15 +125,15 @@ export class Console {
     return this.readLogs(source, (record, address) => this.describe(record, address));
   }
 
-  /** What an engine has counted. */
+  /** An engine's counters. */
   counters(source: MemorySource): Counters {
     const area = source.read(this.abi.CORE, this.abi.CORE_BYTES);
     return JSON.parse(this.collected(this.core.describeCounters(area))) as Counters;
   }
 
   /**
-   * States of up to `count` regions from `first` on, as indices into REGION_STATES; fewer where the mirror ends, none
-   * where there is no such log. A region under way in a range this large may have changed while it was read.
+   * States of up to `count` regions from `first` on, as indices into REGION_STATES; fewer if the mirror ends earlier, none
+   * if there is no such log. In a large range, a region may change while the others are being read.
    */
   regionStates(source: MemorySource, uuid: string, luid: string, first: number, count: number): Uint8Array {
     const found = this.readLogs(source, (record, address) => ({ record, address, log: this.describe(record, address) }))
@@ -175,7 +175,7 @@ export class Console {
     return JSON.parse(this.collected(this.core.describeLog(record, address))) as LogDescription;
   }
 
-  /** Reads the list again where it changed meanwhile: the source may be an engine on another thread. */
+  /** Reads the list again if it changed in the meantime, because the source may be an engine on another thread. */
   private readLogs<T>(source: MemorySource, use: (record: Uint8Array, address: number) => T): T[] {
     const { abi } = this;
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
@@ -190,7 +190,7 @@ export class Console {
       }
       if (this.isUnchanged(source, area)) return records.map(({ record, address }) => use(record, address));
     }
-    throw new Error("Logs come and go too quickly to list them. Try again.");
+    throw new Error("Logs are created and removed too quickly to list them. Try again.");
   }
 
   private isUnchanged(source: MemorySource, area: Uint8Array): boolean {
@@ -198,7 +198,7 @@ export class Console {
     return word(now, this.abi.CORE_GENERATION) === word(area, this.abi.CORE_GENERATION);
   }
 
-  /** Frees what the call allocated: the collector of the core runs only when told. */
+  /** Frees the call's allocations, because the core's garbage collector runs only on request. */
   private collected<T>(result: T): T {
     this.core.__collect();
     return result;

@@ -1,17 +1,17 @@
-// Drives one instance of the core: puts an input into its memory, lets it think, hands its effects to the host.
+// Drives one instance of the core: puts an input into its memory, calls it, and passes its effects to the host.
 //
 // The contract in one sentence: after each input the host carries out every effect, in order, before the next input.
 
 import { type Abi, readAbi } from "./abi.ts";
 
 declare global {
-  // A compiled core, in the declarations of the package: they must be readable where no library declares WebAssembly.
+  // A compiled core, for the package's type declarations, which must also work if no library declares WebAssembly.
   namespace WebAssembly {
     interface Module {}
   }
 }
 
-/** What an effect on a log's device, legs or state file names, and its completion names again. */
+/** The head of an effect on a log's device, legs or state file. Its completion repeats the head. */
 export interface Head {
   /** The log, as a small number. */
   handle: number;
@@ -20,7 +20,7 @@ export interface Head {
   ticket: number;
 }
 
-/** A log device as opening it found it. */
+/** The properties of a log device that was opened. */
 export interface OpenedDevice {
   sizeBytes: number;
   /** Both 0 for a regular file. */
@@ -34,7 +34,7 @@ export interface OpenedDevice {
   inode?: bigint;
 }
 
-/** What the core may ask of its host. Addresses are of `engine.bytes()`, valid until the call returns. */
+/** The effects that the core may ask of its host. Addresses refer to `engine.bytes()` and are valid until the call returns. */
 export interface EffectHandler {
   /** Send `size` bytes at `address` to the kernel's netlink port. */
   send(address: number, size: number): void;
@@ -46,33 +46,33 @@ export interface EffectHandler {
   read?(head: Head): void;
   /** Write the bytes at `address`; `engine.completed` once they are durable. They do not change before. */
   write?(head: Head, address: number): void;
-  /** Let go of the log device. Nothing is under way on it, and nothing is to be completed. */
+  /** Close the log device. No operation is under way on it, and this needs no completion. */
   close?(head: Head): void;
   /** Flush the write caches of the legs of the mirror whose log has this luid and UUID; `engine.completed`. */
   flushLegs?(head: Head, luid: bigint, uuid: string): void;
-  /** Call `engine.ticked` at this time, and not at the time that was asked for before; 0 for never. */
+  /** Call `engine.ticked` at this time, which replaces the time before; 0 for never. */
   wake?(atNs: number): void;
   /**
-   * Make a state file of `offsetBytes` zeros. State files must outlive this process, and need not outlive the kernel. A
+   * Create a state file of `offsetBytes` zeros. State files must outlive this process, and need not outlive the kernel. A
    * host that keeps none leaves these three out: its logs are lost with it.
    */
   stateCreate?(head: Head): void;
   /**
-   * Write the bytes at `address` to the state file, at the offset of the head, before this returns. The core has everything
-   * written twice, so the same bytes come with another offset next.
+   * Write the bytes at `address` to the state file, at the head's offset, before this returns. The core has everything
+   * written twice, so the same bytes come again with another offset.
    */
   stateWrite?(head: Head, address: number): void;
-  /** Remove the state file, where there is one. */
+  /** Remove the state file, if there is one. */
   stateDelete?(head: Head): void;
 }
 
-/** What a host may choose about disk logs. */
+/** A host's options for disk logs. */
 export interface EngineOptions {
-  /** How long a region is left alone after its clear before the device is told; 3 s where left out. */
+  /** How long a region must be idle after its clear before the clear is written to the device; 3 s by default. */
   quietNs?: number;
-  /** So many regions whose clear the device has not been told are told at once; 65,536 where left out. */
+  /** When this many clears wait for the device, they are written at once; 65,536 by default. */
   lazyRegionsMax?: number;
-  /** Bytes written at once, a power of two from 4,096, the default, to 65,536; of logs made afterwards. */
+  /** The size of written blocks, a power of two from 4,096 (the default) to 65,536 bytes; for logs created afterwards. */
   blockBytes?: number;
 }
 
@@ -84,23 +84,23 @@ export interface Completion {
   error: number;
   /** After OPEN. */
   device?: OpenedDevice;
-  /** After READ: as many bytes as were asked for. */
+  /** After READ: all the requested bytes. */
   data?: Uint8Array;
 }
 
 /**
- * Sees every input together with its effects: a recorder. The core never writes to the input area, so both areas hold the
- * event, from `handled` on until the next input. No method may throw, nor give the engine an input.
+ * Sees every input together with its effects, for example a recorder. The core never writes to the input area, so both areas hold the
+ * event from `handled` until the next input. No method may throw or give the engine an input.
  */
 export interface EngineTap {
   /**
-   * The core has handled an input, and the host has not carried the effects out yet. `effectsBytes` bytes of records stand at
+   * The core has handled an input, and the host has not carried out the effects yet. `effectsBytes` bytes of records are at
    * EFFECTS; `engine.inputCount` counts this input already.
    */
   handled(effectsBytes: number): void;
-  /** The host has carried them out, or failed to: a tap that takes its time here keeps no answer waiting. */
+  /** The host has carried them out, or failed to: slow work of a tap here delays no answer. */
   carriedOut?(): void;
-  /** The core trapped on the input that stands in the input area. The engine is not to be used any more. */
+  /** The core trapped on the input in the input area. The engine must not be used any more. */
   trapped(error: unknown): void;
 }
 
@@ -117,14 +117,14 @@ const WASM_PAGE_BYTES = 65536;
 const TWO_TO_32 = 0x1_0000_0000;
 
 /**
- * Drives one instance of the core. Whoever gives it inputs has to keep the contract of assembly/README.md;
- * `DirtyLogEngine` is the class that does.
+ * Drives one instance of the core. The caller must keep the contract of assembly/README.md;
+ * `DirtyLogEngine` does so.
  */
 export class Engine {
   readonly abi: Abi;
   /** Null for none. May be set and taken away between two inputs. */
   tap: EngineTap | null = null;
-  /** Inputs in the engine's life so far; whoever restores an engine and knows the number sets it. */
+  /** Inputs in the engine's life so far. A caller that restores an engine and knows the number sets it. */
   inputCount = 0;
   private readonly core: CoreExports;
   private view8: Uint8Array;
@@ -141,7 +141,7 @@ export class Engine {
     this.view32 = new Uint32Array(this.core.memory.buffer);
   }
 
-  /** Makes an engine from what `snapshot` returned. */
+  /** Makes an engine from the result of `snapshot`. */
   static restore(module: WebAssembly.Module, snapshot: Uint8Array): Engine {
     const engine = new Engine(module);
     engine.growTo(snapshot.length);
@@ -150,8 +150,8 @@ export class Engine {
   }
 
   /**
-   * Makes linear memory `memoryBytes` long, for a caller who fills it with a snapshot. Throws where it is longer already,
-   * where that is no size of a linear memory, and where there is no room.
+   * Makes linear memory `memoryBytes` long, for a caller that fills it with a snapshot. Throws if it is already longer, if
+   * that is not a size of a linear memory, or if there is no room.
    */
   growTo(memoryBytes: number): void {
     const missing = memoryBytes - this.bytes().length;
@@ -162,12 +162,12 @@ export class Engine {
     this.isRestored = true;
   }
 
-  /** Whether the engine is as it was made: it has taken no input and no snapshot. */
+  /** Whether the engine is new: it has taken no input and no snapshot. */
   get isFresh(): boolean {
     return this.inputCount === 0 && !this.isRestored;
   }
 
-  /** The number of the request that stands in the input area, for hosts that receive straight into it. */
+  /** The number of the request in the input area, for hosts that receive straight into it. */
   requestSeq(): number {
     return this.view32[(this.abi.INPUT_PAYLOAD + this.abi.ULOG_SEQ) >>> 2] as number;
   }
@@ -187,13 +187,13 @@ export class Engine {
     return this.bytes().slice();
   }
 
-  /** Linear memory as it is now. The view dies when memory grows, which only a constructor request can cause. */
+  /** The current linear memory. The view becomes invalid when memory grows, which only a constructor or a restored log causes. */
   bytes(): Uint8Array {
     this.renewViews();
     return this.view8;
   }
 
-  /** 0, or the number of an invariant that does not hold. Costs a pass over every bitmap. */
+  /** 0, or the number of a violated invariant. Costs a pass over every bitmap. */
   violatedInvariant(): number {
     return this.core.violatedInvariant();
   }
@@ -206,7 +206,7 @@ export class Engine {
   }
 
   /**
-   * As `deliver`, for a host that received the datagram straight into linear memory at `INPUT_PAYLOAD`.
+   * Like `deliver`, for a host that received the datagram straight into linear memory at `INPUT_PAYLOAD`.
    * `size` may exceed what fits there; the core then counts the datagram as truncated. `nowNs` is an integer of
    * nanoseconds since any fixed origin, below 2^53.
    */
@@ -232,7 +232,7 @@ export class Engine {
   /**
    * Gives the core a recorded input, whose payload the caller has put at INPUT_PAYLOAD of `bytes()`. `size` is what the
    * host claimed and may exceed what fits there; the time is a u64 of nanoseconds in two halves. Returns the bytes of
-   * effect records that stand at EFFECTS then: nobody carries them out. Throws where the core traps.
+   * effect records at EFFECTS, which nobody carries out. Throws if the core traps.
    */
   handleRaw(kind: number, size: number, senderPort: number, nowLow: number, nowHigh: number): number {
     this.renewViews();
@@ -259,12 +259,12 @@ export class Engine {
     return effectsBytes;
   }
 
-  /** A copy of `size` bytes of linear memory from `address` on: what `Console` reads logs from. */
+  /** A copy of `size` bytes of linear memory from `address` on, for `Console`. */
   read(address: number, size: number): Uint8Array {
     return this.bytes().slice(address, address + size);
   }
 
-  /** An effect is done, with success or without. */
+  /** An effect is done or has failed. */
   completed(head: Head, completion: Completion, nowNs: number, handler: EffectHandler): void {
     const { abi } = this;
     const payload = abi.INPUT_PAYLOAD;
@@ -293,7 +293,7 @@ export class Engine {
   }
 
   /**
-   * Hands back the state file that an earlier server kept under `handle`, before the first datagram. What is not a
+   * Gives back the state file that an earlier server kept under `handle`, before the first datagram. A file that is not a
    * state file is refused with a notice and a `stateDelete`.
    */
   restoreLog(handle: number, file: Uint8Array, nowNs: number, handler: EffectHandler): void {
@@ -309,8 +309,8 @@ export class Engine {
   }
 
   /**
-   * Tells the core that the kernel has no table, active or inactive, with this log: it goes, and nothing more is written to
-   * its device. To be called only by who has read the kernel's tables. What names no log is ignored.
+   * Tells the core that the kernel has no table, live or inactive, with this log. The core removes it and writes nothing more to
+   * its device. Call this only after reading the kernel's tables. An unknown log is ignored.
    */
   forget(handle: number, luid: bigint, uuid: string, nowNs: number, handler: EffectHandler): void {
     const { abi } = this;
@@ -325,7 +325,7 @@ export class Engine {
     this.input(abi.INPUT_KIND_FORGET, abi.FORGET_UUID + room, 0, nowNs, handler);
   }
 
-  /** Sets options; those left out stay as they are. */
+  /** Sets options; omitted ones stay unchanged. */
   configure(options: EngineOptions, nowNs: number, handler: EffectHandler): void {
     const { abi } = this;
     const view = new DataView(this.bytes().buffer, abi.INPUT_PAYLOAD);
@@ -354,7 +354,7 @@ export class Engine {
       const kind = this.word(record + abi.EFFECT_KIND);
       const size = this.word(record + abi.EFFECT_PAYLOAD_SIZE);
       const payload = record + abi.EFFECT_PAYLOAD;
-      // A mark is a state write for each of its regions: a host that keeps no state passes over them here.
+      // A mark causes a state write for each of its regions; a host that keeps no state skips them here.
       if (kind === stateWrite && keepsNoState) {
         record = payload + ((size + 7) & ~7);
         continue;
@@ -362,13 +362,13 @@ export class Engine {
       if (kind === abi.EFFECT_KIND_SEND) handler.send(payload, size);
       else if (kind === abi.EFFECT_KIND_NOTICE) handler.notice(payload, size);
       else if (!this.carryOut(kind, payload, size, handler)) {
-        throw new Error(`The core asks for effect ${kind}, which this host does not offer.`);
+        throw new Error(`The core asks for effect ${kind}, which this host does not support.`);
       }
       record = payload + ((size + 7) & ~7);
     }
   }
 
-  /** The effects of logs with a device or a state file. Returns whether the handler offers this one. */
+  /** The effects of logs with a device or a state file. Returns whether the handler supports this one. */
   private carryOut(kind: number, payload: number, size: number, handler: EffectHandler): boolean {
     const { abi } = this;
     if (kind === abi.EFFECT_KIND_WAKE) {

@@ -1,5 +1,5 @@
-// The kernel's side of the wire: requests as bytes, and the reply found in bytes. Used where no kernel is at hand: by
-// the simulated kernel, tests and benchmarks.
+// The kernel's side of the wire: encodes requests and decodes replies. The simulated kernel, tests and benchmarks use it in
+// place of a real kernel.
 
 import type { Abi, AbiName } from "./abi.ts";
 
@@ -15,13 +15,13 @@ export interface Request {
   uuid: string;
   luid: bigint;
   seq: number;
-  /** Protocol version; the newest one where left out. */
+  /** Protocol version; by default the newest one. */
   version?: number;
   /** The payload; numbers and bigints stand for u64 each. */
   data?: Uint8Array | readonly (number | bigint)[];
 }
 
-/** What the kernel takes from an answer. */
+/** The parts of an answer that the kernel uses. */
 export interface Reply {
   seq: number;
   /** 0, or a negative errno. */
@@ -51,7 +51,7 @@ export function encodeRequest(abi: Abi, request: Request): Uint8Array {
   return frame;
 }
 
-/** What the kernel reads in a reply. Throws where the lengths contradict each other, which no kernel would accept. */
+/** Decodes a reply as the kernel does. Throws if its lengths contradict each other, which no kernel would accept. */
 export function decodeReply(abi: Abi, datagram: Uint8Array): Reply {
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
   const dataSize = view.getUint32(abi.ULOG_DATA_SIZE, true);

@@ -1,5 +1,5 @@
-// What this room uses of WebAssembly. The language's own library has no declaration of it outside the DOM's, and this
-// room must compile without the DOM's: that it does is what keeps browser and Node.js out of it.
+// The parts of WebAssembly that this folder uses. TypeScript declares WebAssembly only in its DOM library, and this folder must
+// compile without that library, so that no browser or Node.js types get into it.
 
 declare namespace WebAssembly {
   function compile(bytes: Uint8Array): Promise<Module>;

@@ -7,7 +7,7 @@ export * from "./library.ts";
 
 /**
  * The bytes of the package's own core, for `DirtyLogEngine.create`. It is fetched from beside this module: bundlers that
- * know `new URL(…, import.meta.url)` take it along. Rejects where it is not there.
+ * know `new URL(…, import.meta.url)` include it. Rejects if it is not there.
  */
 export async function loadCore(): Promise<Uint8Array> {
   const url = new URL("../dm-ulog.wasm", import.meta.url);

@@ -1,6 +1,6 @@
-// The engine for a program that embeds it: the core behind a transport, a storage and a clock that the program brings.
+// The engine for a program that embeds it: the core with a transport, a storage and a clock that the program brings.
 //
-// The core takes one input at a time, and whatever a program's own parts cause while it is busy waits its turn.
+// The core takes one input at a time. Inputs that the program's own parts cause while it is busy wait their turn.
 
 import { Console, type Counters, type LogDescription } from "../common/console.ts";
 import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
@@ -11,59 +11,59 @@ import { type OpenDevice, type Operation, Operations } from "./operations.ts";
 import { StateKeeper } from "./state-keeper.ts";
 import { systemClock } from "./system-clock.ts";
 
-/** What an engine is made of. */
+/** The parts of an engine. */
 export interface DirtyLogEngineOptions {
-  /** Bytes of the core, `dm-ulog.wasm`: what `loadCore` returns, or your own copy. */
+  /** The bytes of the core, `dm-ulog.wasm`: from `loadCore`, or your own copy. */
   core: Uint8Array;
-  /** Takes the answers. */
+  /** Sends the answers. */
   transport: Transport;
   /**
-   * Hears what goes wrong in the parts that you bring, and nowhere else: a transport that throws, a store that cannot
-   * keep state, a storage whose error has no errno. The engine goes on. Also the core's own failure, after which it does not.
+   * Receives errors of the parts that you bring: a transport that throws, a store that cannot
+   * keep state, a storage whose error has no errno. The engine continues. It also receives a failure of the core, which ends the engine.
    */
   onFailure(error: unknown): void;
-  /** Hears what a person who keeps mirrors should know, as a sentence. */
+  /** Receives sentences for the person who looks after the mirrors. */
   onNotice?: ((sentence: string) => void) | undefined;
-  /** Hears which logs came, changed or went: after the inputs that were handed in together, once. */
+  /** Receives which logs were created, changed or removed, once after all inputs that were given together. */
   onChange?: ((changes: readonly LogChange[]) => void) | undefined;
-  /** Where disk logs are. Left out, their constructors are refused with ENODEV. */
+  /** The devices of disk logs. Without it, constructors of disk logs are refused with ENODEV. */
   storage?: Storage | undefined;
-  /** Keeps the logs for the engine after this one. Left out, they end with it. */
+  /** Keeps the logs for the next engine. Without it, they end with this engine. */
   states?: StateStore | undefined;
-  /** The time; that of the JavaScript host where left out. */
+  /** The time; by default that of the JavaScript host. */
   clock?: Clock | undefined;
-  /** What may be chosen about disk logs. */
+  /** Options for disk logs. */
   logOptions?: EngineOptions | undefined;
-  /** Goes on from here. What `states` has is not read then: it has to be of the same moment. */
+  /** Continues from this snapshot. The contents of `states` are not read then: they must be from the same moment. */
   snapshot?: EngineSnapshot | undefined;
 }
 
-/** The whole state of an engine, as `structuredClone` and `postMessage` take it. */
+/** The whole state of an engine, in a form for `structuredClone` and `postMessage`. */
 export interface EngineSnapshot {
   /** The core's linear memory. */
   memory: Uint8Array;
-  /** Inputs that it has taken. */
+  /** The number of inputs that it has taken. */
   inputCount: number;
-  /** The time that the core knew last, ns. */
+  /** The last time that the core was given, in ns. */
   nowNs: number;
-  /** When it wanted to be woken, ns; 0 for never. */
+  /** The wake-up time that it asked for, in ns; 0 for never. */
   wakeAtNs: number;
   /** The log devices that it had open. */
   devices: readonly OpenDevice[];
-  /** What it had begun, and not heard the end of. */
+  /** The operations that were under way. */
   operations: readonly Operation[];
 }
 
 /** A dirty-log engine. `DirtyLogEngine.create` makes one. */
 export class DirtyLogEngine {
-  /** The driver of the core, to be recorded or looked at. Only this object may give it inputs. */
+  /** The driver of the core, for recording and reading. Only this object may give it inputs. */
   readonly core: Engine;
   private readonly operations: Operations;
   private readonly states: StateKeeper | undefined;
   private readonly clock: Clock;
   private readonly watch = new LogWatch();
   private readonly inputs: (() => void)[] = [];
-  /** What the clock's time and the core's differ by, ns. */
+  /** The difference between the clock's time and the core's, in ns. */
   private readonly originNs: number;
   private lastNs: number;
   private wakeAtNs = 0;
@@ -92,7 +92,7 @@ export class DirtyLogEngine {
   }
 
   /**
-   * Makes an engine. Rejects where `core` is no dm-ulog core of this package's ABI version, and where `snapshot` is not of
+   * Makes an engine. Rejects if `core` is not a dm-ulog core of this package's ABI version, or if `snapshot` is not from
    * such a core.
    */
   static async create(options: DirtyLogEngineOptions): Promise<DirtyLogEngine> {
@@ -104,16 +104,16 @@ export class DirtyLogEngine {
   }
 
   /**
-   * Hands in a datagram that came on the netlink socket. Its answer goes to the transport before this returns, or later
-   * where a log device must hear of it first. Called by the transport's own `send`, it takes its turn after that.
+   * Gives the engine a datagram from the netlink socket. Its answer goes to the transport before this returns, or later
+   * if a log device must be written first. If the transport's own `send` calls this, the datagram is handled after that call.
    *
-   * Throws where the engine was closed, and where the core has failed.
+   * Throws if the engine was closed, or if the core has failed.
    *
-   * @param senderPort the netlink port that it came from: 0 for the kernel. All others are answered with nothing
+   * @param senderPort the netlink port of its sender: 0 for the kernel. Datagrams from other ports get no answer
    */
   receive(datagram: Uint8Array, senderPort = 0): void {
     this.checkRunning();
-    // Whoever receives into one buffer may fill it again before the datagram's turn comes.
+    // A caller that receives into one buffer may fill it again before this datagram is handled.
     const own = this.isBusy ? datagram.slice() : datagram;
     this.give((nowNs) => this.core.deliver(own, senderPort, nowNs, this.effects));
     if (!this.isBusy) this.checkRunning();
@@ -124,14 +124,14 @@ export class DirtyLogEngine {
     return this.words.logs(this.core);
   }
 
-  /** What has been counted since the engine was made. */
+  /** The counters since the engine was made. */
   counters(): Counters {
     return this.words.counters(this.core);
   }
 
   /**
-   * The states of up to `count` regions from `first` on, one byte for each: an index into `REGION_STATES`. Fewer where the
-   * mirror ends, none where there is no such log.
+   * The states of up to `count` regions from `first` on, one byte for each: an index into `REGION_STATES`. Fewer if the
+   * mirror ends earlier, none if there is no such log.
    */
   regionStates(log: Pick<LogDescription, "uuid" | "luid">, first = 0, count = Number.MAX_SAFE_INTEGER): Uint8Array {
     return this.words.regionStates(this.core, log.uuid, log.luid, first, count);
@@ -143,27 +143,28 @@ export class DirtyLogEngine {
   }
 
   /**
-   * The whole state as it is now. An engine that is made from it goes on here: it opens the log devices again, and begins
-   * again what was under way. Only one of the two may go on, and only where nothing has happened to its mirrors
-   * meanwhile: an old snapshot takes regions for clean that are not. To survive the process, keep `states`.
+   * The whole current state. An engine made from it continues here: it opens the log devices again, and restarts
+   * the operations under way. Only one of the two engines may continue, and only if nothing has happened to its mirrors
+   * in between: an old snapshot calls regions clean that are not. To survive the process, use `states`.
    *
-   * Throws within a call to your own parts, and where the core has failed.
+   * Throws during a call to your own parts, and if the core has failed.
    */
   snapshot(): EngineSnapshot {
-    if (this.isBusy || this.phase === "failed") throw new Error("A snapshot is taken between two inputs.");
+    if (this.isBusy || this.phase === "failed")
+      throw new Error("A snapshot can only be taken between two inputs, of an engine that has not failed.");
     const { core, lastNs, wakeAtNs } = this;
     const { inputCount } = core;
     return { memory: core.snapshot(), inputCount, nowNs: lastNs, wakeAtNs, ...this.operations.state };
   }
 
-  /** Resolves when nothing is under way on log devices and legs: never, where one of them hangs. */
+  /** Resolves when nothing is under way on log devices and legs; never, if one of them hangs. */
   settled(): Promise<void> {
     return this.operations.settled();
   }
 
   /**
-   * Ends the engine: it takes no more datagrams, answers what it has taken, and closes its log devices. Its state files
-   * stay for the next one. Resolves when all that is done.
+   * Ends the engine: it takes no more datagrams, answers those it has taken, and closes its log devices. Its state files
+   * remain for the next engine. Resolves when all of this is done.
    */
   async close(): Promise<void> {
     if (this.phase === "running") this.phase = "closing";
@@ -209,7 +210,7 @@ export class DirtyLogEngine {
     stateDelete: ({ handle }) => this.states?.delete(handle),
   };
 
-  /** Gives the core an input, now or when those before it are through. */
+  /** Gives the core an input, at once or after the inputs before it. */
   private give(input: (nowNs: number) => void): void {
     if (this.phase === "failed") return;
     this.inputs.push(() => input(this.nowNs()));
@@ -256,7 +257,7 @@ export class DirtyLogEngine {
     const { onChange } = this.options;
     if (onChange === undefined || this.isLookDue) return;
     this.isLookDue = true;
-    // After the inputs of this turn, so that a burst of them is told once.
+    // After the inputs of this turn, so that a burst of them causes one call.
     Promise.resolve().then(() => {
       this.isLookDue = false;
       if (this.phase === "failed") return;
@@ -267,7 +268,7 @@ export class DirtyLogEngine {
 
   private checkRunning(): void {
     if (this.phase === "running") return;
-    throw new Error(`The engine is ${this.phase}: it takes no datagrams.`, { cause: this.failure ?? undefined });
+    throw new Error(`The engine is ${this.phase}, so it takes no datagrams.`, { cause: this.failure ?? undefined });
   }
 
   private attempt(act: () => void): void {

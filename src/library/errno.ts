@@ -1,10 +1,10 @@
-// Linux's numbers for what goes wrong, wherever the engine runs.
+// Linux's error numbers, which the engine uses on every system.
 
 export const EIO = 5;
 export const ENODEV = 19;
 const ERRNO_MAX = 4095;
 
-/** The positive errno of an error, which may have it with either sign; EIO where it has none. */
+/** The positive errno of an error, which may hold it with either sign; EIO if it has none. */
 export function errnoOf(error: unknown): number {
   return hasErrno(error) ? Math.abs(error.errno) : EIO;
 }

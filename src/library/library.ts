@@ -1,4 +1,4 @@
-// All that the package's main entry has, but for how it finds the core: Node.js and browsers differ in that.
+// The package's main entry, without the way to find the core, in which Node.js and browsers differ.
 
 export { type Abi, type AbiName, readAbi } from "../common/abi.ts";
 export {

@@ -1,20 +1,20 @@
-// Tells which logs have come, changed or gone since the last look.
+// Finds out which logs were created, changed or removed since the last call.
 
 import type { LogDescription } from "../common/console.ts";
 
 /** What has happened to a log. */
 export interface LogChange {
   kind: "created" | "changed" | "removed";
-  /** The log as it is now; as it was, where it is removed. */
+  /** The log as it is now; if it was removed, as it was. */
   log: LogDescription;
-  /** The log as it was at the last change that was told; null where it is new. */
+  /** The log at the last reported change; null if it is new. */
   before: LogDescription | null;
 }
 
 export class LogWatch {
   private known = new Map<string, { log: LogDescription; text: string }>();
 
-  /** What has changed since the last call: those that went first. */
+  /** The changes since the last call, removed logs first. */
   look(logs: readonly LogDescription[]): LogChange[] {
     const before = this.known;
     this.known = new Map(logs.map((log) => [`${log.luid} ${log.uuid}`, { log, text: JSON.stringify(log) }]));

@@ -1,14 +1,14 @@
-// What the core has begun on log devices and legs and what has not ended yet, on a storage that a program brings.
+// The core's unfinished operations on log devices and legs, carried out by a storage that a program brings.
 //
-// Each operation can be begun again: a read, an open and a flush do no harm twice, and the bytes of a write stay in the
-// core's memory until it is completed. That is what makes a snapshot whole at any moment.
+// Each operation can be restarted: a read, an open and a flush do no harm when repeated, and the bytes of a write stay in the
+// core's memory until it is completed. A snapshot is therefore complete at any moment.
 
 import type { Abi } from "../common/abi.ts";
 import type { Completion, Head } from "../common/engine.ts";
 import { ENODEV, errnoOf, hasErrno, systemError } from "./errno.ts";
 import type { LogName, LogStorage, Storage } from "./host.ts";
 
-/** Something that is under way. */
+/** An operation that is under way. */
 export type Operation =
   | { readonly kind: "open"; readonly head: Head; readonly name: string }
   | { readonly kind: "read"; readonly head: Head }
@@ -27,14 +27,14 @@ export interface OperationsHost {
   read(address: number, sizeBytes: number): Uint8Array;
   /** Gives the core the completion, when it is free. */
   complete(head: Head, completion: Completion): void;
-  /** Hears of errors that have no errno: most likely a mistake in the storage. */
+  /** Receives errors without an errno, which are most likely mistakes in the storage. */
   failed(error: unknown): void;
 }
 
 export class Operations {
   private readonly underWay = new Map<Operation, Promise<void>>();
   private readonly devices = new Map<number, { name: string; storage: Promise<LogStorage> }>();
-  /** Closings under way: a device is not opened again before. */
+  /** Devices that are being closed, which must not be opened again before that is done. */
   private readonly closing = new Map<string, Promise<unknown>>();
 
   constructor(
@@ -65,7 +65,7 @@ export class Operations {
     return { operations: [...this.underWay.keys()], devices };
   }
 
-  /** Takes up what an engine before had open and under way. Operations fail on a device that cannot be opened. */
+  /** Reopens the devices of an earlier engine and restarts its operations. Operations on a device that cannot be opened fail. */
   resume({ operations, devices }: { operations: readonly Operation[]; devices: readonly OpenDevice[] }): void {
     const opening = new Set(operations.filter(({ kind }) => kind === "open").map(({ head }) => head.handle));
     for (const { handle, name } of devices) {
@@ -100,7 +100,7 @@ export class Operations {
 
   private async carryOut(operation: Operation): Promise<Partial<Completion>> {
     const { head } = operation;
-    // Whatever was begun within an input ends outside it.
+    // An operation that was begun within an input ends outside it.
     await undefined;
     switch (operation.kind) {
       case "open":
@@ -143,7 +143,7 @@ export class Operations {
 
   private device({ handle }: Head): Promise<LogStorage> {
     const device = this.devices.get(handle);
-    if (device === undefined) throw new Error(`The core speaks of device ${handle}, which is not open.`);
+    if (device === undefined) throw new Error(`The core names device ${handle}, which is not open.`);
     return device.storage;
   }
 

@@ -1,5 +1,5 @@
 /**
- * The package's entry for the whole server, as `dm-ulog serve` runs it: Linux and Node.js alone.
+ * The package's entry for the whole server, as `dm-ulog serve` runs it. It needs Linux and Node.js.
  * @module dm-ulog/server
  */
 

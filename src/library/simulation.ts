@@ -1,5 +1,5 @@
 /**
- * The package's entry for the simulated kernel: as the peer of an engine of one's own, and random lives of mirrors from
+ * The package's entry for the simulated kernel: as the peer of your own engine, and random lives of mirrors from
  * a seed.
  * @module dm-ulog/simulation
  */

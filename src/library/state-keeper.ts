@@ -1,10 +1,10 @@
-// Writes the logs' state files to a store that a program brings. Where the store fails the file goes: a log that comes
-// back from an old file would take regions for clean that are not.
+// Writes the logs' state files to a store that a program brings. If the store fails, the file is deleted: a log that is
+// restored from an old file would call regions clean that are not.
 
 import type { StateStore } from "./host.ts";
 
 export class StateKeeper {
-  /** Handles whose files are as the core knows them. */
+  /** Handles whose files are up to date. */
   private readonly kept = new Set<number>();
 
   constructor(
@@ -12,7 +12,7 @@ export class StateKeeper {
     private readonly failed: (error: unknown) => void,
   ) {}
 
-  /** The files of the engine before, by handle. They are kept from now on. */
+  /** The files of the previous engine, by handle. They are kept up to date from now on. */
   list(): { handle: number; bytes: Uint8Array }[] {
     const files = [...this.store.list()].sort((a, b) => a.handle - b.handle);
     for (const { handle } of files) this.kept.add(handle);

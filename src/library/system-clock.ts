@@ -1,5 +1,5 @@
-// The clock of whatever runs this. Every JavaScript host has these three functions, though the types of this room's
-// language have none of them.
+// The clock of the JavaScript host. Every host has these three functions, although the types that this folder compiles with
+// have none of them.
 
 import type { Clock } from "./host.ts";
 
@@ -10,12 +10,12 @@ interface Timers {
 }
 
 const NS_PER_MS = 1e6;
-/** What a timer takes at most; one that is set for longer fires at once. */
+/** The longest delay of a timer; a timer with a longer one fires at once. */
 const DELAY_MS_MAX = 2 ** 31 - 1;
 
 const timers = globalThis as unknown as Timers;
 
-/** Calls back too early where the delay is longer than 24 days: the engine looks at the time then. */
+/** Calls back too early if the delay is longer than 24 days; the engine then checks the time. */
 export const systemClock: Clock = {
   nowNs: () => Math.round(timers.performance.now() * NS_PER_MS),
   after(delayNs, callback) {

@@ -1,5 +1,5 @@
 /**
- * The package's entry for traces: record an engine, replay what was recorded, go to any moment of it.
+ * The package's entry for traces: record an engine, replay the recording, go to any event of it.
  * @module dm-ulog/trace
  */
 

@@ -1,4 +1,4 @@
-// Metrics over HTTP on a port of the loopback address, because Prometheus cannot read from a unix socket. They name mirrors, so
+// Metrics over HTTP on a port of the loopback address, for a Prometheus that cannot read from a unix socket. They name mirrors, so
 // pages of other sites are refused.
 
 import { createServer, type Server } from "node:http";

@@ -7,7 +7,7 @@
 export interface Address {
   kind: "sim" | "trace" | "live";
   parts: URLSearchParams;
-  /** The position, or null where the address says none. */
+  /** The position, or null if the address names none. */
   at: number | null;
 }
 
@@ -25,7 +25,7 @@ export function readAddress(location: { hash: string; search: string }): Address
   };
 }
 
-/** The hash of a source's address and a position, which in a live server nobody finds again. */
+/** The hash of a source's address and a position. For a live server the position is left out, because its events do not stay. */
 export function writeHash(address: string, position: number, isLive = false): string {
   return isLive ? `#${address}` : `#${address}&at=${position}`;
 }

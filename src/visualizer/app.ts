@@ -31,11 +31,11 @@ import { Story } from "./views/story.ts";
 import { listenForTraces } from "./views/trace-chooser.ts";
 import { Transport } from "./views/transport.ts";
 
-/** Events of one frame whose regions flash; more than these are a blur anyway. */
+/** How many events of one frame make their regions flash; more would be a blur anyway. */
 const FLASHED_EVENTS_MAX = 256;
-/** While playing, what is costly or read aloud is drawn no more often. */
+/** While playing, parts that are costly or read aloud are drawn no more often than this. */
 const SLOW_MS = 250;
-/** While events are read, the page is drawn no more often. */
+/** While events are being read, the page is drawn no more often than this. */
 const READING_MS = 600;
 const SAY_MS = 5000;
 const REST_MS = 100;
@@ -151,7 +151,7 @@ export class App {
     knobs.onDeed = (deed) => {
       const { source, timeline } = player;
       if (!(source instanceof Simulation)) return;
-      // Deeds are done at the latest instant: what was cannot be changed.
+      // An action happens at the latest instant, because the past cannot be changed.
       player.seek(timeline.trace.eventCount);
       source.do(deed);
       player.isPlaying = true;
@@ -190,14 +190,14 @@ export class App {
     this.reconnect(nowMs);
     if (isGrown) this.hasGrown = true;
     const isDue = this.hasGrown && nowMs - this.drawnMs > (progress === null ? SLOW_MS : READING_MS);
-    // A text that changes costs a picture of the page: while much is read, reading comes first.
+    // A changed text costs a drawing of the page; while much is being read, reading has priority.
     if (progress === null && nowMs - this.saidMs > SAY_MS) setText(this.status, "");
     else if (progress !== null && isDue) setText(this.status, `${Math.floor(100 * progress)} % of the events are read`);
     if (isMoved || isPlaying || isDue || this.isStale || !this.map.flashes.isEmpty) this.draw(nowMs);
     this.address.tick(nowMs);
   }
 
-  /** Who follows a live server follows the next one too. What somebody has stopped to look at stays. */
+  /** A page that follows a live server also follows the next one. If the user has stopped at an event, the page stays there. */
   private reconnect(nowMs: number): void {
     const { source, isFollowing } = this.player;
     if (!isFollowing || source.problem === null || nowMs - this.connectedMs < RECONNECT_MS) return;
@@ -251,7 +251,7 @@ export class App {
       .join(" · ");
   }
 
-  /** An event in full takes longer than a frame may: it is drawn when the position rests. */
+  /** Drawing a full event takes longer than a frame, so it is drawn when the position rests. */
   private drawDetail(nowMs: number): void {
     const { timeline } = this.player;
     const { chosen } = this.conversation;
@@ -278,7 +278,7 @@ export class App {
     return number < 0 ? NO_LOG : number;
   }
 
-  /** Lights up what the events since the last frame speak of. */
+  /** Makes the regions of the events since the last frame flash. */
   private flash(nowMs: number): void {
     const { timeline } = this.player;
     const { position, trace, index } = timeline;
@@ -294,7 +294,7 @@ export class App {
     }
   }
 
-  /** What was asked for cannot be opened; a page that has nothing else to show shows what it opens on. */
+  /** The requested source cannot be opened. A page that shows nothing else then shows the default source. */
   private failed(words: string): void {
     this.say(words);
     if (!this.player.hasSource) this.opener.openScene();

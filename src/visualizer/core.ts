@@ -6,11 +6,11 @@ export interface Core {
   module: WebAssembly.Module;
   /** An instance to ask for words, which takes no inputs. */
   console: Console;
-  /** Of its bytes, in hexadecimal digits; "unknown" where the browser does not tell. */
+  /** The SHA-256 of its bytes, in hexadecimal digits; "unknown" if the browser does not compute it. */
   sha256: string;
 }
 
-/** A browser gives digests to pages of its own machine or of https alone. */
+/** A browser computes digests only for pages of its own machine or over https. */
 export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   if (globalThis.crypto?.subtle === undefined) return "unknown";
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

@@ -8,7 +8,7 @@ export interface Key {
   act: () => void;
 }
 
-/** Has the keys work wherever no field is being typed into. */
+/** Makes the keys work unless the user is typing into a field. */
 export function listenToKeys(keys: readonly Key[]): void {
   const byKey = new Map(keys.flatMap((entry) => entry.keys.map((key) => [key, entry] as const)));
   document.addEventListener("keydown", (event) => {

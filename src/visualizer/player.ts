@@ -1,16 +1,16 @@
-// Where in time the page stands: plays, steps, jumps and seeks through the events of a source.
+// The page's position in time: plays, steps, jumps and seeks through the events of a source.
 
 import { Timeline } from "./model/timeline.ts";
 import type { Source } from "./sources/source.ts";
 
-/** Time of a frame that passing over events may take, and making new ones. */
+/** The time in each frame for processing events and making new ones. */
 const PASS_BUDGET_MS = 12;
-/** The same while nobody plays: then a picture now and then is enough. */
+/** The same while the page is not playing, when a picture now and then is enough. */
 const IDLE_BUDGET_MS = 30;
 const EXTEND_BUDGET_MS = 6;
 /** A jump in a source that makes its events looks this far ahead. */
 const LOOK_AHEAD_EVENTS = 50_000;
-/** Longest time between two frames that playing makes up for: a tab in the background does not race afterwards. */
+/** Playing makes up for at most this time between two frames, so that a background tab does not race afterwards. */
 const FRAME_MS_MAX = 100;
 
 /** Events a second. */
@@ -27,7 +27,7 @@ export class Player {
   private lastFrameMs = 0;
   /** Events that are due, with a fraction. */
   private due = 0;
-  /** A position that is to be shown as soon as it is passed over. */
+  /** A position to show as soon as its events are processed. */
   private goal: number | null = null;
   /** A flag that a jump looks for, from an event on, up to another. */
   private search: { flag: number; from: number; until: number; words: string } | null = null;
@@ -56,7 +56,7 @@ export class Player {
     return this.timeline.position;
   }
 
-  /** Share of the way to what is waited for, or null where nothing is. */
+  /** Progress towards the requested position, or null if there is none. */
   get progress(): number | null {
     const { length, isComplete } = this.timeline;
     const { progress, eventCount } = this.source;
@@ -153,7 +153,7 @@ export class Player {
     return { isMoved: timeline.position !== positionBefore, isGrown: timeline.length !== lengthBefore };
   }
 
-  /** Has events come, until there are `wanted` where that can be. */
+  /** Makes the source produce events until there are `wanted`, if it can. */
   private fetch(wanted: number): void {
     const { source, timeline } = this;
     if (wanted > source.eventCount && source.progress === null) {

@@ -20,7 +20,7 @@ export class Theme {
     try {
       localStorage.setItem(KEY, next);
     } catch {
-      // Storage that is forbidden is no reason not to change colours.
+      // Colours change even if the browser forbids storage.
     }
     this.changed();
   }

@@ -16,7 +16,7 @@ export interface BootOptions {
   verbose: boolean;
   /** Column in which the times stand. */
   nameWidth: number;
-  /** Where each scenario leaves a trace; undefined for none. */
+  /** The folder for the scenarios' traces; undefined for none. */
   recordFolder: string | undefined;
 }
 
@@ -25,7 +25,7 @@ function indent(text: string): string {
 }
 
 /**
- * Runs scenarios one after the other on one machine, up to the first that fails. It boots once, and again after each
+ * Runs scenarios one after another on one machine, up to the first that fails. It boots once, and again after each
  * power cut. Returns a verdict for each scenario run.
  */
 export async function runOnOneMachine(queue: Scenario[], options: BootOptions): Promise<boolean[]> {
@@ -37,7 +37,7 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
   let cutTimer: NodeJS.Timeout | undefined;
   /** In the scenario under way. */
   let powerCuts = 0;
-  /** What it has to tell besides its verdict, which comes first: another machine may print between. */
+  /** The scenario's other lines, printed after its verdict because another machine may print in between. */
   const notes: string[] = [];
   let isCut = false;
 

@@ -1,6 +1,6 @@
 const LINES_MAX = 60;
 
-/** The last lines of a console. Lines that repeat count once: endless complaints must not push the first one out. */
+/** The last lines of a console. Repeated lines count once, so that endless complaints do not push the first one out. */
 export class ConsoleTail {
   #lines: { text: string; times: number }[] = [];
 

@@ -12,7 +12,7 @@ const PACKAGE_OF_COMMAND: Record<string, string> = {
   make: "make",
   "systemd-analyze": "systemd",
 };
-/** An ordinary user's PATH often lacks these; the guest's has them. */
+/** An ordinary user's PATH often lacks these folders; the guest's PATH has them. */
 const SYSTEM_FOLDERS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 function findCommand(command: string): string | undefined {

@@ -1,8 +1,8 @@
 /**
  * A machine of User Mode Linux: Linux as an ordinary process of the host, and disks that outlive it.
  *
- * Invariant: whatever ends this process but SIGKILL, the guest's whole process group ends with it and its folder goes.
- * The processes of a guest outlive the one that was started, and would hold the disk images.
+ * Invariant: unless SIGKILL ends this process, the guest's whole process group ends with it and its folder is removed.
+ * Otherwise the guest's other processes would outlive the one that was started, and keep the disk images locked.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import {
@@ -93,7 +93,7 @@ export class Machine {
     });
     return new Promise((resolve, reject) => {
       linux.on("error", reject);
-      // What outlives it would keep the consoles open.
+      // Processes that outlive it would keep the consoles open.
       linux.on("exit", () => this.kill());
       linux.on("close", () => resolve());
     });

@@ -184,7 +184,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "resync-work-hidden",
-    sentence: "GET_RESYNC_WORK says that there is none when an eighth of the regions is due.",
+    sentence: "GET_RESYNC_WORK says that there is none while an eighth of the regions is still out of sync.",
     tamper: (frame) => ({
       reply: (datagram) => {
         if (!frame.is(datagram, "GET_RESYNC_WORK") || frame.isRefusal(datagram)) return;
@@ -196,7 +196,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "sync-count-high",
-    sentence: "GET_SYNC_COUNT says that every region is in sync, whatever is true.",
+    sentence: "GET_SYNC_COUNT always says that every region is in sync.",
     tamper: (frame) => ({
       reply: (datagram) => {
         if (frame.is(datagram, "GET_SYNC_COUNT") && !frame.isRefusal(datagram)) frame.setWord(datagram, 0, 1n << 32n);
@@ -214,14 +214,14 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "constructor-nosync",
-    sentence: "A new log takes every region for in sync though its table does not say so.",
+    sentence: "A new log treats every region as in sync although its table does not say so.",
     tamper: (frame) => ({
       replace: (datagram) => (frame.is(datagram, "CTR") ? frame.withNosync(datagram) : datagram),
     }),
   },
   {
     name: "state-old",
-    sentence: "A server that starts again takes up its logs as they were some requests before its predecessor's end.",
+    sentence: "A new server restores its logs as they were some requests before the previous server's end.",
     restoresOldState: true,
   },
   {
@@ -238,14 +238,14 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "state-bit-added",
-    sentence: "Some words reach a state file with a bit too much: a region in sync is out of sync, or marked.",
+    sentence: "Some words reach a state file with one bit too many: a region in sync is out of sync, or marked.",
     host: (random) => ({
       stored: (head, bytes) => (isWord(head) && random.oneIn(RARITY) ? withFirstBit(bytes) : bytes),
     }),
   },
   {
     name: "flush-answered-early",
-    sentence: "Some FLUSH requests are answered as done when the log has only begun with them.",
+    sentence: "Some FLUSH requests are answered as done when the log has only started them.",
     tamper: (frame, random) => ({
       request: (datagram) =>
         frame.is(datagram, "FLUSH") && frame.wordCount(datagram) > 0 && random.oneIn(RARITY)
@@ -255,12 +255,12 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "write-done-early",
-    sentence: "The core hears that a write is durable when it has only begun.",
+    sentence: "The core is told that a write is durable when it has only started.",
     host: (random) => ({ endsWriteEarly: () => random.oneIn(RARITY) }),
   },
   {
     name: "write-skips-block",
-    sentence: "Some writes leave out one of their blocks of 4 KiB and are told as done.",
+    sentence: "Some writes leave out one of their 4 KiB blocks and are reported as done.",
     host: (random) => ({
       written: (device, offset, bytes) =>
         random.oneIn(RARITY) ? leftOut(device, offset, bytes, BLOCK_BYTES, random) : bytes,
@@ -268,14 +268,14 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "write-torn",
-    sentence: "Some writes leave out one of their sectors and are told as done.",
+    sentence: "Some writes leave out one of their sectors and are reported as done.",
     host: (random) => ({
       written: (device, offset, bytes) => leftOut(device, offset, bytes, SECTOR_BYTES, random),
     }),
   },
   {
     name: "write-stale",
-    sentence: "Some writes write what was written to their place the time before.",
+    sentence: "Some writes repeat the data of the previous write to the same place.",
     host: (random) => {
       const last = new Map<string, Uint8Array>();
       return {
@@ -290,17 +290,17 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "write-failure-hidden",
-    sentence: "The core hears of failed writes that they succeeded.",
+    sentence: "The core is told that failed writes succeeded.",
     host: () => ({ hearsFailures: () => false }),
   },
   {
     name: "leg-flush-forgotten",
-    sentence: "The core hears that the legs are flushed, but nobody flushed them.",
+    sentence: "The core is told that the legs are flushed, but nobody flushed them.",
     host: (random) => ({ forgetsLegFlush: () => random.oneIn(2) }),
   },
   {
     name: "orphans-linger",
-    sentence: "Writes of a server that died reach the device when its successor works there already.",
+    sentence: "Writes of a dead server reach the device when the next server already uses it.",
     orphansLinger: true,
   },
 ];

@@ -1,4 +1,4 @@
-// Where what came parts from what was recorded.
+// Finds where a replay's output differs from the recording.
 
 import type { Engine } from "../engine.ts";
 import { decodePackets, type EventPackets, readEventPackets, readPackets, type TraceEffect } from "./event.ts";
@@ -6,30 +6,30 @@ import { KIND_TRAP } from "./format.ts";
 import { fileView } from "./packet.ts";
 import type { Trace } from "./trace.ts";
 
-/** The first effect of an event that is not as it was recorded. */
+/** The first effect of an event that differs from the recording. */
 export interface Difference {
   /** Of the event, in the trace and in the engine's life. */
   index: number;
   number: number;
   /** Which effect of the event, from 0. */
   effect: number;
-  /** Null where nothing more was recorded, or nothing more came. */
+  /** Null if no more effects were recorded, or if the core gave no more. */
   expected: TraceEffect | null;
   got: TraceEffect | null;
-  /** How many effects were recorded and came. */
+  /** How many effects were recorded, and how many the core gave. */
   expectedCount: number;
   gotCount: number;
   /** First byte of the effect that differs, counted through its payload and what it writes. */
   firstByte: number;
-  /** What is wrong with the recorded event itself, in words; null where it is sound. */
+  /** What is wrong with the recorded event itself, in words; null if it is intact. */
   problem: string | null;
   /** The replaying engine, after the event. */
   engine: Engine;
 }
 
 /**
- * Looks closer at an event whose outputs are not byte for byte the blocks that the replay wrote to `written`. Returns null where they
- * say the same: another tool may have written them, and the last event of a file that was cut may lack outputs.
+ * Examines an event whose outputs are not byte for byte the blocks that the replay wrote to `written`. Returns null if their
+ * content is the same: another tool may have written them, and the last event of a file that was cut off may lack outputs.
  */
 export function findDifference(trace: Trace, index: number, written: Uint8Array, engine: Engine): Difference | null {
   const { abi } = trace;
@@ -56,7 +56,7 @@ export function findDifference(trace: Trace, index: number, written: Uint8Array,
   };
 }
 
-/** An effect's payload, and what it writes behind it. */
+/** An effect's payload, followed by the bytes that it writes. */
 export function effectBytes(effect: TraceEffect | null | undefined): Uint8Array {
   if (!effect) return new Uint8Array(0);
   if (effect.written === null) return effect.payload;
@@ -66,7 +66,7 @@ export function effectBytes(effect: TraceEffect | null | undefined): Uint8Array 
   return bytes;
 }
 
-/** Words for a trap are the host's, not the core's. */
+/** The words of a trap come from the host, not from the core. */
 function isTrap({ stream }: EventPackets): boolean {
   return (
     stream !== null &&
@@ -81,7 +81,7 @@ function isSame(recorded: EventPackets, came: EventPackets): boolean {
   return recorded.stream?.length === came.stream?.length;
 }
 
-/** Whether what was recorded is the beginning of what came. */
+/** Whether the recording is the beginning of the core's output. */
 function isBegun(recorded: EventPackets, came: EventPackets): boolean {
   if (recorded.sends.some((send, i) => !isEqual(send, came.sends[i]))) return false;
   return recorded.stream === null || isEqual(recorded.stream, came.stream?.subarray(0, recorded.stream.length));
@@ -95,7 +95,7 @@ function isEqual(one: Uint8Array, other: Uint8Array | undefined): boolean {
   return one.length === other?.length && firstDifferentByte(one, other) === one.length;
 }
 
-/** The length of the shorter one where they do not differ within it. */
+/** The first difference; the length of the shorter one if they do not differ within it. */
 function firstDifferentByte(one: Uint8Array, other: Uint8Array): number {
   const end = Math.min(one.length, other.length);
   for (let i = 0; i < end; i++) if (one[i] !== other[i]) return i;

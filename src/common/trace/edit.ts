@@ -1,5 +1,5 @@
-// Cuts traces and puts them together. Blocks are copied as they are; what a piece needs before its first event is taken from
-// its section or made by a replay. Files come as pieces, to be written one behind the other.
+// Cuts and merges traces. Blocks are copied unchanged; the state before the first event of a piece is taken from its section or
+// computed by a replay. Results are lists of pieces, to be written one after another.
 
 import type { Engine } from "../engine.ts";
 import { TraceError } from "./format.ts";
@@ -29,7 +29,7 @@ export function cut(trace: Trace, from: number, to: number, module: WebAssembly.
   return pieces;
 }
 
-/** Events of a section of one of several traces, by their indices there. */
+/** Events of a section of one of several traces, by their indices in that trace. */
 interface Part {
   readonly trace: Trace;
   readonly section: Section;
@@ -88,7 +88,7 @@ function livesOf(traces: readonly Trace[]): Part[][] {
   return ordered.map(({ parts }) => parts);
 }
 
-/** Unix time of a part's first event, ns; null where nobody knows. */
+/** Unix time of a part's first event, in ns; null if unknown. */
 function unixNsOf({ trace, section, first }: Part): bigint | null {
   const clock = section.clockUnixNs;
   return clock === null ? null : clock + BigInt(trace.events.timesNs[first] as number);
@@ -99,10 +99,10 @@ function numberAt({ section }: Part, index: number): number {
   return section.firstEvent + index - section.firstIndex;
 }
 
-/** Takes care that no event of a life comes twice. */
+/** Makes sure that no event of a life is written twice. */
 function withoutRepetitions(life: readonly Part[]): Part[] {
   const kept: Part[] = [];
-  /** Number behind the last event that is kept. */
+  /** The number after the last event that is kept. */
   let next = 0;
   for (const part of life) {
     const { section, end } = part;
@@ -122,18 +122,18 @@ function withoutRepetitions(life: readonly Part[]): Part[] {
   return kept;
 }
 
-/** Whether a part that brings no state of its own goes on where the part before it ends. */
+/** Whether a part without a state of its own continues where the part before it ends. */
 function continues(before: Part, part: Part): boolean {
   return part.section.start === "unknown" && numberAt(part, part.first) === numberAt(before, before.end);
 }
 
-/** A section up to its first event, as it is in the file. */
+/** The bytes of a section before its first event. */
 function headOf(trace: Trace, section: Section): Uint8Array {
   if (section.isBegunByGap) return makeHead(section, null, 0);
   return trace.view.bytes.subarray(section.offset, trace.events.offsets[section.firstIndex]);
 }
 
-/** A head with the state before an event in the midst of a run. */
+/** A head with the state before an event in the middle of a run. */
 function headAt(trace: Trace, run: Run, index: number, module: WebAssembly.Module): Uint8Array {
   const section = trace.sectionOf(index);
   const firstEvent = trace.numberOf(index);

@@ -1,7 +1,7 @@
 // Fills the table of events from their packets, in one pass and without decoding them.
 //
-// A request names its log; a completion names a handle. Which log has a handle is learnt where the trace tells: a constructor
-// opens a device or makes a state file under it, and a flush of the legs names both.
+// A request names its log; a completion names a handle. The trace shows which log a handle belongs to: a constructor opens a
+// device or creates a state file under it, and a flush of the legs names both.
 
 import type { Abi } from "../abi.ts";
 import { EVENT_FAILED, EVENT_NOTICED, EVENT_REFUSED, EVENT_TRAPPED, EventTable, NO_LOG } from "./event-table.ts";
@@ -21,7 +21,7 @@ export class EventIndexer {
   readonly table = new EventTable();
   readonly names: LogNames;
   private readonly logOfHandle = new Map<number, number>();
-  /** Whether the event in hand has shown the beginning of its stream of effects. */
+  /** Whether the beginning of the current event's stream of effects has been seen. */
   private hasStream = false;
   private isRequest = false;
   private event = 0;
@@ -30,7 +30,7 @@ export class EventIndexer {
     this.names = new LogNames(abi);
   }
 
-  /** Another engine gives its handles anew. */
+  /** Another engine assigns its own handles. */
   forgetHandles(): void {
     this.logOfHandle.clear();
   }
@@ -79,7 +79,7 @@ export class EventIndexer {
     }
   }
 
-  /** Whether it has the headers of a dm-log-userspace message; the core looks closer. */
+  /** Whether it has the headers of a dm-log-userspace message; the core checks further. */
   private isMessage(words: Int32Array, at: number, size: number): boolean {
     const { abi } = this;
     return (
@@ -107,7 +107,7 @@ export class EventIndexer {
     if (table.logs[event] === NO_LOG) table.logs[event] = this.names.find(words, at + (abi.ULOG_LUID >>> 2));
   }
 
-  /** Looks through the records of a stream as far as this packet has them. */
+  /** Reads the records of a stream that are in this packet. */
   private stream(words: Int32Array, first: number, end: number): void {
     const { abi } = this;
     this.hasStream = true;

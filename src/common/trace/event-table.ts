@@ -1,10 +1,10 @@
-// What is known of each event without decoding it, one array for each thing: what lists, filters and statistics of millions
-// of events are made of.
+// What is known about each event without decoding it, one array for each property: the data behind lists, filters and
+// statistics of millions of events.
 
 /** In `logs`: the event names no log, or a log by a handle that the trace has not explained. */
 export const NO_LOG = 0xffff_ffff;
 
-/** In `flags`: an answer with an error left. */
+/** In `flags`: the core sent an answer with an error. */
 export const EVENT_REFUSED = 1;
 /** The input says that an effect failed. */
 export const EVENT_FAILED = 2;
@@ -12,21 +12,21 @@ export const EVENT_FAILED = 2;
 export const EVENT_NOTICED = 4;
 /** The core trapped. */
 export const EVENT_TRAPPED = 8;
-/** What a filter for errors asks for. */
+/** The flags that a filter for errors selects. */
 export const EVENT_ERROR = EVENT_REFUSED | EVENT_FAILED | EVENT_TRAPPED;
 
 const FIRST_CAPACITY = 1024;
 
-/** Arrays with room for more events than there are: `count` says how many entries mean something. */
+/** Arrays with room for more events than there are: `count` says how many entries are used. */
 export class EventTable {
   count = 0;
   /** Where the event's first block begins in the file. */
   offsets = new Uint32Array(FIRST_CAPACITY);
   /** The core's time, ns; exact below 2^53. */
   timesNs = new Float64Array(FIRST_CAPACITY);
-  /** The input's kind, INPUT_KIND_…; one that no core knows may have lost its upper bits. */
+  /** The input's kind, INPUT_KIND_…; an unknown kind may have lost its upper bits. */
   kinds = new Uint8Array(FIRST_CAPACITY);
-  /** Of a request: REQUEST_…, or a number that is none. Of a completion: EFFECT_KIND_…. Else 0. */
+  /** For a request: REQUEST_…, or an unknown number. For a completion: EFFECT_KIND_…. Otherwise 0. */
   types = new Uint8Array(FIRST_CAPACITY);
   /** Index into the trace's `logs`, or NO_LOG. */
   logs = new Uint32Array(FIRST_CAPACITY);
@@ -35,7 +35,7 @@ export class EventTable {
   /** How many regions a request names. */
   regionCounts = new Uint16Array(FIRST_CAPACITY);
 
-  /** Adds an event of which nothing else is known yet; returns its index. */
+  /** Adds an event about which nothing else is known yet; returns its index. */
   add(offset: number, timeNs: number, kind: number): number {
     if (this.count === this.offsets.length) this.grow();
     const index = this.count++;

@@ -1,8 +1,8 @@
 // One event as blocks: the input, the datagrams sent, the other effects. Copied from linear memory by words, in one piece,
 // without an allocation: this runs on the request path.
 //
-// Invariants: an event's blocks stand in this order, none of another event between them; what is written depends on the
-// event alone, so that a replay may write its own and compare the bytes.
+// Invariants: an event's blocks are in this order, with none of another event between them. The written bytes depend only on the
+// event, so that a replay can write its own and compare them.
 
 import type { Abi } from "../abi.ts";
 import type { Engine } from "../engine.ts";
@@ -27,22 +27,22 @@ import {
 import { PacketWriter } from "./packet-writer.ts";
 import type { TraceBuffer } from "./trace-buffer.ts";
 
-/** A block's length for a datagram that was longer than a block can tell. */
+/** A block's length for a datagram that is longer than a block can express. */
 const ORIGINAL_BYTES_MAX = 0xffff_ffff;
 const TRAP_TEXT_BYTES_MAX = 1024;
 
 export class EventWriter {
-  /** Of the event written last: bytes of its stream of effects, 0 for none. */
+  /** Bytes of the stream of effects of the last written event, 0 for none. */
   streamBytes = 0;
   private readonly abi: Abi;
   private readonly packets = new PacketWriter();
   /** Linear memory, by bytes and by words. */
   private memory: Uint8Array = new Uint8Array(0);
   private words: Int32Array = new Int32Array(0);
-  /** Of the event in hand: datagrams sent, and bytes of the packets they take. */
+  /** The current event's datagrams sent, and the bytes of their packets. */
   private sendCount = 0;
   private sendBytes = 0;
-  /** Bytes of the stream that the packet in hand still takes, and those of later packets. */
+  /** Bytes of the stream that still fit the current packet, and those of later packets. */
   private room = 0;
   private streamLeft = 0;
 
@@ -113,7 +113,7 @@ export class EventWriter {
       }
       record += abi.EFFECT_PAYLOAD + pad8(size);
     }
-    // One datagram and nothing else says all by itself.
+    // An event with a single datagram as its effect needs no stream.
     if (records === 1 && this.sendCount === 1) this.streamBytes = 0;
   }
 
@@ -183,7 +183,7 @@ export class EventWriter {
       } else {
         this.streamCopy(record, abi.EFFECT_PAYLOAD + size);
         if (this.isWrite(kind)) {
-          // An address means nothing outside the engine that gave it; the bytes there do.
+          // An address means nothing outside its engine, but the bytes at that address do.
           packets.blankLast();
           this.streamCopy(this.word(payload + abi.HEAD_BYTES), this.word(payload + abi.HEAD_SIZE));
         }
@@ -193,7 +193,7 @@ export class EventWriter {
     packets.close(FROM_CORE);
   }
 
-  /** Whether the record ends with an address in linear memory, of bytes that are part of what it says. */
+  /** Whether the record ends with an address in linear memory of bytes that belong to it. */
   private isWrite(kind: number): boolean {
     return kind === this.abi.EFFECT_KIND_STATE_WRITE || kind === this.abi.EFFECT_KIND_WRITE;
   }
@@ -214,7 +214,7 @@ export class EventWriter {
     }
   }
 
-  /** Begins the next packet of the stream where the one in hand is full. */
+  /** Begins the next packet of the stream if the current one is full. */
   private makeRoom(): void {
     if (this.room > 0) return;
     if (this.streamLeft < this.streamBytes) this.packets.close(FROM_CORE);

@@ -1,4 +1,4 @@
-// One event, decoded for somebody who looks at it.
+// One event, decoded for display.
 
 import type { Abi } from "../abi.ts";
 import {
@@ -18,13 +18,13 @@ import {
 import { blockBytes, type FileView, PacketReader } from "./packet.ts";
 import type { Trace } from "./trace.ts";
 
-/** What the host gave the core. */
+/** An input from the host to the core. */
 export interface TraceInput {
   /** INPUT_KIND_…. */
   kind: number;
-  /** What stood in the input area. */
+  /** The content of the input area. */
   payload: Uint8Array;
-  /** What the host claimed: more than the payload has where a datagram did not fit. */
+  /** The size that the host claimed: larger than the payload if a datagram did not fit. */
   sizeBytes: number;
   /** The netlink port that a datagram came from. */
   senderPort: number;
@@ -33,11 +33,11 @@ export interface TraceInput {
   timeHigh: number;
 }
 
-/** What the core asked for. */
+/** An effect that the core asked for. */
 export interface TraceEffect {
   /** EFFECT_KIND_…, or KIND_TRAP: the core trapped, and the payload has the words. */
   kind: number;
-  /** Of a write: without the address in linear memory, which is zeros. */
+  /** For a write, the address in linear memory is replaced by zeros. */
   payload: Uint8Array;
   /** Of a write: the bytes. */
   written: Uint8Array | null;
@@ -48,7 +48,7 @@ export interface TraceEvent {
   input: TraceInput;
   /** In the core's order. */
   effects: TraceEffect[];
-  /** What is wrong with the blocks, in words; null where nothing is. What could be read is there. */
+  /** What is wrong with the blocks, in words; null if nothing is. The readable part is present. */
   problem: string | null;
 }
 
@@ -57,9 +57,9 @@ export interface EventPackets {
   input: TraceInput | null;
   /** Datagrams sent. */
   sends: Uint8Array[];
-  /** The stream of effects, its packets put together; null where the event has none. */
+  /** The stream of effects, joined from its packets; null if the event has none. */
   stream: Uint8Array | null;
-  /** What is wrong with what stands around an output, in words; null where nothing is. */
+  /** What is wrong with the header of an output, in words; null if nothing is. */
   problem: string | null;
 }
 
@@ -84,7 +84,7 @@ export function readEventPackets(trace: Trace, index: number): EventPackets {
   return readPackets(trace.view, from, trace.endOf(index), trace.numberOf(index), trace.abi, links);
 }
 
-/** Reads the packets of one event between two offsets. Blocks of other tools are passed over. */
+/** Reads the packets of one event between two offsets. Blocks of other tools are skipped. */
 export function readPackets(
   view: FileView,
   from: number,

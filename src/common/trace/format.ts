@@ -1,8 +1,8 @@
-// The numbers of a trace file: pcapng's, and what dm-ulog puts into it. README.md has the whole.
+// The numbers of a trace file: those of pcapng, and those of dm-ulog. README.md describes the whole format.
 //
 // Invariant: everything is little endian and aligned to 4 bytes, so files are read and written by words.
 
-/** A file, or a part of one, that cannot be used as asked. The message is a sentence for a person. */
+/** A file, or a part of one, cannot be used as requested. The message is a sentence for a person. */
 export class TraceError extends Error {
   override readonly name = "TraceError";
 }
@@ -12,7 +12,7 @@ export const BLOCK_SECTION = 0x0a0d0d0a;
 export const BLOCK_INTERFACE = 1;
 export const BLOCK_STATISTICS = 5;
 export const BLOCK_PACKET = 6;
-/** pcapng: what stands in a section's header, read in its own byte order. */
+/** pcapng: the number in a section's header that shows its byte order. */
 export const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 /** Type and both lengths. */
 export const BLOCK_BYTES_MIN = 12;
@@ -56,11 +56,11 @@ export const TSRESOL_NS = 9;
 /** The largest packet that Wireshark and libpcap take. */
 export const SNAPLEN = 262_144;
 
-/** Two numbers of 16 bits, big endian and one behind the other, as a word of this file. */
+/** Two consecutive big-endian numbers of 16 bits, as a word of this file. */
 export const bigEndian = (first: number, second: number) =>
   (first >>> 8) | ((first & 0xff) << 8) | ((second >>> 8) << 16) | (second << 24);
 
-/** Of interface 0: what stands before a datagram, as words. Its own fields are big endian. */
+/** Interface 0: the header before a datagram, as words. Its own fields are big endian. */
 export const COOKED_BYTES = 16;
 const ARPHRD_NETLINK = 824;
 const NETLINK_CONNECTOR = 11;
@@ -71,16 +71,16 @@ export const COOKED_PORT_BYTES = 4;
 
 /** Of interface 1, to the core: kind and claimed size of the input, then its payload. */
 export const HOST_INPUT_BYTES = 8;
-/** Kind: a part of linear memory as it was before the section's first event. No kind of the core's is that high. */
+/** Kind: a part of linear memory as it was before the section's first event. The core has no kind with such a high number. */
 export const KIND_SNAPSHOT_PART = 0x100;
 /** offset u64, bytes of all of linear memory u64, digest of this part and those before it u64. */
 export const SNAPSHOT_HEAD_BYTES = 24;
 export const SNAPSHOT_PART_BYTES = 65_536;
 export const PAGE_BYTES = 4096;
 
-/** Of interface 1, from the core: kind of the record that stands where the core trapped; its payload is text. */
+/** Interface 1, from the core: kind of the record for a trap of the core; its payload is text. */
 export const KIND_TRAP = 0x100;
-/** The stream of an event's effects is cut into packets of at most so many bytes. */
+/** The stream of an event's effects is cut into packets of at most this many bytes. */
 export const STREAM_PACKET_BYTES = 131_072;
 
 export const TWO_TO_32 = 0x1_0000_0000;

@@ -1,4 +1,4 @@
-// Gives recorded inputs to an engine: by words, without decoding, for millions of events.
+// Gives recorded inputs to an engine, word by word and without decoding, because there may be millions.
 
 import type { Engine } from "../engine.ts";
 import {
@@ -19,7 +19,7 @@ export const TRAPPED = -1;
 const BULK_BYTES = 1024;
 
 export class InputFeeder {
-  /** Why the core trapped, where it did. */
+  /** Why the core trapped, if it did. */
   trap: unknown = null;
   private readonly packet = new PacketReader();
   private bytes: Uint8Array = new Uint8Array(0);
@@ -69,7 +69,7 @@ export class InputFeeder {
     }
   }
 
-  /** Copies a payload into the input area, to the byte: what stands behind it stays. */
+  /** Copies a payload into the input area, to the exact byte: the bytes after it do not change. */
   private copy(engine: Engine, first: number, size: number): void {
     const target = engine.abi.INPUT_PAYLOAD;
     const bytes = engine.bytes();

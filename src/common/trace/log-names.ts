@@ -1,10 +1,10 @@
-// The logs that a trace speaks of. A log is named by a luid and a UUID that stand one behind the other, in requests as in
-// effects; numbers for them are given in the order they appear.
+// The logs that a trace names. A log's name is a luid followed by a UUID, in requests as in effects. Logs are numbered in the
+// order of their appearance.
 
 import type { Abi } from "../abi.ts";
 import { latin1 } from "./packet.ts";
 
-/** A log that a trace speaks of. */
+/** A log that a trace names. */
 export interface LogName {
   readonly luid: bigint;
   readonly uuid: string;
@@ -12,7 +12,7 @@ export interface LogName {
 
 export class LogNames {
   readonly names: LogName[] = [];
-  /** What stood in the file for each name, luid and UUID, when it was seen first. */
+  /** The bytes of each name (luid and UUID) at its first appearance. */
   private readonly seen: Int32Array[] = [];
   private readonly byLuid = new Map<number, number[]>();
   private readonly byName = new Map<string, number>();
@@ -23,7 +23,7 @@ export class LogNames {
     this.wordCount = (abi.ULOG_UUID - abi.ULOG_LUID + abi.UUID_BYTES + 3) >>> 2;
   }
 
-  /** Bytes that a name takes where it stands. */
+  /** Bytes of a name in the file. */
   get nameBytes(): number {
     return this.wordCount * 4;
   }
@@ -42,7 +42,7 @@ export class LogNames {
     return true;
   }
 
-  /** A new log, or a known one with other bytes behind the end of its UUID. */
+  /** A new log, or a known one with different bytes after the end of its UUID. */
   private read(words: Int32Array, at: number): number {
     const seen = words.slice(at, at + this.wordCount);
     const luid = BigInt.asUintN(32, BigInt(seen[0] as number)) | (BigInt.asUintN(32, BigInt(seen[1] as number)) << 32n);

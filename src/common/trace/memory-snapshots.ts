@@ -19,7 +19,7 @@ const PAGE_WORDS = PAGE_BYTES / 4;
 const ENTRY_BYTES = 8;
 
 export class MemorySnapshots {
-  /** What the pages and the lists of them take. */
+  /** Bytes of the pages and of their lists. */
   bytes = 0;
   private readonly list: MemorySnapshot[] = [];
 
@@ -37,7 +37,7 @@ export class MemorySnapshots {
     this.list.push({ index, pages });
   }
 
-  /** The event of the latest copy that is not later than one; -1 where there is none. */
+  /** The event of the latest copy that is not later than the given one; -1 if there is none. */
   latest(index: number): number {
     return this.find(index)?.index ?? -1;
   }
@@ -75,7 +75,7 @@ export class MemorySnapshots {
     }
   }
 
-  /** The page of the copy before where it is the same, else a copy. */
+  /** The page of the previous copy if it is equal, otherwise a new copy. */
   private page(memory: Int32Array, place: number, before: Page): Page {
     const first = place * PAGE_WORDS;
     let same = 0;

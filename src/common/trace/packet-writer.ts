@@ -12,7 +12,7 @@ import {
 } from "./format.ts";
 import { TraceBuffer } from "./trace-buffer.ts";
 
-/** From here on a copy by the machine's own means is faster than one by words, though it allocates a view. */
+/** From this size on, the built-in copy is faster than one word by word, although it allocates a view. */
 const BULK_BYTES = 1024;
 
 export class PacketWriter {
@@ -23,7 +23,7 @@ export class PacketWriter {
   private numberHigh = 0;
   private timeLow = 0;
   private timeHigh = 0;
-  /** All of the block in hand. */
+  /** Bytes of the current block. */
   private blockBytes = 0;
 
   /** What follows are packets of one event, appended to `buffer`. The time is in halves. */
@@ -73,7 +73,7 @@ export class PacketWriter {
     this.buffer.words[this.at++] = word;
   }
 
-  /** Makes zeros of the last two words. */
+  /** Overwrites the last two words with zeros. */
   blankLast(): void {
     const { words } = this.buffer;
     words[this.at - 2] = 0;

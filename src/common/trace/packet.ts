@@ -1,4 +1,4 @@
-// Reads blocks by words. Nothing here trusts the file: a length is believed when the block ends with it too.
+// Reads blocks word by word. It does not trust the file: a length is valid only if the block also ends with it.
 
 import {
   BLOCK_BYTES_MIN,
@@ -28,7 +28,7 @@ export function fileView(file: Uint8Array): FileView {
   return { bytes, words: new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2) };
 }
 
-/** The length of the block at a word, or 0 where none stands there whole. */
+/** The length of the block at a word, or 0 if there is no complete block. */
 export function blockBytes(words: Int32Array, at: number, endBytes: number): number {
   const offset = at * 4;
   if (offset + BLOCK_BYTES_MIN > endBytes) return 0;
@@ -65,7 +65,7 @@ export class PacketReader {
   /** Event number. */
   number = 0;
 
-  /** Reads the packet block at a word; its length is known to be right. Returns false where it is none of a trace's. */
+  /** Reads the packet block at a word; its length is known to be right. Returns false if it does not belong to a trace. */
   read(words: Int32Array, at: number, total: number): boolean {
     const captured = words[at + PACKET_CAPTURED] as number;
     const room = total - PACKET_OVERHEAD_BYTES;

@@ -1,4 +1,4 @@
-// Where a trace may be parted so that events stay whole, for those who pass it on in pieces.
+// Where a trace may be split so that events stay whole, for code that passes it on in pieces.
 
 import { BLOCK_PACKET, TO_CORE } from "./format.ts";
 import { blockBytes, fileView, PacketReader } from "./packet.ts";

@@ -1,4 +1,4 @@
-// Records an engine into memory: for tests, simulations and whatever ends before it is large.
+// Records an engine into memory, for tests, simulations and other short recordings.
 
 import type { Engine, EngineTap } from "../engine.ts";
 import { EventWriter } from "./event-writer.ts";
@@ -7,7 +7,7 @@ import { type SectionFacts, writeSectionEnd, writeSectionHeader } from "./sectio
 import { SnapshotWriter } from "./snapshot.ts";
 import { TraceBuffer } from "./trace-buffer.ts";
 
-/** What a recording says of itself. */
+/** The facts in a recording's header. */
 export type RecordingFacts = Pick<SectionFacts, "application" | "coreSha256"> &
   Partial<Pick<SectionFacts, "life" | "clockUnixNs">>;
 
@@ -15,7 +15,7 @@ export class Recording implements EngineTap {
   readonly buffer = TraceBuffer.growing(1 << 20);
   private readonly writer: EventWriter;
 
-  /** Begins: with a snapshot, unless the engine is fresh. Takes the place of the engine's tap. */
+  /** Starts recording, with a snapshot unless the engine is fresh. It becomes the engine's tap. */
   constructor(
     private readonly engine: Engine,
     facts: RecordingFacts,

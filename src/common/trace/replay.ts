@@ -1,7 +1,7 @@
-// Replay: every recorded input goes into an engine, and what comes out is held against what was recorded, byte for byte.
+// Replay: gives every recorded input to an engine and compares its output with the recording, byte for byte.
 //
-// The outputs are written as a recorder would write them, and these blocks are compared with the file's: equal blocks are
-// equal outputs. Only where they are not is anything decoded.
+// It writes the output as a recorder would and compares these blocks with the file's: equal blocks mean equal output. It decodes
+// them only if they differ.
 
 import type { Engine } from "../engine.ts";
 import { Digest } from "../sim/digest.ts";
@@ -15,7 +15,7 @@ import { type Run, runsOf, startRun } from "./run.ts";
 import type { Trace } from "./trace.ts";
 import { TraceBuffer } from "./trace-buffer.ts";
 
-/** What came of a replay. */
+/** The result of a replay. */
 export interface ReplaySummary {
   /** Whether all outputs were as recorded. */
   isEqual: boolean;
@@ -27,7 +27,7 @@ export interface ReplaySummary {
   requests: number[];
   /** Of the outputs of these events, 16 hexadecimal digits: the same from every host. README.md says how it is made. */
   digest: string;
-  /** Events of sections that do not say what they start from. */
+  /** Events of sections whose state at the beginning is unknown. */
   skippedEvents: number;
   /** Number of the event in whose outputs the file was cut, and which is not counted; null where none is. */
   cutEvent: number | null;
@@ -35,7 +35,7 @@ export interface ReplaySummary {
   problem: string | null;
 }
 
-/** A replay that is done piece by piece; `replay` does one in one go. */
+/** A replay in pieces; `replay` does all of it in one call. */
 export class Replayer {
   /** Events to replay, and those that were replayed. */
   readonly total: number;
@@ -94,7 +94,7 @@ export class Replayer {
     return this.difference !== null || this.done === this.total;
   }
 
-  /** What came of the events so far. */
+  /** The result so far. */
   summary(): ReplaySummary {
     const { difference, events, requests, digest, skippedEvents, cutEvent } = this;
     return {
@@ -184,7 +184,7 @@ export class Replayer {
   }
 }
 
-/** What may be chosen about a replay. */
+/** Options of a replay. */
 export interface ReplayOptions {
   /** Called now and then with the events replayed and those to replay. */
   onProgress?: (done: number, total: number) => void;
@@ -192,7 +192,7 @@ export interface ReplayOptions {
 
 const PROGRESS_EVENTS = 65_536;
 
-/** Replays a whole trace. Throws a TraceError where it cannot be replayed, or no further. */
+/** Replays a whole trace. Throws a TraceError if it cannot be replayed completely. */
 export function replay(trace: Trace, module: WebAssembly.Module, { onProgress }: ReplayOptions = {}): ReplaySummary {
   const replayer = new Replayer(trace, module);
   while (!replayer.step(PROGRESS_EVENTS)) onProgress?.(replayer.done, replayer.total);

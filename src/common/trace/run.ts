@@ -1,4 +1,4 @@
-// What can be replayed in one go: a section whose start is known, and those that go on where it ended.
+// A run can be replayed without a break: a section with a known state at its beginning, and the sections that continue it.
 
 import { Engine } from "../engine.ts";
 import { TraceError } from "./format.ts";
@@ -10,7 +10,7 @@ export interface Run {
   /** The section that it begins with. */
   readonly section: Section;
   readonly firstIndex: number;
-  /** Index behind its last event. */
+  /** The index after its last event. */
   readonly endIndex: number;
 }
 
@@ -41,7 +41,7 @@ export function goesOn(before: Section, section: Section): boolean {
   );
 }
 
-/** An engine as the run's first event found it. Throws a TraceError where the trace does not tell, or this core cannot be it. */
+/** An engine in the state before the run's first event. Throws a TraceError if that state is unknown or does not fit this core. */
 export function startRun(trace: Trace, { section }: Run, module: WebAssembly.Module): Engine {
   if (section.start === "unknown") {
     throw new TraceError(

@@ -1,4 +1,4 @@
-// Reads what a file and a section begin with.
+// Reads the beginning of a file and of a section.
 
 import {
   BLOCK_SECTION,
@@ -18,7 +18,7 @@ import type { SectionFacts, Start } from "./section.ts";
 const SECTION_OPTIONS = 6;
 /** Words before an interface's: type, length, link type, snaplen. */
 const INTERFACE_OPTIONS = 4;
-/** What an interface's times count in where it does not say. */
+/** The default unit of an interface's times. */
 const TSRESOL_DEFAULT = 6;
 const PCAP_MAGICS = [0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1];
 const GZIP_MAGIC = 0x8b1f;

@@ -1,4 +1,4 @@
-// What a section begins and ends with: who recorded what, and the two interfaces.
+// Writes the beginning and the end of a section: who recorded what, and the two interfaces.
 
 import {
   BLOCK_INTERFACE,
@@ -28,7 +28,7 @@ import type { TraceBuffer } from "./trace-buffer.ts";
  */
 export type Start = "fresh" | "snapshot" | "unknown";
 
-/** What the header of a section tells. Texts are ASCII without line breaks. */
+/** The facts in the header of a section. Texts are ASCII without line breaks. */
 export interface SectionFacts {
   /** Product and version, such as `dm-ulog 0.1.0`. */
   application: string;
@@ -40,7 +40,7 @@ export interface SectionFacts {
   firstEvent: number;
   /** A name for the engine's life that no other has, so that its sections find together; "" for none. */
   life: string;
-  /** Unix time at the core's time 0, in nanoseconds; null where nobody knows. */
+  /** Unix time at the core's time 0, in nanoseconds; null if unknown. */
   clockUnixNs: bigint | null;
 }
 

@@ -1,7 +1,7 @@
 // A snapshot in a trace: linear memory in parts, one packet each, before a section's first event.
 //
-// An engine that starts from a wrong memory may do anything, even never end. So each part has a digest of itself and of all
-// before it, and a part without bytes ends the snapshot: a part that is damaged, missing or out of place is noticed.
+// An engine with wrong memory may do anything, even run forever. Each part therefore has a digest of itself and of all parts
+// before it, and a part without bytes ends the snapshot, so that a damaged, missing or misplaced part is noticed.
 
 import { Digest } from "../sim/digest.ts";
 import {
@@ -19,7 +19,7 @@ import { PacketReader, u64 } from "./packet.ts";
 import { PacketWriter } from "./packet-writer.ts";
 import type { TraceBuffer } from "./trace-buffer.ts";
 
-/** What a buffer that does not grow must have room for, to take a part. */
+/** The room that a buffer of fixed size needs for a part. */
 export const SNAPSHOT_PACKET_BYTES_MAX =
   PACKET_OVERHEAD_BYTES + HOST_INPUT_BYTES + SNAPSHOT_HEAD_BYTES + SNAPSHOT_PART_BYTES;
 
@@ -39,7 +39,7 @@ export class SnapshotWriter {
     this.words = new Int32Array(memory.buffer, memory.byteOffset, memory.length >>> 2);
   }
 
-  /** Appends what is left of the snapshot. Returns false where the buffer is full: then it goes on in another one. */
+  /** Appends the rest of the snapshot. Returns false if the buffer is full; continue in another one then. */
   write(buffer: TraceBuffer): boolean {
     const { memory } = this;
     while (!this.isDone) {

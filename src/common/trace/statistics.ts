@@ -8,7 +8,7 @@ import { NO_LOG } from "./event-table.ts";
 import { KIND_TRAP } from "./format.ts";
 import type { Trace } from "./trace.ts";
 
-/** Values in short; all 0 where there are none. */
+/** A summary of values; all 0 if there are none. */
 export interface Distribution {
   count: number;
   mean: number;
@@ -19,7 +19,7 @@ export interface Distribution {
 }
 
 export interface RequestFigures {
-  /** REQUEST_…, or a number that is none. */
+  /** REQUEST_…, or an unknown number. */
   type: number;
   count: number;
   /** Answers with an error. */
@@ -37,14 +37,14 @@ export interface TraceStatistics {
   firstNs: number;
   lastNs: number;
   requests: RequestFigures[];
-  /** Inputs that are no requests, by their kind. */
+  /** Inputs other than requests, by their kind. */
   completions: number;
   failedCompletions: number;
   ticks: number;
   /** Regions marked from one flush of a log to its next. */
   marksPerFlush: Distribution;
   flushes: {
-    /** Of logs that the trace shows to have a device. */
+    /** Flushes of logs that have a device according to the trace. */
     ofDiskLogs: number;
     /** Of these, the ones answered at once: without waiting for a write. */
     withoutWrite: number;

@@ -1,5 +1,5 @@
-// The engine as it was after any event of a trace, forwards and backwards: from the nearest copy of its memory, and the
-// events from there on.
+// Restores the engine after any event of a trace, forwards and backwards: from the nearest copy of its memory and the events
+// after it.
 
 import { Engine } from "../engine.ts";
 import { TraceError } from "./format.ts";
@@ -8,11 +8,11 @@ import { MemorySnapshots } from "./memory-snapshots.ts";
 import { type Run, runsOf, startRun } from "./run.ts";
 import type { Trace } from "./trace.ts";
 
-/** What may be chosen about it. */
+/** Options of a time travel. */
 export interface TimeTravelOptions {
-  /** What copies of memory may take together, in bytes; 256 MiB where left out. Fewer copies make longer ways. */
+  /** The limit for all copies of memory, in bytes; 256 MiB by default. With fewer copies, seeking takes longer. */
   memoryBytes?: number;
-  /** The way between two copies, in the work of so many ordinary events; 16,384 where left out. */
+  /** The distance between two copies, in the work of ordinary events; 16,384 by default. */
   stepEvents?: number;
   /** Sees every event once, those of an engine in order: it has just been taken, `effectsBytes` of effects stand at EFFECTS. */
   onScouted?: (index: number, engine: Engine, effectsBytes: number) => void;
@@ -22,14 +22,14 @@ export interface TimeTravelOptions {
 interface History {
   run: Run;
   readonly snapshots: MemorySnapshots;
-  /** Goes through the run once; null before it begins and when another run follows the one that is done. */
+  /** Goes through the run once; null before it begins, and after it is done if another run follows. */
   scout: Engine | null;
   /** Index of the event that the scout takes next. */
   next: number;
   workSinceCopy: number;
 }
 
-/** Goes where it is asked to. */
+/** Goes to the requested events. */
 interface Traveller {
   run: Run;
   engine: Engine;
@@ -39,10 +39,10 @@ interface Traveller {
 
 const MEMORY_BYTES_DEFAULT = 256 * 1024 * 1024;
 const STEP_EVENTS_DEFAULT = 16_384;
-/** So many bytes of blocks, or of linear memory that is passed over, are the work of one ordinary event. */
+/** Handling this many bytes of blocks, or passing over this much linear memory, equals the work of one ordinary event. */
 const BYTES_PER_EVENT = 8192;
 
-/** Takes an engine to any event of a trace. The way back is as short as the way on. */
+/** Takes an engine to any event of a trace. Going back takes no longer than going forward. */
 export class TimeTravel {
   private readonly histories: History[] = [];
   private knownEvents = -1;
@@ -63,7 +63,7 @@ export class TimeTravel {
     this.stepWork = options.stepEvents ?? STEP_EVENTS_DEFAULT;
   }
 
-  /** Takes in what the trace has grown by. */
+  /** Adds the events by which the trace has grown. */
   extend(): void {
     if (this.knownEvents === this.trace.eventCount) return;
     this.knownEvents = this.trace.eventCount;
@@ -81,17 +81,17 @@ export class TimeTravel {
     });
   }
 
-  /** What the copies take, in bytes. */
+  /** The size of all copies, in bytes. */
   get snapshotBytes(): number {
     return this.histories.reduce((sum, { snapshots }) => sum + snapshots.bytes, 0);
   }
 
-  /** Events that `prepare` has left, for a progress bar. */
+  /** Events that `prepare` still has to handle, for a progress bar. */
   get unpreparedEvents(): number {
     return this.histories.reduce((sum, { run, next }) => sum + run.endIndex - next, 0);
   }
 
-  /** Whether the engine's state is known at an event: not where a section does not say what it starts from. */
+  /** Whether the engine's state is known at an event, which is not the case in a section with `start unknown`. */
   canSeek(index: number): boolean {
     return this.historyOf(index).run.section.start !== "unknown";
   }
@@ -171,7 +171,7 @@ export class TimeTravel {
       const effectsBytes = this.feeder.feed(scout, history.next);
       this.options.onScouted?.(history.next, scout, effectsBytes);
       history.workSinceCopy += this.workOf(history.next, scout);
-      // To copy a large memory is work too.
+      // Copying a large memory is work too.
       const copyWork = scout.bytes().length / BYTES_PER_EVENT;
       if (history.workSinceCopy >= Math.max(this.stepWork, copyWork)) this.copy(history, scout);
       history.next++;
@@ -184,7 +184,7 @@ export class TimeTravel {
     history.workSinceCopy = 0;
     history.snapshots.take(history.next, engine);
     while (this.snapshotBytes > this.memoryBytes) {
-      // The steps that are still to come are as long as those that are left.
+      // Future steps are as long as the remaining ones.
       this.stepWork *= 2;
       for (const { snapshots } of this.histories) snapshots.thin();
     }

@@ -1,7 +1,7 @@
-// Memory that blocks are written into: one that grows, or one of the caller's that does not. Filled by words, emptied by
-// its owner, and used again, so that writing allocates nothing once it is large enough.
+// Memory for blocks: either it grows, or it is the caller's memory of fixed size. It is filled word by word, emptied by its
+// owner and used again, so that writing allocates nothing once it is large enough.
 
-/** Most that one is asked to hold: typed arrays of this size exist everywhere. */
+/** The largest size: typed arrays of this size work everywhere. */
 const BYTES_MAX = 0x7fff_fff8;
 
 export class TraceBuffer {
@@ -21,12 +21,12 @@ export class TraceBuffer {
     return new TraceBuffer(new Uint8Array(capacityBytes), false);
   }
 
-  /** Over memory of the caller's, shared or not, which begins at a multiple of 4; when it is full, it is full. */
+  /** Uses the caller's memory, shared or not, which begins at a multiple of 4 and does not grow. */
   static over(memory: Uint8Array): TraceBuffer {
     return new TraceBuffer(memory, true);
   }
 
-  /** Makes room for so many bytes more. Returns false where there is none. */
+  /** Makes room for this many more bytes. Returns false if there is none. */
   reserve(bytes: number): boolean {
     const needed = this.size + bytes;
     if (needed <= this.words.length * 4) return true;
@@ -38,7 +38,7 @@ export class TraceBuffer {
     return true;
   }
 
-  /** What was written: a view, valid until something more is. */
+  /** A view of the written bytes, valid until more is written. */
   content(): Uint8Array {
     return this.bytes.subarray(0, this.size);
   }

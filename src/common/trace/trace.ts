@@ -1,8 +1,8 @@
-// A trace file as sections and events. One pass over the blocks tells where everything stands; events are decoded when
-// somebody looks at them (event.ts) and fed to an engine without being decoded (input-feeder.ts).
+// A trace file as sections and events. One pass over the blocks finds the place of everything. Events are decoded for display
+// (event.ts), and fed to an engine without being decoded (input-feeder.ts).
 //
-// Invariants: events of one section have consecutive numbers; a gap begins a section of its own, which starts from
-// nothing that is known. What cannot be read ends the trace there, with a sentence in `problem`, and never throws.
+// Invariants: events of one section have consecutive numbers; after a gap a new section begins, with an unknown state. Unreadable
+// data ends the trace there, with a sentence in `problem`, and never throws.
 
 import type { Abi } from "../abi.ts";
 import { EventIndexer } from "./event-indexer.ts";
@@ -23,17 +23,17 @@ import { blockBytes, type FileView, fileView, PacketReader } from "./packet.ts";
 import type { SectionFacts } from "./section.ts";
 import { checkBeginning, readLinkType, readSectionHeader } from "./section-header.ts";
 
-/** Consecutive events of one engine, and what is known of how they begin. */
+/** Consecutive events of one engine, and what is known about the state before them. */
 export interface Section extends SectionFacts {
-  /** Where its header begins in the file; that of the section before where a gap began this one. */
+  /** Where its header begins in the file; for a section after a gap, the header of the section before. */
   readonly offset: number;
   readonly isBegunByGap: boolean;
   /** Index of its first event in the trace. */
   readonly firstIndex: number;
   eventCount: number;
-  /** Behind the blocks of its last event. */
+  /** The offset after the blocks of its last event. */
   endOffset: number;
-  /** Whether something follows that shows its last event to be whole: the writer's end, or another section. */
+  /** Whether its last event is known to be complete, because the end of the section or another section follows. */
   isEnded: boolean;
   /** Where the parts of its snapshot begin in the file. */
   readonly snapshotParts: readonly number[];
@@ -46,10 +46,10 @@ type GrowingSection = Section & { snapshotParts: number[]; links: number[] };
 const FILE_BYTES_MAX = 0xffff_ffff;
 const KNOWN_BLOCKS = new Set([BLOCK_SECTION, BLOCK_INTERFACE, BLOCK_STATISTICS, BLOCK_PACKET]);
 
-/** A trace that was read: its sections and where its events stand. */
+/** A trace that was read: its sections and the places of its events. */
 export class Trace {
   readonly sections: Section[] = [];
-  /** Why the trace ends before the file does; null where it does not. */
+  /** Why the trace ends before the file does; null if it does not. */
   problem: string | null = null;
   view: FileView;
   private readonly indexer: EventIndexer;
@@ -68,14 +68,14 @@ export class Trace {
     this.readFirstHeader();
   }
 
-  /** Reads a whole file. Throws a TraceError where it is no trace of dm-ulog, and nothing else. `abi` is any core's. */
+  /** Reads a whole file. Throws only a TraceError, if the file is not a trace of dm-ulog. `abi` is any core's. */
   static open(file: Uint8Array, abi: Abi): Trace {
     const trace = Trace.begin(file, abi);
     trace.scan();
     return trace;
   }
 
-  /** As `open`, without reading events: `scan` does, as many as wanted at a time. */
+  /** Like `open`, but without reading events: call `scan` to read some at a time. */
   static begin(file: Uint8Array, abi: Abi): Trace {
     return new Trace(file, abi);
   }
@@ -98,7 +98,7 @@ export class Trace {
     return this.position;
   }
 
-  /** Reads on, at least `eventsMax` events where there are as many. Returns whether all is read. */
+  /** Reads at least `eventsMax` more events, if there are that many. Returns whether everything is read. */
   scan(eventsMax = Infinity): boolean {
     const { words, bytes } = this.view;
     const until = this.eventCount + eventsMax;
@@ -113,7 +113,7 @@ export class Trace {
     return true;
   }
 
-  /** The file has grown: goes on with `scan` where it ended. The bytes there were must be the same. */
+  /** The file has grown: `scan` then continues where it ended. The earlier bytes must not have changed. */
   extend(file: Uint8Array): void {
     this.view = fileView(file);
     this.problem = null;
@@ -137,7 +137,7 @@ export class Trace {
     return section.firstEvent + index - section.firstIndex;
   }
 
-  /** Index of the event with this number; the first of them where several engines have one; -1 for none. */
+  /** Index of the event with this number; the first one if several engines have it; -1 for none. */
   indexOf(number: number): number {
     const section = this.sections.find(
       ({ firstEvent, eventCount }) => number >= firstEvent && number < firstEvent + eventCount,
@@ -153,7 +153,7 @@ export class Trace {
       : section.endOffset;
   }
 
-  /** Whether nothing of the event can be missing. The last one of a file that was cut may have lost outputs. */
+  /** Whether the event is known to be complete. The last event of a file that was cut off may have lost outputs. */
   isWhole(index: number): boolean {
     const section = this.sectionOf(index);
     return section.isEnded || index < section.firstIndex + section.eventCount - 1;
@@ -168,7 +168,7 @@ export class Trace {
     this.position = total;
   }
 
-  /** Returns false where nothing after this block can be read. */
+  /** Returns false if nothing after this block can be read. */
   private readBlock(words: Int32Array, at: number, total: number): boolean {
     switch (words[at]) {
       case BLOCK_PACKET:
@@ -251,7 +251,7 @@ export class Trace {
     return this.current.firstEvent + this.current.eventCount - 1;
   }
 
-  /** Begins a section where events are missing, as a recorder that could not keep up leaves them. */
+  /** Begins a section after missing events, which a recorder that could not keep up leaves out. */
   private followNumber(number: number): void {
     if (number === this.lastNumber() + 1) return;
     const { links, offset } = this.current;

@@ -7,7 +7,7 @@ import { type EventIndex, FLAG_WRITE } from "./event-index.ts";
 export interface Span {
   event: number;
   fromNs: number;
-  /** Infinity where its end is not seen. */
+  /** Infinity if its end is not in the trace. */
   toNs: number;
   /** Extents of a write. */
   extents: number;
@@ -22,7 +22,7 @@ export interface MarkCount {
 
 export interface Batches {
   marks: MarkCount[];
-  /** Flushes from request to answer; of no length where no write was waited for. */
+  /** Flushes from request to answer; of length 0 if they waited for no write. */
   flushes: Span[];
   writes: Span[];
 }

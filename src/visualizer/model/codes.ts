@@ -1,4 +1,4 @@
-// What an event is, as one small number: the request type of a datagram, or what else the core was given.
+// The kind of an event as one small number: the request type of a datagram, or the kind of another input.
 
 import type { Abi } from "../../common/abi.ts";
 import type { EventTable } from "../../common/trace/event-table.ts";

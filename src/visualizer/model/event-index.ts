@@ -1,5 +1,5 @@
-// What the page must know of every event beyond the trace's own table: what came of it, and how its log stood after it.
-// Filled by one pass over the events, each seen in the memory of the engine that has just taken it.
+// What the page must know about every event beyond the trace's own table: its result, and the state of its log after it. One pass
+// over the events fills it, reading the memory of the engine that has just taken each event.
 
 import type { Abi } from "../../common/abi.ts";
 import { EVENT_ERROR, EVENT_NOTICED, NO_LOG } from "../../common/trace/event-table.ts";
@@ -12,7 +12,7 @@ import { logKey, readLogs } from "./log-memory.ts";
 export const FLAG_ERROR = 1;
 /** A flush was answered with success. */
 export const FLAG_FLUSHED = 2;
-/** The core had something to tell a person, or a log became in sync or ceased to be. */
+/** The core gave a notice, or a log became completely in sync or no longer is. */
 export const FLAG_STATE = 4;
 /** A write to a log device began. */
 export const FLAG_WRITE = 8;
@@ -26,7 +26,7 @@ interface Standing {
   imageBytes: number;
 }
 
-/** Room is made for so many events at once: to look at every array for every event would take longer than all else. */
+/** Room is made for this many events at once, because checking every array for every event would take longer than everything else. */
 const ROOM_EVENTS = 8192;
 
 /** No seq: those are of 32 bits. */
@@ -53,7 +53,7 @@ export class EventIndex {
   readonly flushesWithoutWrite = words();
   readonly writes = words();
   readonly writtenBytes = doubles();
-  /** What writing the whole bitmap for each flush of a disk log would have come to. */
+  /** The bytes if each flush of a disk log wrote the whole bitmap. */
   readonly wholeBytes = doubles();
   errorCount = 0;
   /** Events in the index. */
@@ -102,7 +102,7 @@ export class EventIndex {
     return this.trace.events.logs[event] ?? NO_LOG;
   }
 
-  /** Another engine's events follow: nothing that waited is answered any more. */
+  /** Another engine's events follow: waiting requests will not be answered any more. */
   beginLife(): void {
     this.waiting.clear();
     this.addressesOf = { generation: -1, names: -1 };

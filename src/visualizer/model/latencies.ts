@@ -1,4 +1,4 @@
-// How long requests waited, in buckets of events: what a plot of a million of them shows.
+// How long requests waited, in buckets of events, so that a plot can show a million of them.
 
 import type { Source } from "../sources/source.ts";
 import type { EventIndex } from "./event-index.ts";
@@ -6,7 +6,7 @@ import type { EventIndex } from "./event-index.ts";
 export interface Latencies {
   /** The middle event of each bucket. */
   events: number[];
-  /** In microseconds; null where a bucket has none. */
+  /** In microseconds; null for an empty bucket. */
   median: (number | null)[];
   highest: (number | null)[];
   /** Requests that were answered at once, and all that were answered. */

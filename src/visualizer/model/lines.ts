@@ -9,7 +9,7 @@ import type { Trace } from "../../common/trace/trace.ts";
 import { EventWords } from "../../common/trace/words.ts";
 import { isListed } from "./event-index.ts";
 
-/** Who speaks and who listens. */
+/** The sender and the receiver of a message. */
 export const LANES = ["kernel", "core", "device"] as const;
 export type Lane = (typeof LANES)[number];
 

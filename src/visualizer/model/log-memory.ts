@@ -1,13 +1,13 @@
-// What an engine's logs are, straight from its linear memory: where their records and bitmaps stand. Addresses are good
-// until the next input; bitmaps are not copied.
+// Reads an engine's logs straight from its linear memory: the addresses of their records and bitmaps. Addresses are valid until
+// the next input; bitmaps are not copied.
 
 import type { Abi } from "../../common/abi.ts";
 
-/** A log as it stands in memory. Counts are of regions. */
+/** A log in memory. Counts are of regions. */
 export interface LogMemory {
   /** Address of its record. */
   address: number;
-  /** Luid and UUID as one string: what a log is known by from event to event. */
+  /** Luid and UUID as one string, which identifies a log from event to event. */
   key: string;
   luid: bigint;
   uuid: string;
@@ -18,7 +18,7 @@ export interface LogMemory {
   dirty: number;
   /** The region that was handed out to be resynced, or null. */
   recovering: number | null;
-  /** Where the search for resync work goes on. */
+  /** Where the search for resync work continues. */
   cursor: number;
   /** Addresses of the bits of each set, level 0. */
   pendingBits: number;

@@ -1,4 +1,4 @@
-// What an event changed in the map: the words of a log's bitmaps before it are held against those after it.
+// Finds what an event changed in the map by comparing the words of a log's bitmaps before and after it.
 
 import type { LogMemory } from "./log-memory.ts";
 import { STATES, type State } from "./region-cells.ts";

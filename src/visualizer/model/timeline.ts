@@ -17,9 +17,9 @@ export class Timeline {
   readonly abi: Abi;
   readonly index: EventIndex;
   position = 0;
-  /** The core in the state at the position; null where a trace does not tell it. */
+  /** The core in the state at the position; null if the trace does not hold it. */
   engine: Engine | null = null;
-  /** Why the state is not known from some event on, in words; null where it is. */
+  /** Why the state is unknown from some event on, in words; null if it is known. */
   problem: string | null = null;
   private knownEnd = Infinity;
   private readonly travel: TimeTravel;
@@ -54,7 +54,7 @@ export class Timeline {
     return this.length === this.source.eventCount;
   }
 
-  /** Passes over events that are new, for about `budgetMs`. Returns whether all are passed. */
+  /** Processes new events for about `budgetMs`. Returns whether all are processed. */
   pass(budgetMs: number): boolean {
     const endMs = performance.now() + budgetMs;
     const { trace, travel, source } = this;
@@ -87,7 +87,7 @@ export class Timeline {
     return event < this.knownEnd && this.travel.canSeek(event);
   }
 
-  /** What cannot be replayed can still be looked at. */
+  /** Events that cannot be replayed can still be shown. */
   private scout(end: number): void {
     try {
       this.travel.prepare(end - this.length);
@@ -98,7 +98,7 @@ export class Timeline {
     }
   }
 
-  /** Takes events whose section does not tell the state they met: what is recorded of them is all that is known. */
+  /** Processes events of a section with an unknown state: only their recording is known. */
   private observeRecorded(end: number): void {
     const { abi, trace } = this;
     this.scratch ??= new ArrayBuffer(abi.AREAS_END);

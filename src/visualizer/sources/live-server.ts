@@ -11,7 +11,7 @@ import { notesOf } from "./trace-file.ts";
 
 /** Events between two looks at the clock. */
 const SLICE_EVENTS = 4096;
-/** A tab that is not looked at takes no more than so much ahead: the server then goes on without it. */
+/** A hidden tab buffers no more than this; the server then continues without it. */
 const AHEAD_BYTES_MAX = 32 * 1024 * 1024;
 /** All that a tab keeps. */
 const BYTES_MAX = 256 * 1024 * 1024;
@@ -45,7 +45,7 @@ export class LiveServer implements Source {
     return new LiveServer(Trace.begin(bytes.filled, abi), bytes, reader);
   }
 
-  /** Every piece ends with blocks that say that all before them is whole. */
+  /** Every piece ends with blocks that say that everything before them is complete. */
   get eventCount(): number {
     const { eventCount } = this.trace;
     return eventCount > 0 && !this.trace.isWhole(eventCount - 1) ? eventCount - 1 : eventCount;

@@ -1,4 +1,5 @@
-// What the page opens on: a power cut in mid-write, and the mirror copying what its log had as not clean, half done.
+// The default scene of the page: after a power cut during writes, the mirror is copying the regions that were not clean in its
+// log, and half of them are done.
 
 import { MILLISECOND_NS } from "../../common/sim/clock.ts";
 import type { Core } from "../core.ts";
@@ -6,9 +7,9 @@ import { Timeline } from "../model/timeline.ts";
 import { DEFAULTS } from "./settings.ts";
 import { Simulation } from "./simulation.ts";
 
-/** Programs write for so long before the power fails. */
+/** How long programs write before the power fails. */
 const WRITING_NS = 350 * MILLISECOND_NS;
-/** Regions that differ between the disks at the moment that is chosen for the power cut. */
+/** The power is cut when this many regions differ between the disks. */
 const DIFFERING_WANTED = 6;
 const EVENTS_MAX = 60_000;
 /** Events that follow the position, so that there is a future to look at. */

@@ -1,8 +1,8 @@
-// Where events come from. A source has a trace, which may grow; every view is made from that.
+// A source of events. It has a trace, which may grow; every view is made from that.
 
 import type { Trace } from "../../common/trace/trace.ts";
 
-/** Something in the world around the core that a source knows and the core does not, such as a power cut. */
+/** An event outside the core that only the source knows, such as a power cut. */
 export interface WorldNote {
   /** The event that came next. */
   event: number;
@@ -20,11 +20,11 @@ export interface Source {
   readonly title: string;
   /** What a link needs to find this source again; undefined where no link can. */
   readonly address: string | undefined;
-  /** Whether events come by themselves, and those that were are nowhere to be found again. */
+  /** Whether events come by themselves and cannot be fetched again later. */
   readonly isLive?: boolean;
-  /** Why events are missing or no more can come, in words; null where all is well. */
+  /** Why events are missing or no more can come, in words; null if all is well. */
   readonly problem: string | null;
-  /** Share of the trace that is read; null where all of it is, as far as there is a whole. */
+  /** The share of the trace that has been read; null if all of it has, or if it has no end. */
   readonly progress: number | null;
   /** Takes in what has come since the last call, for about `budgetMs`. */
   update(budgetMs: number): void;
@@ -37,6 +37,6 @@ export interface Source {
    * be made. Left out where events come by themselves.
    */
   extend?(eventCount: number, budgetMs: number): boolean;
-  /** Lets go of what it holds; nothing is asked of it afterwards. */
+  /** Releases its resources; the source is not used afterwards. */
   close?(): void;
 }

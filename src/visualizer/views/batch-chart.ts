@@ -1,5 +1,5 @@
-// Marks, flushes, writes and blocks around the position on one axis of time: how marks gather, one write makes many
-// durable, and the flushes that waited for it are answered together.
+// Marks, flushes, writes and blocks around the position on one time axis: it shows how marks are collected, how one write makes
+// many of them durable, and how the flushes that waited for it are answered together.
 
 import type { Abi } from "../../common/abi.ts";
 import { batchesOf, type Span } from "../model/batches.ts";
@@ -12,7 +12,7 @@ import { Surface } from "./surface.ts";
 
 const EVENTS_BEFORE = 90;
 const EVENTS_AFTER = 30;
-/** A pause that is longer ends what belongs together: on one axis with it nothing else could be seen. */
+/** A longer pause ends the chart, because with it on the axis nothing else could be seen. */
 const PAUSE_NS = 100e6;
 const LANES = ["marks", "urgent blocks", "flushes wait", "writing", "lazy blocks"] as const;
 const LABEL_PX = 84;

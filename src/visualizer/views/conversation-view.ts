@@ -1,4 +1,4 @@
-// The conversation of kernel, core and log device as a list of lines, each with an arrow between those who speak.
+// The conversation of kernel, core and log device as a list of lines, each with an arrow from sender to receiver.
 
 import type { Abi } from "../../common/abi.ts";
 import { NO_LOG } from "../../common/trace/event-table.ts";
@@ -86,7 +86,7 @@ export class ConversationView {
     if (listed === null || listed.length === 0) return;
     const at = listed.lineOf(this.chosen.event);
     let line = Math.max(0, Math.min(listed.length - 1, (at < 0 ? 0 : at + this.chosen.place) + lines));
-    // A note is no message: the way goes on beyond it.
+    // A note is not a message, so skip it.
     while (listed.at(line).note !== null && line > 0) line += lines < 0 ? -1 : 1;
     const { event, place } = listed.at(line);
     this.choose({ event, place });

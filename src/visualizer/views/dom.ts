@@ -25,7 +25,7 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   return found as T;
 }
 
-/** Sets text where it is another: a text that is set anew is read aloud anew. */
+/** Sets a text only if it differs, because a text that is set again is read aloud again. */
 export function setText(target: Element, text: string): void {
   if (target.textContent !== text) target.textContent = text;
 }

@@ -3,7 +3,7 @@
 import type { Touch } from "../model/event-regions.ts";
 
 const FADE_MS = 700;
-/** More than a screen can show; what comes beyond them is not lit. */
+/** More than a screen can show; further regions do not flash. */
 const FLASHES_MAX = 4096;
 
 export class Flashes {

@@ -16,7 +16,7 @@ export class VirtualList {
   private length = 0;
   /** The row at the top, with a fraction. */
   private top = 0;
-  /** What the scroll bar was set to here: an event that says no more than that is no person's. */
+  /** The position to which this code set the scroll bar; a scroll event with that position does not come from the user. */
   private ownScrollTop = -1;
 
   constructor(

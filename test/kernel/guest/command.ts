@@ -10,7 +10,7 @@ export interface CommandResult {
   stderr: string;
 }
 
-/** Runs a program to its end, whatever the end is. Asynchronous, so that writers go on meanwhile. */
+/** Runs a program until it ends, successfully or not. Asynchronous, so that writers continue in the meantime. */
 export function tryCommand(
   program: string,
   args: string[],

@@ -1,4 +1,4 @@
-/** What host and guest agree on. */
+/** The interface between host and guest. */
 
 /** The server that a run of the lab tests: the package's, in Node.js, or the appliance in C. */
 export const SERVER_KINDS = ["node", "c"] as const;
@@ -11,7 +11,7 @@ export interface BootPlan {
   appliancePath: string;
   server: ServerKind;
   scenarios: string[];
-  /** How often the power was cut in the first of them so far. */
+  /** How often the power was cut so far in the first of these scenarios. */
   powerCuts: number;
   /** A folder of the host, into which every server is recorded. */
   recordFolder?: string | undefined;
@@ -26,7 +26,7 @@ export function tracePart(folder: string, scenario: string, number: number): str
 export type GuestReport =
   | { event: "start"; scenario: string }
   | { event: "note"; text: string }
-  /** The guest writes on and wants to be killed then. */
+  /** The guest keeps writing, and wants to be killed after this time. */
   | { event: "cut power"; afterMs: number }
   | { event: "passed"; scenario: string }
   | { event: "failed"; scenario: string; reason: string };

@@ -11,7 +11,7 @@ export function alignedBuffer(sizeBytes: number): Buffer {
   return Buffer.from(memory.buffer, 0, sizeBytes);
 }
 
-/** A block device, read and written past the guest's page cache, so that what is read is what the device holds. */
+/** A block device, accessed without the guest's page cache, so that reads return the content of the device itself. */
 export class Disk {
   readonly #file: FileHandle;
   readonly path: string;
@@ -52,7 +52,7 @@ export class Disk {
 
 const chunk = alignedBuffer(CHUNK_SIZE_BYTES);
 
-/** Calls `visit` for one chunk after the other, with its offset and the memory to use for it. */
+/** Calls `visit` for one chunk after another, with its offset and the memory to use for it. */
 async function forEachChunk(
   sizeBytes: number,
   visit: (buffer: Buffer, offsetBytes: number) => Promise<void>,

@@ -5,10 +5,10 @@ import { type CommandResult, runCommand, tryCommand } from "./command.ts";
 
 const SLOW_WRITE_MS = 20;
 
-/** Tables of a leg that lies over a disk, so that the scenario can let it fail or dawdle. */
+/** Tables of a leg on top of a disk, so that a scenario can make it fail or slow. */
 export const legTable = {
   plain: (disk: string, sizeSectors: number, offsetSectors = 0) => `0 ${sizeSectors} linear ${disk} ${offsetSectors}`,
-  /** Makes a resync last seconds on however fast a machine. */
+  /** Makes a resync last seconds on any machine, however fast. */
   slow: (disk: string, sizeSectors: number, offsetSectors = 0) =>
     `0 ${sizeSectors} delay ${disk} ${offsetSectors} 0 ${disk} ${offsetSectors} ${SLOW_WRITE_MS}`,
   failing: (sizeSectors: number) => `0 ${sizeSectors} error`,
@@ -23,7 +23,7 @@ function tableWords(name: string, table: string): string[] {
   return [path];
 }
 
-/** Device-mapper devices of one scenario. Keeps their order, since a device must go before those it lies on. */
+/** Device-mapper devices of one scenario, in order, because a device must be removed before those below it. */
 export class DeviceMapper {
   readonly #names: string[] = [];
 
@@ -33,7 +33,7 @@ export class DeviceMapper {
     return `/dev/mapper/${name}`;
   }
 
-  /** For tables that are to be refused. */
+  /** For tables that must be refused. */
   async tryCreate(name: string, table: string): Promise<CommandResult> {
     const result = await tryCommand("dmsetup", ["create", name, "--table", table]);
     if (result.exitCode === 0) this.#names.push(name);
@@ -48,7 +48,7 @@ export class DeviceMapper {
     await runCommand("dmsetup", ["suspend", name]);
   }
 
-  /** Hands requests that wait back to their writers' queue instead of failing them. */
+  /** Puts waiting requests back into the queue instead of failing them. */
   async suspendWithoutFlush(name: string): Promise<void> {
     await runCommand("dmsetup", ["suspend", "--noflush", name]);
   }

@@ -1,8 +1,9 @@
 /**
- * Writes whose completion survives a power cut: who comes back knows what must be there, what may, and what not.
+ * Records completed writes so that the record survives a power cut: after it, a checker knows what the mirror must, may and
+ * must not hold.
  *
- * What is written follows from the seed alone, so that a journal needs to hold no more than how many writes each lane
- * has completed. It lies on a disk of its own:
+ * The written data follows from the seed alone, so that a journal needs to hold only the number of writes that each lane
+ * has completed. It is on a disk of its own:
  *
  *   block 0 … LANES-1   writes completed by each lane, u32
  *   from BASE_OFFSET    what the mirror held before the first write
@@ -23,7 +24,7 @@ interface Write {
   data: Buffer;
 }
 
-/** The writes of one lane, without end. Lanes have quarters of the mirror for themselves. */
+/** The endless writes of one lane. Each lane has a quarter of the mirror for itself. */
 function* laneWrites(seed: string, lane: number, mirrorSizeBytes: number): Generator<Write> {
   const random = new Random(`${seed}/lane ${lane}`);
   const buffer = alignedBuffer(BLOCKS_PER_WRITE_MAX * BLOCK_SIZE_BYTES);
@@ -62,12 +63,12 @@ export async function writeWithJournal(
   await Promise.all(counts.map(run));
 }
 
-/** What a journal says of the mirror after a power cut. */
+/** What a journal says about the mirror after a power cut. */
 export interface JournalReport {
-  /** What the mirror holds, but for the writes that may or may not have been made. */
+  /** The content of the mirror, except for the writes that may or may not have been made. */
   contents: Buffer;
   completedWrites: number;
-  /** The write that each lane may have been at: each of its sectors is old or new. */
+  /** The last write of each lane, which may be unfinished: each of its sectors is old or new. */
   uncertain: { offsetBytes: number; data: Buffer }[];
   /** Regions that any write may have touched. */
   touchedRegions: Set<number>;
@@ -106,7 +107,7 @@ export async function readJournal(
   return report;
 }
 
-/** Takes the uncertain writes as they came out into the contents. Throws for a sector that is neither old nor new. */
+/** Updates the contents with the real outcome of the uncertain writes. Throws for a sector that is neither old nor new. */
 export async function settleUncertain(mirrorPath: string, { contents, uncertain }: JournalReport): Promise<void> {
   const mirror = await Disk.open(mirrorPath);
   for (const { offsetBytes, data } of uncertain) {

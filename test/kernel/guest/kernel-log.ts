@@ -3,7 +3,7 @@ import { constants, openSync, readSync } from "node:fs";
 const WARNING = 4;
 const RECORD_SIZE_BYTES_MAX = 8192;
 
-/** What the kernel says of a server that is back. */
+/** What the kernel says about a server that is back. */
 export const RECONNECTED = /dm-log-userspace: Reconnected to userspace log server\.\.\. DM_ULOG_CTR complete$/;
 /** What it may say of one that is away. */
 export const SERVER_AWAY =
@@ -46,7 +46,7 @@ export class KernelLog {
 
 function isComplaint({ level, text }: KernelLogRecord): boolean {
   const isBanner = /dm-log-userspace: version \S+ loaded/.test(text);
-  // A busy host let the guest wait.
+  // A busy host made the guest wait.
   if (/^hrtimer: interrupt took \d+ ns$/.test(text)) return false;
   return level <= WARNING || (/dm-log-userspace|I\/O error/.test(text) && !isBanner);
 }

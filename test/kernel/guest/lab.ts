@@ -13,14 +13,14 @@ import type { Scenario } from "./scenario.ts";
 import { Server } from "./server.ts";
 import { serverPrograms } from "./server-program.ts";
 
-/** What one scenario works with. Nothing of it outlives the scenario but the disks and the kernel. */
+/** The tools of one scenario. Only the disks and the kernel outlive the scenario. */
 export class Lab {
   readonly dm = new DeviceMapper();
-  /** The server that serves the mirrors: at first the one that this run is about. */
+  /** The server that serves the mirrors: at first the one that this run tests. */
   server: Server;
   /** Every kind of server, for scenarios that compare them. One runs at a time. */
   readonly servers: Readonly<Record<ServerKind, Server>>;
-  /** Of this scenario, the same after a power cut. */
+  /** The random data of this scenario, which is the same after a power cut. */
   readonly seed: string;
   readonly random: Random;
   /** How often the power was cut in this scenario so far. */
@@ -84,7 +84,7 @@ export class Lab {
     this.#report({ event: "note", text });
   }
 
-  /** Has the host kill this guest after a while, in the middle of what it does then. */
+  /** Makes the host kill this guest after a while, in the middle of its work. */
   cutPower(afterMs: number): void {
     this.#checkKernelLog();
     this.#report({ event: "cut power", afterMs });
@@ -133,7 +133,7 @@ export class Lab {
     return readFileSync(join(this.mainPath, "../../../systemd/dm-ulog.service"), "utf8");
   }
 
-  /** What the unit sets a field to, in words. */
+  /** The words of a field in the unit. */
   unitField(name: string): string[] {
     const line = this.unit.split("\n").find((one) => one.startsWith(`${name}=`));
     return line?.slice(name.length + 1).split(" ") ?? [];
@@ -144,7 +144,7 @@ export class Lab {
     return tryCommand(process.execPath, [this.mainPath, ...words]);
   }
 
-  /** Writes to a mirror at random, and reads meanwhile, until told otherwise. */
+  /** Writes to a mirror at random and reads at the same time, until told to stop. */
   async load(mirror: Mirror, goOn: (tally: LoadTally) => boolean, options?: LoadOptions): Promise<LoadTally> {
     const disk = await Disk.open(mirror.path);
     const tally = await writeRandomly(disk, mirror.contents, this.random.fork(), goOn, options);

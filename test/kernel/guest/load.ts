@@ -6,22 +6,22 @@ const PARALLEL = 4;
 const WRITES_PER_READ = 4;
 
 export interface LoadOptions {
-  /** Writes and reads hit these blocks alone. All of the mirror by default. */
+  /** Writes and reads use only these blocks; by default the whole mirror. */
   firstBlock?: number;
   blockCount?: number;
-  /** Largest write or read. Four of them must find room side by side. */
+  /** Largest write or read. Four of them must fit side by side. */
   blocksPerWriteMax?: number;
 }
 
 export interface LoadTally {
   writes: number;
   reads: number;
-  /** From the submission of a request to its completion, the longest. */
+  /** The longest time from the submission of a request to its completion. */
   longestStallMs: number;
 }
 
 /**
- * Writes random data at random places, several writes at a time, and reads other places back meanwhile. An I/O error
+ * Writes random data at random places, several writes at a time, and reads other places back at the same time. An I/O error
  * ends it.
  *
  * Invariant: `contents` holds what the device must return, everywhere but under writes in flight; so no two requests

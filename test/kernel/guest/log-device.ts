@@ -4,21 +4,21 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { alignedBuffer, Disk } from "./disk.ts";
 import type { Random } from "./random.ts";
 
-/** Header and clean bits of every mirror of the lab lie in it. */
+/** The header and the clean bits of every mirror of the lab fit into it. */
 const LOG_SIZE_BYTES = 4096;
 const SOIL_SIZE_BYTES = 8192;
 const CLEAN_BITS_OFFSET = 1024;
 const POLL_INTERVAL_MS = 100;
 const WAIT_TIME_LIMIT_MS = 20_000;
 
-/** A mirror's log as it stands on a device, read as the format of the kernel's own `disk` log. */
+/** A mirror's log on a device, read in the format of the kernel's own `disk` log. */
 export interface LogOnDevice {
   /** The first four bytes: `rRiM`, which is `MiRr` as a little-endian number. */
   magic: string;
   version: number;
   regionCount: number;
   dirtyRegions: number[];
-  /** Bits set behind the last region, where there are none. */
+  /** Bits that are set after the last region, where no region is. */
   strayBits: number;
 }
 
@@ -50,7 +50,7 @@ export function parseLog(bytes: Buffer): LogOnDevice {
   };
 }
 
-/** Clears reach the device late, once the legs are flushed and nothing marks the regions again. */
+/** Clears reach the device late, after the legs are flushed, and only if nothing marks the regions again. */
 export async function waitForCleanLog(path: string): Promise<void> {
   const deadline = Date.now() + WAIT_TIME_LIMIT_MS;
   for (;;) {
@@ -65,7 +65,7 @@ export async function waitForCleanLog(path: string): Promise<void> {
   }
 }
 
-/** Leaves random data where a log is to be. */
+/** Leaves random data in the place of a future log. */
 export async function soilLogDevice(path: string, random: Random): Promise<void> {
   const soil = alignedBuffer(SOIL_SIZE_BYTES);
   random.fill(soil);
@@ -87,7 +87,7 @@ export interface WriteStatistics {
   cacheFlushes: number;
 }
 
-/** What the kernel has counted at a block device since it came to be. */
+/** The kernel's counters of a block device since it was created. */
 export function writeStatistics(path: string): WriteStatistics {
   const fields = readFileSync(`/sys/dev/block/${deviceNumbers(path)}/stat`, "utf8")
     .trim()

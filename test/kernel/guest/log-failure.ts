@@ -10,7 +10,7 @@ const LOG_DISK = DISKS[3];
 const POLL_INTERVAL_MS = 100;
 const WRITES_AFTERWARDS = 100;
 
-/** Room for a log on its disk; another may lie behind it. */
+/** Room for a log on its disk; another log may follow it. */
 export const LOG_SIZE_SECTORS = 64;
 
 /** A mirror under load whose log device refuses writes, and is repaired. */
@@ -30,12 +30,12 @@ export class LogFailure {
     this.#mirror = mirror;
   }
 
-  /** A mirror, in sync, whose log `begin` can let fail. */
+  /** A mirror in sync whose log `begin` can make fail. */
   static async makeMirror(lab: Lab): Promise<Mirror> {
     const logDevice = await lab.dm.create("log", legTable.plain(LOG_DISK, LOG_SIZE_SECTORS));
     const mirror = await lab.makeMirror({ ...DISK_MIRROR, logDevice });
     await mirror.waitInSync();
-    // A region that is dirty there already would need no write.
+    // A region that is already dirty there would need no write.
     await waitForCleanLog(logDevice);
     return mirror;
   }
@@ -52,7 +52,7 @@ export class LogFailure {
     return failure;
   }
 
-  /** Repairs the device and loads the table anew; the load goes on for a while. Returns what the load met in all. */
+  /** Repairs the device and reloads the table; the load continues for a while. Returns the load's whole result. */
   async repair(): Promise<LoadTally> {
     const mirror = this.#mirror;
     const held = this.writesDone;

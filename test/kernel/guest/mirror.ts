@@ -7,7 +7,7 @@ import type { Random } from "./random.ts";
 const POLL_INTERVAL_MS = 100;
 const WAIT_TIME_LIMIT_MS = 30_000;
 
-/** Those that begin with `kernel` are the kernel's own, the others ours. */
+/** Types that begin with `kernel` are the kernel's own logs, the others are ours. */
 export type LogType = "kernel core" | "kernel disk" | "core" | "disk" | "clustered-core" | "clustered-disk";
 
 export interface MirrorOptions {
@@ -18,7 +18,7 @@ export interface MirrorOptions {
   sizeSectors: number;
   regionSizeSectors: number;
   logType: LogType;
-  /** For a disk log: a block device, or a file where the log is ours. */
+  /** For a disk log: a block device, or a file if the log is ours. */
   logDevice?: string;
   integratedFlush?: boolean;
   sync?: "sync" | "nosync";
@@ -86,7 +86,7 @@ export class Mirror {
     this.path = path;
   }
 
-  /** `table` is a line that somebody else made of the same options. */
+  /** `table` is a line that another program made from the same options. */
   static async create(
     dm: DeviceMapper,
     options: MirrorOptions,
@@ -132,7 +132,7 @@ export class Mirror {
     return this.#dm.suspend(this.options.name);
   }
 
-  /** What waits goes on after the resume. */
+  /** Waiting I/O continues after the resume. */
   suspendWithoutFlush(): Promise<void> {
     return this.#dm.suspendWithoutFlush(this.options.name);
   }
@@ -141,7 +141,7 @@ export class Mirror {
     return this.#dm.resume(this.options.name);
   }
 
-  /** Loads a table beside the live one; `resume` puts it in place. */
+  /** Loads a table beside the live one; `resume` makes it live. */
   load(options: MirrorOptions): Promise<void> {
     return this.#dm.load(this.options.name, mirrorTable(options));
   }
@@ -150,7 +150,7 @@ export class Mirror {
     return this.#dm.remove(this.options.name);
   }
 
-  /** The regions in which a leg, or the mirror itself, is not what a reader must get. */
+  /** The regions in which a leg, or the mirror itself, differs from what a reader must get. */
   wrongRegions(path: string): Promise<number[]> {
     return differingRegions(path, this.contents, this.options.regionSizeSectors);
   }

@@ -1,8 +1,8 @@
 /**
- * Looks into the linear memory of a server that offers no status, through the kernel's /proc, and never disturbs it.
+ * Reads the linear memory of a server that has no status command, through the kernel's /proc, and never disturbs it.
  *
- * Invariant: a look shows memory between two inputs of the core. No thread of the server was on a processor when it began,
- * so none was in the core, which waits for nothing; and the core counts its inputs, so none has begun since.
+ * Invariant: it reads memory between two inputs of the core. No thread of the server was on a processor at the beginning, so
+ * none was in the core, which never waits; and the core's counter of inputs shows that none has begun since.
  */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";

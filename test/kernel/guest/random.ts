@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 /**
  * Random data that follows from the path alone, which begins with the seed: a scenario gets the same whether it runs alone or not.
  *
- * The generator is sfc32. It writes into memory that is there already, because in the guest a first touch of a page
+ * The generator is sfc32. It writes into existing memory, because in the guest the first access to a page
  * costs 0.2 ms: 16 MiB of fresh buffer take most of a second, 16 MiB of this 30 ms.
  */
 export class Random {

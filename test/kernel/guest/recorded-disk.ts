@@ -22,7 +22,7 @@ const FLAG_MARK = 8n;
 const RECORD_SIZE_BYTES = 16 * 1024 * 1024;
 const RECORD_SIZE_SECTORS = RECORD_SIZE_BYTES / SECTOR_SIZE_BYTES;
 
-/** A disk behind dm-log-writes: tells what a power cut would leave of it for certain, and what at best. */
+/** A disk behind dm-log-writes: shows which writes surely survive a power cut, and which may survive it. */
 export class RecordedDisk {
   readonly path: string;
   readonly #dm: DeviceMapper;
@@ -58,7 +58,7 @@ export class RecordedDisk {
     return new RecordedDisk(dm, name, disk, path, record, before);
   }
 
-  /** Waits for what is under way; what comes then waits. */
+  /** Waits for the I/O under way; later I/O waits. */
   suspend(): Promise<void> {
     return this.#dm.suspendWithoutFlush(this.#name);
   }
@@ -71,7 +71,7 @@ export class RecordedDisk {
     return this.#dm.message(this.#name, `mark ${name}`);
   }
 
-  /** Everything written so far, flushed or not: what a power cut leaves at best. */
+  /** Everything written so far, flushed or not: the most that a power cut can leave. */
   readAll(): Promise<Buffer> {
     return readStart(this.#disk, this.#before.length);
   }

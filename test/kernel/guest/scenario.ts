@@ -6,15 +6,15 @@ export interface Scenario {
   sentence: string;
   /** From the start of the scenario, or from a power cut, to its verdict or the next power cut. */
   timeLimitMs?: number;
-  /** What of it only the Node.js server has. It is not run with another one, and the lab says so. */
+  /** The feature that only the Node.js server has. The scenario does not run with another server, and the lab says so. */
   nodeOnly?: string;
-  /** Whether it measures, and so wants no other machine beside its own. */
+  /** Whether it measures, so that no other machine may run at the same time. */
   isAlone?: boolean;
   /** Warnings and errors the kernel must log here. Each must appear, and any other fails the scenario. */
   expectedKernelLog?: RegExp[];
-  /** The same where it is a matter of moments whether they come. */
+  /** Warnings and errors that may appear, depending on timing. */
   possibleKernelLog?: RegExp[];
-  /** Runs anew in the next boot after each power cut that it asked for; `lab.powerCuts` tells how many there were. */
+  /** Runs again in the next boot after each power cut that it asked for; `lab.powerCuts` counts them. */
   run(lab: Lab): Promise<void>;
 }
 

@@ -11,25 +11,25 @@ const RUNTIME_DIRECTORY = "/run/dm-ulog";
 const FLIGHT_RECORDER = ["--flight-recorder", "1M"];
 
 export interface ServerOptions {
-  /** 3 s where left out. */
+  /** 3 s by default. */
   quietTimeMs?: number;
-  /** All that it may have, such as `CAP_NET_ADMIN`; left out, all there are. */
+  /** The capabilities that it keeps, such as `CAP_NET_ADMIN`; by default all. */
   capabilities?: string[];
   /** Further words of its command line. */
   words?: string[];
 }
 
-/** One of the servers that the lab knows: how it is started, and how it is asked. */
+/** One of the servers that the lab knows: how to start it and how to ask it. */
 export interface ServerProgram {
   /** Program and arguments. It says on a line of its output that it is "serving". */
   command(options: ServerOptions): [program: string, ...args: string[]];
-  /** What the running one tells of its logs; `greeting` is the line with which it began. */
+  /** The running server's description of its logs; `greeting` is its first line. */
   status(pid: number, greeting: string): Promise<Status>;
 }
 
 /** Asked at its control socket: starting a process for `dm-ulog status --json` costs the guest two seconds. */
 class NodeServer implements ServerProgram {
-  /** `trace` names the file that a server is recorded into; left out, it is not. */
+  /** `trace` names the file to record a server to; without it the server is not recorded. */
   constructor(
     private readonly mainPath: string,
     private readonly trace: ((number: number) => string) | undefined,
@@ -55,7 +55,7 @@ class NodeServer implements ServerProgram {
   }
 }
 
-/** What the Node.js server that runs tells of its logs. */
+/** The logs according to the running Node.js server. */
 export async function askStatus(): Promise<Status> {
   return JSON.parse(await askControlSocket("/status")) as Status;
 }
@@ -75,7 +75,7 @@ function boundingSet(capabilities: string[]): string {
   return ["-all", ...capabilities.map((name) => name.replace("CAP_", "+").toLowerCase())].join(",");
 }
 
-/** The C appliance tells nothing: its linear memory is looked at from outside, with the words of the console. */
+/** The C appliance has no status command: its linear memory is read from outside and described by the console. */
 class Appliance implements ServerProgram {
   #onlooker: Promise<Onlooker> | undefined;
 

@@ -16,7 +16,7 @@ const WAIT_TIME_LIMIT_MS = 20_000;
 export class Server {
   readonly #program: ServerProgram;
   #child: ChildProcess | undefined;
-  /** The line with which the present one began to serve. */
+  /** The first line of the current server. */
   #greeting = "";
   #isStopping = false;
   readonly #reportDeath: (error: Error) => void;
@@ -54,7 +54,7 @@ export class Server {
     });
   }
 
-  /** A clean end: asked with SIGTERM, the server must leave with 0. */
+  /** A clean end: after SIGTERM the server must exit with 0. */
   async stop(): Promise<void> {
     const outcome = await this.#end("SIGTERM");
     if (outcome !== 0) throw new Error(`The server answered SIGTERM with ${outcome} instead of ending with 0`);
@@ -80,7 +80,7 @@ export class Server {
     });
   }
 
-  /** Starts one server more, which is expected to leave by itself. */
+  /** Starts another server, which is expected to exit by itself. */
   tryAnother(options: ServerOptions = {}): Promise<CommandResult> {
     const [program, ...args] = this.#program.command(options);
     return tryCommand(program, args, START_TIME_LIMIT_MS);

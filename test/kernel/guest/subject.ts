@@ -16,10 +16,10 @@ const SETTLED_PART = 4;
 const PROGRESS_TIME_LIMIT_MS = 60_000;
 
 /**
- * A mirror under load whose server comes and goes, and what each server said of its log.
+ * A mirror under load whose server is replaced again and again, and what each server said about its log.
  *
  * Invariant, checked with every look: regions in sync are those that the server began with and those it had copied
- * since. So none is copied that was in sync; and no server begins with fewer than the one before it had.
+ * since. Therefore no region is copied that was in sync, and no server begins with fewer than the one before it had.
  */
 export class Subject {
   readonly mirror: Mirror;

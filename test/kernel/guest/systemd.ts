@@ -58,7 +58,7 @@ export class Systemd {
     return ["nsenter", "--target", init, "--pid", "--mount", "systemctl", ...words, this.#service];
   }
 
-  /** Waits until properties of the service are as given, such as { ActiveState: "active" }. */
+  /** Waits until the service has these properties, such as { ActiveState: "active" }. */
   async waitFor(wanted: Record<string, string>): Promise<void> {
     const deadline = Date.now() + TIME_LIMIT_MS;
     const names = Object.keys(wanted);

@@ -1,4 +1,4 @@
-/** The server as systemd starts it: the privileges that the unit leaves it are enough for all that it does. */
+/** The server as systemd starts it: the privileges that the unit leaves it are enough for everything it does. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

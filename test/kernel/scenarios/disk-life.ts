@@ -74,7 +74,7 @@ const reloadDisk: Scenario = {
 
 const HOT_REGIONS = 3;
 const HOT_WRITES = 2000;
-/** At least so many flushes are answered for one write to the log device. */
+/** At least this many flushes are answered for one write to the log device. */
 const FLUSHES_PER_LOG_WRITE_MIN = 50;
 
 const hotSet: Scenario = {

@@ -1,4 +1,4 @@
-/** What dm-ulog doctor says of a real machine: without a server, with one, and with a mirror that is silently none. */
+/** What dm-ulog doctor says of a real machine: without a server, with one, and with a mirror that has silently stopped mirroring. */
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { DISKS } from "../guest/contract.ts";

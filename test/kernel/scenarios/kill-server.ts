@@ -1,6 +1,6 @@
 /**
- * The server goes away, again and again, under two mirrors with load and a resync: one with its log in memory, one with
- * it on a device. Nobody who uses the mirrors may notice more than a stall.
+ * The server dies again and again under two mirrors with load and a resync: one with its log in memory, one with its log on a
+ * device. Users of the mirrors may notice nothing but a stall.
  */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +13,7 @@ import type { Scenario } from "../guest/scenario.ts";
 import { Subject } from "../guest/subject.ts";
 
 const QUICK_KILLS = 16;
-/** How long nobody listens, in ms. The kernel gives up waiting for an answer after 15 s. */
+/** How long no server runs, in ms. The kernel gives up waiting for an answer after 15 s. */
 const OUTAGES_MS = [17_000, 3000, 17_000, 4000];
 const SUSPEND_OUTAGE_MS = 3000;
 const SERVER_CHANGES = 6;
@@ -51,7 +51,7 @@ async function look(subjects: Subject[]): Promise<void> {
   for (const subject of subjects) await subject.look();
 }
 
-/** What must be so when all is over, and the figures. */
+/** Checks the state at the end, and prints the figures. */
 async function checkSubjects(
   lab: Lab,
   subjects: Subject[],
@@ -78,7 +78,7 @@ async function checkSubjects(
   }
 }
 
-/** Puts another server in the place of the one that runs. */
+/** Replaces the running server by another. */
 type Replace = (index: number, outageMs: number) => Promise<void>;
 
 /** The first half of the changes begins in the resync, the second half comes after it. */
@@ -136,7 +136,7 @@ const killServerSlow: Scenario = {
   },
 };
 
-/** PRESUSPEND finds nobody, POSTSUSPEND may, and what the server was about to keep is what it has kept. */
+/** PRESUSPEND finds no server and POSTSUSPEND may find none. The next server must have the state of the one before it. */
 async function suspendWithoutServer(lab: Lab, options: MirrorOptions): Promise<void> {
   await lab.server.start();
   const { sizeSectors, legs } = options;

@@ -98,7 +98,7 @@ const legHangs: Scenario = {
     await mirror.waitInSync();
     await waitForCleanLog(LOG_DEVICE);
     await lab.load(mirror, ({ writes }) => writes < 50);
-    // What is asked of a suspended device waits for its resume.
+    // I/O to a suspended device waits for its resume.
     await lab.dm.suspend("leg");
     const startedAt = performance.now();
     await mirror.suspend();

@@ -9,10 +9,10 @@ import { DISK_MIRROR, MIRROR, type Mirror } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
 
 const WRITES_MIN = 100;
-/** Of mirrors that are suspended while a log device refuses writes. */
+/** A scenario of mirrors that are suspended while a log device refuses writes. */
 const KERNEL_LOG = [/raid1: log postsuspend failed/];
 
-/** A mirror with a log behind that of the mirror which fails, in sync. */
+/** A mirror in sync whose log follows the failing mirror's log on the same disk. */
 async function makeOther(lab: Lab): Promise<Mirror> {
   const { sizeSectors } = MIRROR;
   const logDevice = await lab.dm.create("other-log", legTable.plain(DISKS[3], LOG_SIZE_SECTORS, LOG_SIZE_SECTORS));

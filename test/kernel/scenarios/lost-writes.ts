@@ -28,7 +28,7 @@ interface Remains {
 
 const REGION_COUNT = SIZE_SECTORS / REGION_SIZE_SECTORS;
 
-/** A device without a log of this mirror knows nothing: a mirror that finds it takes every region for dirty. */
+/** A device without a log of this mirror knows nothing: a mirror that starts with it treats every region as dirty. */
 function dirtyRegionsOf(bytes: Buffer): number[] {
   const { magic, regionCount, dirtyRegions } = parseLog(bytes);
   const isThere = magic === "rRiM" && regionCount === REGION_COUNT;
@@ -45,7 +45,7 @@ function differing(first: Buffer, second: Buffer): number[] {
   return regions;
 }
 
-/** Whatever of the unflushed writes survives, the log knows every region in which the legs differ. */
+/** Whichever of the unflushed writes survive, the log knows every region in which the legs differ. */
 function checkCut(name: string, first: Remains, second: Remains, log: Remains): void {
   for (const knowledge of ["all", "durable"] as const) {
     const dirty = new Set(dirtyRegionsOf(log[knowledge]));
@@ -82,7 +82,7 @@ async function lostWrites(lab: Lab, integratedFlush: boolean): Promise<void> {
 
   const survivors = new Map<string, Buffer[]>();
   async function cut(name: string): Promise<void> {
-    // The legs stop first: what the log says when it stops is no more than they have done.
+    // The legs stop first, so that the log's last state claims nothing that they have not done.
     for (const disk of disks) await disk.suspend();
     for (const disk of disks) await disk.mark(name);
     survivors.set(name, await Promise.all(disks.map((disk) => disk.readAll())));

@@ -31,8 +31,8 @@ function missingFrom(set: Iterable<number>, regions: number[]): number[] {
 }
 
 /**
- * Looks at legs and log as the power cut left them, makes the mirror again, and checks that the log is right and that
- * just the regions it calls dirty are resynced.
+ * Examines legs and log after the power cut, creates the mirror again, and checks that the log is right and that only the
+ * regions that it calls dirty are resynced.
  */
 async function makeAgain(lab: Lab, options: MirrorOptions, contents: Buffer): Promise<Mirror> {
   const firstLeg = await readContents(FIRST_LEG, MIRROR.sizeSectors);

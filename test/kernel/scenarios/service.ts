@@ -1,4 +1,4 @@
-/** The unit under systemd itself: with all that it forbids, a server serves, and is started again when it dies or hangs. */
+/** The unit under systemd itself: within its restrictions a server serves, and is started again when it dies or hangs. */
 import assert from "node:assert/strict";
 import { readFileSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,7 +20,7 @@ const OUTPUT = "/run/service.log";
 const WATCHDOG_S = 6;
 const PAUSE_MS = 1000;
 
-/** What this machine has otherwise than the one that the unit is for. */
+/** The settings in which this machine differs from the one that the unit is for. */
 function dropInOf(lab: Lab): string {
   const serve = `serve --flight-recorder 1M --view ${VIEW_PORT} --metrics ${METRICS_PORT}`;
   return `[Service]

@@ -22,7 +22,7 @@ const CORE: MirrorOptions = {
 };
 const DISK: MirrorOptions = { ...CORE, logType: "clustered-disk", logDevice: DISKS[3] };
 
-/** The kernel's own logs are the yardsticks of the others. */
+/** The others are compared with the kernel's own logs. */
 const KERNEL_CORE = "kernel core";
 const KERNEL_DISK = "kernel disk";
 const YARDSTICKS: Record<string, MirrorOptions> = {
@@ -53,7 +53,7 @@ async function measure(lab: Lab, options: MirrorOptions): Promise<Figures> {
   return figures;
 }
 
-/** One round: the figures of each rival by its name. The servers take turns in being first. */
+/** One round: the figures of each rival by its name. The servers take turns at going first. */
 async function measureRound(lab: Lab, number: number): Promise<Map<string, Figures>> {
   const round = new Map<string, Figures>();
   for (const [name, options] of Object.entries(YARDSTICKS)) round.set(name, await measure(lab, options));
@@ -71,7 +71,7 @@ function rivalName(log: string, kind: ServerKind): string {
 }
 
 async function compare(lab: Lab): Promise<void> {
-  // The disks are sparse files: who writes first would pay for all.
+  // The disks are sparse files: otherwise the first writer would pay for allocating them.
   const sizeMiB = DISK_SIZE_BYTES / 1024 / 1024;
   for (const leg of CORE.legs) {
     await runCommand("dd", ["if=/dev/zero", `of=${leg}`, "bs=1M", `count=${sizeMiB}`, "oflag=direct"]);

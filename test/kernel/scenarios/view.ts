@@ -1,4 +1,4 @@
-/** Those who look at a server while it serves the kernel: at its page, and at its metrics. */
+/** Viewers of a server while it serves the kernel: of its page and of its metrics. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
@@ -28,7 +28,7 @@ async function bodyOf(response: Promise<IncomingMessage>): Promise<string> {
   return text(answered);
 }
 
-/** What the page has for reading the feed. */
+/** The page's own code for reading the feed. */
 async function traceReader(lab: Lab) {
   const from = <T>(path: string) => import(join(lab.mainPath, "../../common", path)) as Promise<T>;
   const { Trace } = await from<typeof import("../../../src/common/trace/trace.ts")>("trace/trace.js");
@@ -39,7 +39,7 @@ async function traceReader(lab: Lab) {
   const core = new WebAssembly.Module(wasm);
   const console = await Console.create(wasm);
   return {
-    /** What the engine knew at the last event; undefined where there is none yet. */
+    /** The engine's state at the last event; undefined if there is none yet. */
     last(file: Uint8Array) {
       if (file.length === 0) return undefined;
       const trace = Trace.open(file, console.abi);
