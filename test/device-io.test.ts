@@ -26,7 +26,14 @@ import * as assert from "uvu/assert";
 import type { Completion, Head } from "../src/common/engine.ts";
 import { Bell } from "../src/node/bell.ts";
 import { parseDevices, parseTargets, parseTargetTypes, parseUserspaceMirror } from "../src/node/device-mapper.ts";
-import { END, type IoJob, type IoResult, type KeeperRequest, type LegsFlushed } from "../src/node/io-jobs.ts";
+import {
+  END,
+  type IoJob,
+  type IoResult,
+  type KeeperReport,
+  type KeeperRequest,
+  type LegsFlushed,
+} from "../src/node/io-jobs.ts";
 import { LegFlusher } from "../src/node/leg-flusher.ts";
 import { LogDevice } from "../src/node/log-device.ts";
 import { LogDevices } from "../src/node/log-devices.ts";
@@ -274,7 +281,11 @@ test("a device that hangs delays no other", async () => {
 test("legs that the kernel does not know cannot be flushed", async () => {
   const asked = head(9);
   port2.postMessage({ kind: "flush legs", head: asked, uuid: "LVM-nobody-has-this" } satisfies KeeperRequest);
-  const answer = await new Promise<LegsFlushed>((resolve) => port2.once("message", resolve));
+  const answer = await new Promise<LegsFlushed>((resolve) => {
+    port2.on("message", (report: KeeperReport) => {
+      if (report.kind === "legs flushed") resolve(report);
+    });
+  });
   port2.unref();
   assert.equal(answer.head, asked);
   // -EACCES where the kernel has device-mapper and this is not root.

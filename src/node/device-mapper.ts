@@ -62,6 +62,21 @@ export function findUserspaceMirrors(): UserspaceMirror[] {
   return mirrors;
 }
 
+/**
+ * UUIDs of the userspace logs that any of these lines names, in whatever target. Throws where a mirror's line does not say
+ * which log it has: who acts on what is missing here must not be deceived.
+ */
+export function logUuids(lines: readonly TableLine[]): string[] {
+  return lines.flatMap(({ name, type, text }) => {
+    const words = text.trim().split(/\s+/);
+    const uuids = words.flatMap((word, index) => (word === "userspace" ? (words[index + 2] ?? "") : []));
+    if (uuids.includes("") || (type === "mirror" && words[0] === "")) {
+      throw new Error(`The table of ${name} is cut off: ${text}`);
+    }
+    return uuids;
+  });
+}
+
 /** The live and the inactive tables of all devices. The kernel returns them without asking a server. Throws with `errno`. */
 export function readTables(): TableLine[] {
   const control = openControl();

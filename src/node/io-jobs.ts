@@ -9,6 +9,8 @@ export type IoJob =
   | { kind: "device"; channel: SharedArrayBuffer }
   /** Find every mirror with a userspace log in the kernel's tables. */
   | { kind: "find mirrors" }
+  /** Look in the kernel's tables for the UUID of every userspace log. */
+  | { kind: "find log UUIDs" }
   /** Flush the write cache of a device, `major:minor`. */
   | { kind: "flush leg"; leg: string };
 
@@ -21,6 +23,8 @@ export interface IoResult {
   error: number;
   /** Of "find mirrors". */
   mirrors: UserspaceMirror[];
+  /** Of "find log UUIDs". */
+  uuids?: string[];
 }
 
 export interface IoThreadOptions {
@@ -35,8 +39,18 @@ export type KeeperRequest =
   /** The log of this handle was removed. */
   | { kind: "forget"; handle: number };
 
-/** The keeper's message to the request thread, sent with a ring of the bell: the legs are flushed, or a negative errno. */
+/** What the keeper tells the request thread, ringing the bell. */
+export type KeeperReport = LegsFlushed | TablesRead;
+
+/** The legs are flushed, or a negative errno. */
 export interface LegsFlushed {
+  kind: "legs flushed";
   head: Head;
   error: number;
+}
+
+/** The UUIDs of all userspace logs that the kernel's tables name, active and inactive. */
+export interface TablesRead {
+  kind: "tables read";
+  uuids: string[];
 }

@@ -7,7 +7,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Bell } from "./bell.ts";
 import { DeviceChannel } from "./device-channel.ts";
-import type { IoThreadOptions, KeeperRequest, LegsFlushed } from "./io-jobs.ts";
+import type { IoThreadOptions, KeeperReport, KeeperRequest } from "./io-jobs.ts";
 import { IoThreads } from "./io-threads.ts";
 import { LegFlusher } from "./leg-flusher.ts";
 
@@ -22,6 +22,26 @@ const threads = new IoThreads({ bell: sharedBell, runtimeDirectory });
 /** The channels of devices that have a thread. */
 const open = new Set<SharedArrayBuffer>();
 const flusher = new LegFlusher((job) => threads.run(job));
+/** How often the kernel's tables are looked at for logs that they have no more. */
+const TABLES_INTERVAL_MS = 60_000;
+let isEnding = false;
+let nextTables: NodeJS.Timeout | undefined;
+
+/** Tells which logs the tables name, now and every minute; nothing where they cannot be read. One look at a time. */
+async function readTables(): Promise<void> {
+  try {
+    const { error, uuids } = await threads.run({ kind: "find log UUIDs" });
+    if (error === 0 && uuids !== undefined) tell({ kind: "tables read", uuids });
+  } catch {
+    // No thread could be had for it, or they are ending.
+  }
+  if (!isEnding) nextTables = setTimeout(readTables, TABLES_INTERVAL_MS);
+}
+
+function tell(report: KeeperReport): void {
+  port.postMessage(report);
+  bell.ring();
+}
 
 port.on("message", async (request: KeeperRequest) => {
   if (request.kind === "device") {
@@ -37,14 +57,16 @@ port.on("message", async (request: KeeperRequest) => {
   } else if (request.kind === "forget") flusher.forget(request.handle);
   else {
     const error = await flusher.flush(request.head.handle, request.uuid);
-    port.postMessage({ head: request.head, error } satisfies LegsFlushed);
-    bell.ring();
+    tell({ kind: "legs flushed", head: request.head, error });
   }
 });
 // Not the port's close event: nobody receives it if it comes while this thread starts.
 parentPort?.once("message", () => {
+  isEnding = true;
+  clearTimeout(nextTables);
   for (const channel of open) new DeviceChannel(channel).hangUp();
   threads.end();
   port.close();
 });
 threads.warmUp();
+void readTables();

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Bell } from "./bell.ts";
 import { DeviceChannel } from "./device-channel.ts";
-import { findUserspaceMirrors } from "./device-mapper.ts";
+import { findUserspaceMirrors, logUuids, readTables } from "./device-mapper.ts";
 import { serveDevice } from "./device-thread.ts";
 import { END, type IoJob, type IoResult, type IoThreadOptions } from "./io-jobs.ts";
 import { flushLeg } from "./legs.ts";
@@ -23,6 +23,7 @@ function attempt(job: IoJob): IoResult {
   try {
     if (job.kind === "device") serveDevice(new DeviceChannel(job.channel), bell, runtimeDirectory);
     if (job.kind === "flush leg") flushLeg(job.leg, runtimeDirectory);
+    if (job.kind === "find log UUIDs") return { error: 0, mirrors: [], uuids: logUuids(readTables()) };
     return { error: 0, mirrors: job.kind === "find mirrors" ? findUserspaceMirrors() : [] };
   } catch (error) {
     return { error: negativeErrno(error), mirrors: [] };

@@ -8,8 +8,10 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "
 import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
 import { Bell } from "./bell.ts";
 import { ConnectorSocket, DRAINED, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
+import { logUuids, readTables } from "./device-mapper.ts";
 import { mapFlight } from "./flight-recorder.ts";
-import type { KeeperRequest, LegsFlushed } from "./io-jobs.ts";
+import { ForgottenLogs, type KnownLog, logsOf, unnamed } from "./forgotten-logs.ts";
+import type { KeeperReport, KeeperRequest } from "./io-jobs.ts";
 import { Latencies } from "./latencies.ts";
 import { type Deliver, LogDevices } from "./log-devices.ts";
 import type { LogLevel } from "./log-level.ts";
@@ -68,6 +70,15 @@ const STOP_TIMEOUT_NS = 1500 * NS_PER_MS;
 /** Nanoseconds since this thread began: a time of one process means nothing in the next. */
 function nowNs(): number {
   return Math.round(performance.now() * NS_PER_MS);
+}
+
+/** UUIDs of the userspace logs in the kernel's tables. Undefined if the tables cannot be read: then nothing is given up. */
+function namedLogs(): Set<string> | undefined {
+  try {
+    return new Set(logUuids(readTables()));
+  } catch {
+    return undefined;
+  }
 }
 
 function openStates(runtimeDirectory: string, handleCount: number, tell: (sentence: string) => void): StateFiles {
@@ -147,11 +158,17 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     },
   };
   const deliver: Deliver = (head, completion) => engine.completed(head, completion, nowNs(), handler);
+  const forgotten = new ForgottenLogs();
+  const giveUp = (logs: readonly KnownLog[]): void => {
+    for (const { handle, luid, uuid } of logs) engine.forget(handle, luid, uuid, nowNs(), handler);
+  };
   const deliverDone = (): void => {
     devices.collect(deliver);
     for (let got = receiveMessageOnPort(options.keeper); got; got = receiveMessageOnPort(options.keeper)) {
-      const { head, error } = got.message as LegsFlushed;
-      deliver(head, { effect: abi.EFFECT_KIND_FLUSH_LEGS, error });
+      const report = got.message as KeeperReport;
+      if (report.kind === "tables read") {
+        giveUp(forgotten.look(logsOf(engine), new Set(report.uuids), performance.now()));
+      } else deliver(report.head, { effect: abi.EFFECT_KIND_FLUSH_LEGS, error: report.error });
     }
   };
   // A person reads notices: they leave when the kernel has its answer.
@@ -169,6 +186,9 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
 
   engine.configure(options.engineOptions, nowNs(), handler);
   for (const { handle, bytes } of states?.list() ?? []) engine.restoreLog(handle, bytes, nowNs(), handler);
+  // No device has been opened yet: completions are given in the loop below.
+  const named = namedLogs();
+  if (named !== undefined) giveUp(unnamed(logsOf(engine), named));
   bell.hang(socket.fd, socket.port);
   post({ kind: "listening", port: socket.port });
   tellNotices();
