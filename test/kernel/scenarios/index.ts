@@ -10,6 +10,7 @@ import { listenerScenarios } from "./listeners.ts";
 import { logFailureScenarios } from "./log-failure.ts";
 import { lostWritesScenarios } from "./lost-writes.ts";
 import { powerCutScenarios } from "./power-cut.ts";
+import { removedScenarios } from "./removed.ts";
 import { resyncScenarios } from "./resync.ts";
 import { serviceScenarios } from "./service.ts";
 import { speedScenarios } from "./speed.ts";
@@ -31,6 +32,7 @@ export const scenarios: Scenario[] = [
   ...powerCutScenarios,
   ...lostWritesScenarios,
   ...killServerScenarios,
+  ...removedScenarios,
   ...tableScenarios,
   ...doctorScenarios,
   ...listenerScenarios,
