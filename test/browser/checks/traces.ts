@@ -74,7 +74,7 @@ export async function traces({ browser, url, traces: files, check }: Bench): Pro
     await page.evaluate(() => {
       window.location.hash = "trace=https://example.org/x.pcapng";
     });
-    await status.filter({ hasText: "own server alone" }).waitFor();
+    await status.filter({ hasText: "own server only" }).waitFor();
     assert.ok(await page.evaluate(() => (window.dmUlog as App).player.hasSource));
     assert.equal(
       opened.requests.filter((address) => !address.startsWith(url) && !address.startsWith("data:")),
