@@ -53,9 +53,11 @@ export class Log {
   /** Bytes of the UUID, without its NUL. */
   uuidBytes: u32;
   options: u32;
-  /** Where in the state file the sets begin, and the bytes of one copy of one of them. */
+  /** Where in the state file the sets begin, and the marks among them; bytes of one copy of one set, and of all three. */
   stateSetsOffset: u64;
+  stateMarksOffset: u64;
   stateSetBytes: u64;
+  stateCopyBytes: u64;
   /** Bytes this log takes in the arena, this record included. */
   blockBytes: u64;
   lengthSectors: u64;

@@ -10,7 +10,7 @@
 
 import { Log } from "./log";
 import { NO_REGION } from "./region-set";
-import { saveRegion, saveSets } from "./state-file";
+import { saveMark, saveRegion, saveSets } from "./state-file";
 
 /** Rounds over regions whose recovery failed, between two resumes. */
 export const RETRY_ROUNDS_MAX: u32 = 8;
@@ -26,7 +26,7 @@ export const BECAME_IN_SYNC: u32 = 3;
 export function markRegion(log: Log, region: u32): u32 {
   log.marks++;
   if (!log.markedSet().add(region)) return STAYED;
-  saveRegion(log, log.markedSet(), region);
+  saveMark(log, region);
   if (!log.isInSync(region)) return STAYED;
   log.dirtyCount++;
   return BECAME_DIRTY;
@@ -36,7 +36,7 @@ export function markRegion(log: Log, region: u32): u32 {
 export function clearRegion(log: Log, region: u32): u32 {
   log.clears++;
   if (!log.markedSet().remove(region)) return STAYED;
-  saveRegion(log, log.markedSet(), region);
+  saveMark(log, region);
   if (!log.isInSync(region)) return STAYED;
   log.dirtyCount--;
   return BECAME_CLEAN;

@@ -43,7 +43,6 @@ import {
   saveSets,
   stateCheck,
   stateFileBytes,
-  stateSetsBytes,
   stateTextBytes,
 } from "./state-file";
 import { STATE_MAGIC, StateHeader } from "./state-header";
@@ -119,7 +118,7 @@ function makeOf(header: StateHeader, text: usize, handle: u32, fileBytes: u64): 
 
 /** Takes what of the part belongs to the sets: the first copy as it is, the second one in addition. */
 function takeBits(log: Log, part: usize, partBytes: u32, offset: u64): void {
-  const setsBytes = stateSetsBytes(log);
+  const setsBytes = log.stateCopyBytes;
   for (let copy: u64 = 0; copy < 2; copy++) {
     const first = log.stateSetsOffset + copy * setsBytes;
     const from = max(first, offset);

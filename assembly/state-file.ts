@@ -33,19 +33,16 @@ export function stateTextBytes(constructorBytes: u32): usize {
   return <usize>((constructorBytes + 7) & ~7);
 }
 
-/** Bytes of one copy of the three sets: so far behind a word its second copy stands. */
-export function stateSetsBytes(log: Log): u64 {
-  return <u64>SET_COUNT * log.stateSetBytes;
-}
-
 /** Works out where in the file of a new log its sets stand. */
 export function layOutState(log: Log): void {
   log.stateSetsOffset = <u64>(STATE_TEXT + 2 * stateTextBytes(log.constructorBytes));
   log.stateSetBytes = (<u64>wordsOf(log.regionCount)) << 3;
+  log.stateCopyBytes = <u64>SET_COUNT * log.stateSetBytes;
+  log.stateMarksOffset = log.stateSetsOffset + <u64>log.indexOfSet(log.markedSet()) * log.stateSetBytes;
 }
 
 export function stateFileBytes(log: Log): u64 {
-  return log.stateSetsOffset + 2 * stateSetsBytes(log);
+  return log.stateSetsOffset + 2 * log.stateCopyBytes;
 }
 
 /** Makes the file of a new log. */
@@ -110,17 +107,24 @@ function mix(start: u64, at: usize, bytes: usize): u64 {
 export function saveSets(log: Log): void {
   if (log.isRetired != 0) return;
   const bytes = log.stateSetBytes;
-  const second = stateSetsBytes(log);
   for (let i: u32 = 0; i < SET_COUNT; i++) {
     const offset = log.stateSetsOffset + <u64>i * bytes;
-    emitStateWrite(log.handle, <u32>bytes, offset, offset + second, log.setAt(i).bits);
+    emitStateWrite(log.handle, <u32>bytes, offset, offset + log.stateCopyBytes, log.setAt(i).bits);
   }
 }
 
-/** Writes the word of `set`, one of the log's three, that holds `region`. */
+/** Writes the word of `set`, pending or failed, that holds `region`. */
 export function saveRegion(log: Log, set: RegionSet, region: u32): void {
+  saveWord(log, set, region, log.stateSetsOffset + <u64>log.indexOfSet(set) * log.stateSetBytes);
+}
+
+/** Writes the word of the marks that holds `region`. */
+export function saveMark(log: Log, region: u32): void {
+  saveWord(log, log.markedSet(), region, log.stateMarksOffset);
+}
+
+function saveWord(log: Log, set: RegionSet, region: u32, setOffset: u64): void {
   if (log.isRetired != 0) return;
   const word = wordOffset(region);
-  const offset = log.stateSetsOffset + <u64>log.indexOfSet(set) * log.stateSetBytes + word;
-  emitStateWrite(log.handle, 8, offset, offset + stateSetsBytes(log), set.bits + word);
+  emitStateWrite(log.handle, 8, setOffset + word, setOffset + word + log.stateCopyBytes, set.bits + word);
 }
