@@ -11,6 +11,7 @@ const START_TIME_LIMIT_MS = 20_000;
 const STOP_TIME_LIMIT_MS = 10_000;
 /** The kernel sends a flush that only clears 3 s late. */
 const WAIT_TIME_LIMIT_MS = 20_000;
+const QUIET_TIME_MS = 1000;
 
 /** The server under test, as a person would start it. */
 export class Server {
@@ -112,6 +113,19 @@ export class Server {
       if (Date.now() > deadline)
         throw new Error(`${what}: not so after ${WAIT_TIME_LIMIT_MS} ms: ${JSON.stringify(log)}`);
       await sleep(POLL_INTERVAL_MS);
+    }
+  }
+
+  /** The kernel asks for nothing any more: what it has asked for is answered. */
+  async waitQuiet(): Promise<void> {
+    const deadline = Date.now() + WAIT_TIME_LIMIT_MS;
+    for (let before = ""; ; ) {
+      const { requests } = (await this.status()).counters;
+      const now = JSON.stringify(requests);
+      if (now === before) return;
+      if (Date.now() > deadline) throw new Error(`The kernel still asks after ${WAIT_TIME_LIMIT_MS} ms`);
+      before = now;
+      await sleep(QUIET_TIME_MS);
     }
   }
 }

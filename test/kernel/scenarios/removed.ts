@@ -24,6 +24,8 @@ const removedUnheard: Scenario = {
     await mirror.writeRegion(3, lab.random);
     await waitForCleanLog(device);
     await mirror.writeRegion(5, lab.random);
+    // The kernel asks for a flush after the write too. Had it no answer, the removal would wait for the next server.
+    await lab.server.waitQuiet();
     await lab.server.kill();
     await mirror.remove();
 
