@@ -11,6 +11,7 @@ export interface BootOptions {
   labFolder: string;
   repositoryPath: string;
   appliancePath: string;
+  nativePath: string;
   server: ServerKind;
   seed: number;
   verbose: boolean;
@@ -29,7 +30,7 @@ function indent(text: string): string {
  * power cut. Returns a verdict for each scenario run.
  */
 export async function runOnOneMachine(queue: Scenario[], options: BootOptions): Promise<boolean[]> {
-  const { labFolder, repositoryPath, appliancePath, server, seed, verbose, nameWidth, recordFolder } = options;
+  const { labFolder, repositoryPath, appliancePath, nativePath, server, seed, verbose, nameWidth, recordFolder } = options;
   const verdicts: boolean[] = [];
   const tail = new ConsoleTail();
   let startedAt = performance.now();
@@ -113,7 +114,7 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
       const scenarios = queue.slice(verdicts.length).map(({ name }) => name);
       limit(BOOT_TIME_LIMIT_MS, "The guest did not boot within");
       await machine.boot(
-        { seed, repositoryPath, appliancePath, server, scenarios, powerCuts, recordFolder },
+        { seed, repositoryPath, appliancePath, nativePath, server, scenarios, powerCuts, recordFolder },
         { onReport, onConsole },
       );
       clearTimeout(cutTimer);

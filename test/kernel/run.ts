@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildAppliance } from "../embedding/c/build.ts";
+import { buildNative } from "../native/build.ts";
 import { runOnOneMachine } from "./boot.ts";
 import { SERVER_KINDS } from "./guest/contract.ts";
 import type { Scenario } from "./guest/scenario.ts";
@@ -47,6 +48,7 @@ async function main(): Promise<number> {
   if (missing) throw new Error(missing);
 
   const appliancePath = buildAppliance();
+  const nativePath = buildNative();
 
   console.log(`seed ${seed}, server ${server}`);
   const isForServer = ({ nodeOnly }: Scenario) => server === "node" || nodeOnly === undefined;
@@ -57,7 +59,7 @@ async function main(): Promise<number> {
   const recordFolder = values.record === undefined ? undefined : resolve(values.record);
   if (recordFolder !== undefined) mkdirSync(recordFolder, { recursive: true });
   const { verbose } = values;
-  const options = { labFolder, repositoryPath, appliancePath, server, seed, verbose, nameWidth, recordFolder };
+  const options = { labFolder, repositoryPath, appliancePath, nativePath, server, seed, verbose, nameWidth, recordFolder };
   const run = async (hand: Scenario[]): Promise<boolean[]> => {
     const verdicts: boolean[] = [];
     while (verdicts.length < hand.length)

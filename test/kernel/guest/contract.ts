@@ -1,7 +1,7 @@
 /** The interface between host and guest. */
 
-/** The server that a run of the lab tests: the package's, in Node.js, or the appliance in C. */
-export const SERVER_KINDS = ["node", "c"] as const;
+/** The server that a run of the lab tests: the package's hosts, in Node.js and native, or the appliance in C. */
+export const SERVER_KINDS = ["node", "native", "c"] as const;
 export type ServerKind = (typeof SERVER_KINDS)[number];
 
 /** Lies as plan.json in the lab's temporary folder. */
@@ -9,6 +9,7 @@ export interface BootPlan {
   seed: number;
   repositoryPath: string;
   appliancePath: string;
+  nativePath: string;
   server: ServerKind;
   scenarios: string[];
   /** How often the power was cut so far in the first of these scenarios. */

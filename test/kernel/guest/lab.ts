@@ -51,7 +51,11 @@ export class Lab {
     });
     this.mainPath = join(plan.repositoryPath, "dist/cli/main.js");
     const programs = serverPrograms(plan, scenario.name);
-    this.servers = { node: new Server(programs.node, reportDeath), c: new Server(programs.c, reportDeath) };
+    this.servers = {
+      node: new Server(programs.node, reportDeath),
+      native: new Server(programs.native, reportDeath),
+      c: new Server(programs.c, reportDeath),
+    };
     this.server = this.servers[plan.server];
   }
 

@@ -3,6 +3,7 @@ import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type BootPlan, RECORD_MOUNT, type ServerKind, tracePart } from "./contract.ts";
+import { lookAtNative } from "./native-memory.ts";
 import { Onlooker } from "./onlooker.ts";
 import type { Status } from "./status.ts";
 
@@ -95,11 +96,32 @@ class Appliance implements ServerProgram {
   }
 }
 
+/** Its memory is shared with whoever looks on. */
+class NativeServer implements ServerProgram {
+  #onlooker: Promise<Onlooker> | undefined;
+
+  constructor(
+    private readonly repositoryPath: string,
+    private readonly nativePath: string,
+  ) {}
+
+  command({ quietTimeMs, words = [] }: ServerOptions): [string, ...string[]] {
+    const options = quietTimeMs === undefined ? [] : ["--quiet-time", String(quietTimeMs)];
+    return [this.nativePath, "--runtime-dir", RUNTIME_DIRECTORY, ...FLIGHT_RECORDER, ...options, ...words];
+  }
+
+  async status(): Promise<Status> {
+    this.#onlooker ??= Onlooker.create(this.repositoryPath);
+    return lookAtNative((await this.#onlooker).console, RUNTIME_DIRECTORY);
+  }
+}
+
 export function serverPrograms(plan: BootPlan, scenario: string): Record<ServerKind, ServerProgram> {
-  const { repositoryPath, appliancePath, recordFolder } = plan;
+  const { repositoryPath, appliancePath, nativePath, recordFolder } = plan;
   const trace = recordFolder === undefined ? undefined : (number: number) => tracePart(RECORD_MOUNT, scenario, number);
   return {
     node: new NodeServer(join(repositoryPath, "dist/cli/main.js"), trace),
+    native: new NativeServer(repositoryPath, nativePath),
     c: new Appliance(repositoryPath, appliancePath),
   };
 }

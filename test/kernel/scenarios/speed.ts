@@ -38,7 +38,7 @@ const SERVED: { name: string; yardstick: string; options: MirrorOptions }[] = [
   },
   { name: "clustered-disk", yardstick: KERNEL_DISK, options: DISK },
 ];
-const SERVER_NAMES: Record<ServerKind, string> = { node: "Node.js", c: "C" };
+const SERVER_NAMES: Record<ServerKind, string> = { node: "Node.js", native: "native", c: "C appliance" };
 
 const NOT_CHECKED = Buffer.alloc(0);
 
@@ -101,8 +101,12 @@ async function compare(lab: Lab): Promise<void> {
   for (const { name, yardstick } of SERVED) {
     for (const kind of SERVER_KINDS) rivalRow(rivalName(name, kind), yardstick);
     row(
-      `${name}, C to Node.js`,
-      WRITERS.map((_, column) => ratio(rivalName(name, "c"), rivalName(name, "node"), column)),
+      `${name}, native to Node.js`,
+      WRITERS.map((_, column) => ratio(rivalName(name, "native"), rivalName(name, "node"), column)),
+    );
+    row(
+      `${name}, native to C appliance`,
+      WRITERS.map((_, column) => ratio(rivalName(name, "native"), rivalName(name, "c"), column)),
     );
   }
 }

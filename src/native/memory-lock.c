@@ -1,0 +1,67 @@
+#include "memory-lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "say.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+#define STACK_BYTES 65536
+
+static int avoid_oom_killer(void) {
+  int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t written = write(fd, "-1000", 5);
+  close(fd);
+  return written == 5 ? 0 : -1;
+}
+
+/* The stack is used once as deep as it will ever be. */
+static void touch_stack(void) {
+  volatile char stack[STACK_BYTES];
+  for (unsigned i = 0; i < sizeof stack; i += 4096) stack[i] = 0;
+}
+
+void lock_memory(void) {
+  setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+  touch_stack();
+  /* What is reserved and not used yet, which is gigabytes, is locked as it comes into use. */
+  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+    say(WARNING, "The server's memory cannot be locked (%s): when memory runs out, it may wait for its own mirrors. It takes "
+                 "CAP_IPC_LOCK.", strerror(errno));
+  if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
+    say(WARNING, "PR_SET_IO_FLUSHER cannot be set (%s; it takes CAP_SYS_RESOURCE and Linux 5.6): when memory runs out, the server "
+                 "may wait for its own mirrors.", strerror(errno));
+  if (avoid_oom_killer() < 0)
+    say(WARNING, "The kernel may choose this server when it runs out of memory: oom_score_adj cannot be set (%s).", strerror(errno));
+}
+
+void run_in_real_time(uint32_t priority) {
+  if (priority == 0) return;
+  struct sched_param parameters = {.sched_priority = (int)priority};
+  if (sched_setscheduler(0, SCHED_RR, &parameters) < 0)
+    say(WARNING, "The server cannot run with real-time priority %u (%s; it takes CAP_SYS_NICE).", priority, strerror(errno));
+}
+
+void keep_capabilities(uint64_t kept) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2];
+  if (syscall(SYS_capget, &header, data) < 0) return;
+  for (unsigned i = 0; i < 2; i++) {
+    data[i].permitted &= (uint32_t)(kept >> 32 * i);
+    data[i].effective = data[i].permitted;
+    data[i].inheritable = 0;
+  }
+  if (syscall(SYS_capset, &header, data) < 0) say(WARNING, "Capabilities cannot be given up: %s.", strerror(errno));
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}

@@ -1,0 +1,20 @@
+/*
+ * Asks the kernel to send requests again that nobody will answer: those that died with the server before this one, and those
+ * that did not fit into the receive buffer. The kernel would wait 15 s for their answers; told to try again, it sends them at
+ * once. Every request is safe to repeat, and the kernel ignores what it hears of a number it does not wait for.
+ */
+#ifndef RECALL_H
+#define RECALL_H
+
+#include <stdint.h>
+
+/* Of what an earlier server took with it. */
+void recall_unanswered(void);
+
+/* The receive buffer was full, and is empty now. */
+void recall_lost(void);
+
+/* A request with this number was received: the first one after an overrun tells how many were lost before it. */
+void recall_saw(uint32_t number);
+
+#endif

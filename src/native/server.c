@@ -1,0 +1,128 @@
+/*
+ * dm-ulogd: the native host of dm-ulog. It answers the kernel's userspace dirty logs from the core, compiled to C, in one thread
+ * that allocates nothing, waits for no device and has all its memory locked: fit for the write path of swap and root.
+ */
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bell.h"
+#include "claim.h"
+#include "clock.h"
+#include "device-process.h"
+#include "devices.h"
+#include "die.h"
+#include "effects.h"
+#include "engine.h"
+#include "flight.h"
+#include "keeper.h"
+#include "loop.h"
+#include "memory-lock.h"
+#include "options.h"
+#include "page.h"
+#include "recall.h"
+#include "say.h"
+#include "service-manager.h"
+#include "shared.h"
+#include "spin.h"
+#include "state-files.h"
+#include "take-over.h"
+#include "watch.h"
+
+static void configure(void) {
+  U64(DM_ULOG_INPUT_PAYLOAD + DM_ULOG_CONFIGURE_QUIET_NS) = options.quiet_ns;
+  U32(DM_ULOG_INPUT_PAYLOAD + DM_ULOG_CONFIGURE_LAZY_REGIONS) = options.lazy_regions;
+  U32(DM_ULOG_INPUT_PAYLOAD + DM_ULOG_CONFIGURE_BLOCK_BYTES) = options.block_bytes;
+  handle(DM_ULOG_INPUT_KIND_CONFIGURE, DM_ULOG_CONFIGURE_BYTES, 0);
+}
+
+/* Hands the core a state file part by part. Of one that it refuses nothing is left. */
+static void restore(uint32_t handle_number) {
+  uint64_t size;
+  const uint8_t *bytes = state_bytes(handle_number, &size);
+  for (uint64_t offset = 0; offset < size; offset += DM_ULOG_RESTORE_BYTES) {
+    uint32_t part = (uint32_t)(size - offset < DM_ULOG_RESTORE_BYTES ? size - offset : DM_ULOG_RESTORE_BYTES);
+    HEAD(DM_ULOG_INPUT_PAYLOAD) = (struct head){handle_number, part, offset, size};
+    memcpy(memory + DM_ULOG_INPUT_PAYLOAD + DM_ULOG_RESTORE_DATA, bytes + offset, part);
+    handle(DM_ULOG_INPUT_KIND_RESTORE, DM_ULOG_RESTORE_DATA + part, 0);
+  }
+}
+
+/*
+ * Before devices are touched: a log that no table names was removed while nobody listened, and its device may hold something
+ * else by now. Its completions come later, so that nothing was written yet.
+ */
+static void give_up_removed(void) {
+  struct names *names = read_names();
+  for (uint32_t number = 0; names != NULL && number < DM_ULOG_HANDLE_COUNT; number++) {
+    uint64_t luid;
+    char uuid[UUID_ROOM];
+    if (!read_log(number, &luid, uuid) || names_have(names, uuid)) continue;
+    HEAD(DM_ULOG_INPUT_PAYLOAD) = (struct head){.handle = number};
+    U64(DM_ULOG_INPUT_PAYLOAD + DM_ULOG_FORGET_LUID) = luid;
+    memcpy(memory + DM_ULOG_INPUT_PAYLOAD + DM_ULOG_FORGET_UUID, uuid, UUID_ROOM);
+    handle(DM_ULOG_INPUT_KIND_FORGET, DM_ULOG_FORGET_UUID + UUID_ROOM, 0);
+  }
+  names_free(names);
+}
+
+static void start_engine(void) {
+  read_clock();
+  configure();
+  states_open();
+  for (uint32_t number = 0; number < DM_ULOG_HANDLE_COUNT; number++) restore(number);
+  give_up_removed();
+}
+
+static void tell_ready(void) {
+  char state[64];
+  say(INFO, "dm-ulogd %s is serving the kernel (netlink port %u). To look at it: dm-ulog status", DM_ULOG_VERSION, netlink_port);
+  snprintf(state, sizeof state, "MAINPID=%d\nREADY=1", getpid());
+  notify_service_manager(state, -1);
+  took_over();
+}
+
+int main(int argc, char **argv) {
+  options_read(argc, argv);
+  clock_start();
+  /* A test that plays the kernel needs none. */
+  if (options.kernel_port == 0) check_prerequisites();
+  enter_runtime_directory(options.runtime_directory);
+  if (options.is_take_over) leave_reload_waiting();
+  service_manager_find();
+  lock_memory();
+  shared_make();
+  make_bell();
+  engine_start();
+  pid_t devices = device_process_start();
+  die_of_faults();
+  catch_signals();
+
+  int kept = options.is_take_over ? take_over() : -1;
+  claim(options.is_forced);
+  tidy_runtime_directory();
+  open_socket(kept >= 0 ? kept : socket_kept());
+  shared->server_port = netlink_port;
+  keep_socket(netlink_fd, options.has_keeper);
+  page_open();
+  flight_start();
+  start_engine();
+  spin_start(options.spin_us);
+  run_in_real_time(options.real_time_priority);
+  /* SYS_ADMIN: the kernel drops replies without it. */
+  keep_capabilities(1ull << CAP_SYS_ADMIN | 1ull << CAP_NET_ADMIN);
+  tell_ready();
+  recall_unanswered();
+
+  if (serve() == HANDED_OVER) hand_over(devices, argv);
+  notify_service_manager("STOPPING=1", -1);
+  let_socket_go();
+  flight_close();
+  page_close();
+  say(INFO, "dm-ulogd has stopped.");
+  if (!devices_are_idle()) say(ERROR, "A device hangs; its reads and writes are left unfinished.");
+  device_process_end(devices);
+  _exit(0); /* whatever hangs */
+}

@@ -1,0 +1,28 @@
+/*
+ * What of each log must outlive the server, though not the kernel: one small file for each, mapped into memory. A write is a
+ * store, which the kernel keeps however the process ends. The layout is that of src/node/state-files.ts, so that either
+ * host goes on where the other has ended.
+ */
+#ifndef STATE_FILES_H
+#define STATE_FILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine.h"
+
+/* Maps what an earlier server left, removes what is of another boot, sets aside what is no file of a server. */
+void states_open(void);
+
+/* What an earlier server left of a handle's log: its bytes, or NULL. */
+const uint8_t *state_bytes(uint32_t handle, uint64_t *size);
+
+/* Return 0 or a negative errno. A log without a file is not kept. */
+int state_create(const struct head *head);
+int state_delete(uint32_t handle);
+void state_write(const struct head *head, const uint8_t *bytes);
+
+/* The number of the last request that was seen, in a file beside them. Never NULL. */
+extern volatile uint32_t *last_request;
+
+#endif

@@ -1,0 +1,145 @@
+#include "take-over.h"
+
+#include <err.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "claim.h"
+#include "flight.h"
+#include "keeper.h"
+#include "loop.h"
+#include "page.h"
+#include "say.h"
+#include "service-manager.h"
+
+#define NAME "take-over"
+#define HERE_IT_IS 'h'
+#define SERVING 's'
+/* Who does not answer within this time is given up. */
+#define ANSWER_MS 5000
+#define PASSED_FD 3
+
+static struct sockaddr_un address = {AF_UNIX, NAME};
+/* New server: to the old one. */
+static int old_fd = -1;
+static int reload_fd = -1;
+
+/* Waits for something to read. Returns whether there is something: data, or the end of the other side. */
+static bool wait_for_word(int fd) {
+  struct pollfd waiting = {fd, POLLIN, 0};
+  int count;
+  do count = poll(&waiting, 1, ANSWER_MS);
+  while (count < 0 && errno == EINTR);
+  return count > 0;
+}
+
+static int listen_for_old(void) {
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  unlink(NAME);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0) err(1, NAME);
+  return fd;
+}
+
+int take_over(void) {
+  char word;
+  long pid = claim_holder();
+  if (pid == 0) return -1; /* Nobody serves: this server begins as any other. */
+  if (!page_is_of_native_server((pid_t)pid))
+    errx(1, "Process %ld serves this machine and cannot hand over. End it, and start this server without --take-over.", pid);
+  int listener = listen_for_old();
+  if (kill((pid_t)pid, SIGUSR2) < 0) err(1, "process %ld", pid);
+  old_fd = wait_for_word(listener) ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+  unlink(NAME);
+  close(listener);
+  if (old_fd < 0) errx(1, "Process %ld did not hand over within %d s. It goes on serving.", pid, ANSWER_MS / 1000);
+  int fd = wait_for_word(old_fd) ? receive_descriptor(old_fd, &word) : -1;
+  if (fd < 0) say(WARNING, "The server before this one ended while it handed over.");
+  return fd;
+}
+
+void took_over(void) {
+  char word = SERVING;
+  if (old_fd >= 0) send(old_fd, &word, 1, MSG_NOSIGNAL);
+  if (reload_fd >= 0 && write(reload_fd, &word, 1) < 0) say(WARNING, "Nobody waits for the end of the reload any more.");
+}
+
+/* ---- The old server's side */
+
+static int connect_to_new(void) {
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+static bool is_new_serving(int fd) {
+  char word;
+  return fd >= 0 && send_descriptor(fd, HERE_IT_IS, netlink_fd) && wait_for_word(fd) && recv(fd, &word, 1, 0) == 1 &&
+         word == SERVING;
+}
+
+/* A new server that was given up must not serve later. */
+static void end_new(int fd) {
+  struct ucred peer;
+  if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){sizeof peer}) == 0 && peer.pid > 1) kill(peer.pid, SIGKILL);
+}
+
+static _Noreturn void begin_anew(char **argv) {
+  char pid[16];
+  snprintf(pid, sizeof pid, "%d", getpid());
+  setenv("LISTEN_PID", pid, 1);
+  setenv("LISTEN_FDS", "1", 1);
+  if (netlink_fd == PASSED_FD) netlink_fd = dup(netlink_fd);
+  dup2(netlink_fd, PASSED_FD); /* and not closed by the execution */
+  unsigned kept = 0;
+  for (char **argument = argv; *argument != NULL; argument++)
+    if (strcmp(*argument, "--take-over") != 0) argv[kept++] = *argument;
+  argv[kept] = NULL;
+  execv("/proc/self/exe", argv);
+  err(1, "this program, once more");
+}
+
+_Noreturn void hand_over(pid_t device_process, char **argv) {
+  kill(device_process, SIGKILL);
+  /* One that hangs in a device cannot end, and keeps that device alone. */
+  for (int tries = 0; tries < 100 && waitpid(device_process, NULL, WNOHANG) == 0; tries++)
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+  log_ring = NULL;
+  flight_close();
+  claim_release();
+  int fd = connect_to_new();
+  if (is_new_serving(fd)) {
+    say(INFO, "Another dm-ulog has taken over.");
+    _exit(0);
+  }
+  end_new(fd);
+  say(WARNING, "The server that was to take over does not serve. This one goes on.");
+  begin_anew(argv);
+}
+
+void leave_reload_waiting(void) {
+  int ends[2];
+  char word;
+  if (getenv("NOTIFY_SOCKET") == NULL) return;
+  if (pipe(ends) < 0) err(1, "a pipe");
+  pid_t pid = fork();
+  if (pid < 0) err(1, "a process for the reload");
+  if (pid == 0) {
+    close(ends[0]);
+    reload_fd = ends[1];
+    return;
+  }
+  close(ends[1]);
+  _exit(read(ends[0], &word, 1) == 1 ? 0 : 1);
+}

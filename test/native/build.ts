@@ -1,0 +1,19 @@
+// Builds the native host for tests, the kernel lab and benchmarks, where Debian's packages for it are installed.
+
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Builds the host, or brings it up to date with its sources and the core. Returns where it is. Throws what the compiler says. */
+export function buildNative(
+  folder = join(ROOT, "dist/native"),
+  corePath = join(ROOT, "dist/dm-ulog.wasm"),
+): string {
+  const target = join(folder, "dm-ulogd");
+  const words = ["-C", join(ROOT, "src/native"), `OUT=${folder}`, `CORE=${corePath}`, target];
+  const { status, stdout, stderr } = spawnSync("make", words, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`The native host cannot be built:\n${stdout}${stderr}`);
+  return target;
+}
