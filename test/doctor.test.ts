@@ -43,6 +43,7 @@ function statusWith(log: Partial<Omit<LogDescription, "constructor">>): Status {
   const counters = words.counters(peer.engine);
   return {
     ...{ version: "1", pid: 5, uptimeSeconds: 9, counters, recording: null, logs: [{ ...GOOD_LOG, ...log }] },
+    ...{ protocol: 1, host: "native" as const, busyDevices: [], silentSeconds: 0 },
     ...{ netlinkPort: 5, overruns: 0, others: NO_OTHERS },
   };
 }

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { Onlooker } from "../node/status.ts";
 
 /** The core, as built beside the compiled host. */
 export function wasmPath(): string {
@@ -15,6 +16,17 @@ export function smallWasmPath(): string {
   throw new Error(
     "The small core is not part of the package. Clone the repository, and run npm run sim -- --core small.",
   );
+}
+
+/** Looks at the server with this runtime directory. */
+export function onlookerOf(runtimeDirectory: string): Onlooker {
+  return new Onlooker(runtimeDirectory, () => readFileSync(wasmPath()));
+}
+
+/** The native host, or undefined where it was not built. */
+export function nativePath(): string | undefined {
+  const path = fileURLToPath(new URL("../native/dm-ulogd", import.meta.url));
+  return existsSync(path) ? path : undefined;
 }
 
 /** The Lua dissector for Wireshark. */

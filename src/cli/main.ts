@@ -5,10 +5,11 @@ import { isIP } from "node:net";
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/flight-sizes.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
-import { LIVE_PORT_DEFAULT, LOOPBACK } from "../node/web/defaults.ts";
+import { LIVE_PORT_DEFAULT, LOOPBACK, METRICS_PORT_DEFAULT } from "../node/web/defaults.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
+import type { LiveOptions, MetricsOptions } from "./look.ts";
 import type { PlanOptions } from "./plan.ts";
 import { type RecordOptions, record } from "./record.ts";
 import type { ReplayOptions } from "./replay.ts";
@@ -136,6 +137,19 @@ program
     "--crash-directory <directory>",
     "directory for the last events of a server that failed (default: in the runtime directory)",
   )
+  .addOption(
+    new Option(
+      "--host <host>",
+      "native: dm-ulogd, for production and swap; node: Node.js, for development (default: native where it is built)",
+    ).choices(["native", "node"]),
+  )
+  .option(
+    "--spin <us>",
+    "native host: look for the next request this long before sleeping, where that pays",
+    wholeNumber,
+  )
+  .option("--real-time <priority>", "native host: run with this priority of SCHED_RR, from 1 to 99", positive)
+  .option("--take-over", "native host: take the place of the running one, without a request waiting for it")
   .option("--force", "serve although another server seems to serve this machine: one that cannot answer any more")
   .option("--metrics <port>", "serve metrics for Prometheus on this port of 127.0.0.1 too", portNumber)
   .addOption(
@@ -312,10 +326,32 @@ program
   .description("Show a simulated machine or a trace in a browser, event by event. Serves the page until Ctrl-C.")
   .argument("[file]", "a trace file (default: the simulation)")
   .option("--port <number>", "port of 127.0.0.1 to serve the page on; 0 for any free port", portNumber, 0)
-  .addHelpText("after", "\nTo watch a live server, use dm-ulog serve --view.")
-  .action(async (file: string | undefined, options: ViewOptions) => {
+  .option("--live", "show what the running server does instead. Needs root")
+  .option("--address <address>", "with --live: IP address of this machine to serve the page on", ipAddress, LOOPBACK)
+  .option("--runtime-dir <directory>", "with --live: the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
+  .addHelpText(
+    "after",
+    "\nThe live view reads the server's flight recorder and never delays the kernel. Everybody who can reach its address sees\n" +
+      "the names of logs and which regions are written.",
+  )
+  .action(async (file: string | undefined, options: ViewOptions & LiveOptions & { live?: true }) => {
+    if (options.live === true) {
+      const { live } = await import("./look.ts");
+      await live(options);
+      return;
+    }
     const { view } = await import("./view.ts");
     await view(file, options);
+  });
+
+program
+  .command("metrics")
+  .description("Serve the running server's metrics for Prometheus on a port of 127.0.0.1, until Ctrl-C. Needs root.")
+  .option("--port <number>", "port of 127.0.0.1", portNumber, METRICS_PORT_DEFAULT)
+  .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
+  .action(async (options: MetricsOptions) => {
+    const { metrics } = await import("./look.ts");
+    await metrics(options);
   });
 
 program

@@ -8,6 +8,7 @@ import type { ServerOptions } from "../node/server.ts";
 import { LIVE_PORT_DEFAULT } from "../node/web/defaults.ts";
 import { packageVersion, pagePath, wasmPath } from "./installation.ts";
 import { limitedLog } from "./limited-log.ts";
+import { isNativeWanted, serveNatively } from "./serve-native.ts";
 import { type LogFormat, logFormatOf, ServerLog } from "./server-log.ts";
 
 export interface ServeOptions {
@@ -25,12 +26,22 @@ export interface ServeOptions {
   viewAddress: string;
   metrics?: number;
   force?: boolean;
+  /** Left out, the native host where it was built. */
+  host?: "native" | "node";
+  /** Of the native host alone. */
+  spin?: number;
+  realTime?: number;
+  takeOver?: true;
   logFormat?: LogFormat;
 }
 
 const NS_PER_MS = 1e6;
 
 export async function serve(options: ServeOptions): Promise<void> {
+  if (isNativeWanted(options)) return serveNatively(options);
+  for (const option of ["spin", "realTime", "takeOver"] as const) {
+    if (options[option] !== undefined) throw new Error(`Only the native host has --${dashed(option)}.`);
+  }
   const missing = missingPrerequisites();
   if (missing.length > 0) throw new Error(missing.join("\n"));
   // The native packages behind these are optional: without them everything works except serving.
@@ -105,6 +116,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+}
+
+function dashed(option: string): string {
+  return option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 function viewOf({ view, viewAddress }: ServeOptions): Pick<ServerOptions, "view"> {

@@ -3,9 +3,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import cliProgress from "cli-progress";
 import type { LogDescription } from "../common/console.ts";
-import { fetchStatus, type Status } from "../node/control-socket.ts";
+import type { Status } from "../node/control-socket.ts";
 import { nameOf } from "../node/listener-watch.ts";
-import { controlSocketPath } from "../node/runtime-paths.ts";
+import type { Onlooker } from "../node/status.ts";
+import { onlookerOf } from "./installation.ts";
 import { formatSectors } from "./sizes.ts";
 
 export interface StatusOptions {
@@ -15,11 +16,13 @@ export interface StatusOptions {
 }
 
 const WATCH_INTERVAL_MS = 500;
+/** The request thread shows itself ten times in a second. */
+const SILENT_SECONDS = 5;
 
 export async function status(options: StatusOptions): Promise<void> {
-  const path = controlSocketPath(options.runtimeDir);
-  if (options.watch) await watch(path, options.json === true);
-  else print(await fetchStatus(path), options.json === true);
+  const onlooker = onlookerOf(options.runtimeDir);
+  if (options.watch) await watch(onlooker, options.json === true);
+  else print(await onlooker.status(), options.json === true);
 }
 
 function print(current: Status, json: boolean): void {
@@ -28,7 +31,8 @@ function print(current: Status, json: boolean): void {
 
 /** The table of logs that `dm-ulog status` prints. */
 export function statusText(current: Status): string {
-  const lines = [`dm-ulog ${current.version}, process ${current.pid}, serving for ${current.uptimeSeconds} s`];
+  const host = current.host === "native" ? "native host, " : "";
+  const lines = [`dm-ulog ${current.version}, ${host}process ${current.pid}, serving for ${current.uptimeSeconds} s`];
   lines.push(...warningLines(current));
   if (current.logs.length === 0) return [...lines, "No logs: no mirror uses this server yet."].join("\n");
   const rows = current.logs.map((log) => [
@@ -63,8 +67,16 @@ export function statusText(current: Status): string {
   return lines.join("\n");
 }
 
-function warningLines({ overruns, others }: Status): string[] {
+function warningLines({ overruns, others, busyDevices, silentSeconds }: Status): string[] {
   const lines: string[] = [];
+  if (silentSeconds > SILENT_SECONDS)
+    lines.push(
+      `Its request thread was last seen at work ${Math.round(silentSeconds)} s ago: it is stuck, and mirrors wait.`,
+    );
+  for (const { uuid, operation, seconds } of busyDevices)
+    lines.push(
+      `The log device of ${uuid} hangs: a ${operation} has taken ${seconds} s so far. Its mirror waits, the others do not.`,
+    );
   if (overruns > 0)
     lines.push(`Its receive buffer was full ${overruns} times: requests were lost, and asked for again.`);
   for (const listener of others.listeners) {
@@ -91,10 +103,10 @@ function percent(log: LogDescription): string {
 }
 
 /** Shows the logs until it is interrupted: a bar for each on a terminal, a line for each change in a pipe. */
-async function watch(path: string, json: boolean): Promise<never> {
+async function watch(onlooker: Onlooker, json: boolean): Promise<never> {
   if (json || !process.stdout.isTTY) {
     for (let before = ""; ; await sleep(WATCH_INTERVAL_MS)) {
-      const current = await fetchStatus(path);
+      const current = await onlooker.status();
       const text = json ? JSON.stringify(current.logs) : statusText({ ...current, uptimeSeconds: 0 });
       if (text !== before) print(current, json);
       before = text;
@@ -116,7 +128,7 @@ async function watch(path: string, json: boolean): Promise<never> {
   });
   const barOf = new Map<string, cliProgress.SingleBar>();
   for (;;) {
-    const current = await fetchStatus(path).catch((error: unknown) => {
+    const current = await onlooker.status().catch((error: unknown) => {
       bars.stop();
       throw error;
     });

@@ -208,3 +208,14 @@ export class Console {
 function word(bytes: Uint8Array, offset: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset + offset, 4).getUint32(0, true);
 }
+
+const UUID_ROOM_BYTES = 136;
+
+/** The UUID of the log that has a handle in the engine behind `source`, or undefined. Only ASCII, and no control characters. */
+export function nameOfHandle(source: MemorySource, abi: Abi, handle: number): string | undefined {
+  const log = word(source.read(abi.HANDLES + 4 * handle, 4), 0);
+  if (log === 0) return undefined;
+  const text = source.read(log + abi.LOG_UUID, UUID_ROOM_BYTES);
+  const end = text.indexOf(0);
+  return String.fromCharCode(...text.subarray(0, end < 0 ? text.length : end)).replace(/[^\x20-\x7e]/g, "?");
+}

@@ -107,7 +107,7 @@ int main(int argc, char **argv) {
   shared->server_port = netlink_port;
   keep_socket(netlink_fd, options.has_keeper);
   page_open();
-  flight_start();
+  flight_start(options.flight_bytes);
   start_engine();
   spin_start(options.spin_us);
   run_in_real_time(options.real_time_priority);

@@ -14,6 +14,7 @@
 
 #include "bell.h"
 #include "device-mapper.h"
+#include "flight.h"
 #include "listeners.h"
 #include "shared.h"
 
@@ -96,8 +97,10 @@ static void find_forgotten(void) {
 
 void watch(unsigned unused) {
   (void)unused;
+  flight_keep_lost();
   for (unsigned looks = 0;; looks++) {
-    look_at_listeners();
+    /* Before the server has a socket, its own would count as another's. */
+    if (shared->server_port != 0) look_at_listeners();
     if (looks % LOOKS_PER_COMPARISON == LOOKS_PER_COMPARISON - 1) find_forgotten();
     nanosleep(&(struct timespec){LOOK_S, 0}, NULL);
   }

@@ -15,11 +15,15 @@ import { text } from "node:stream/consumers";
 import type { Counters, LogDescription } from "../common/console.ts";
 import type { ListenerReport } from "./listener-watch.ts";
 import { metricsText } from "./metrics.ts";
+import type { BusyDevice } from "./native-host.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "./prometheus.ts";
 import type { Server } from "./server.ts";
 import type { RecordingOptions } from "./trace-files.ts";
 
 export interface Status {
+  /** Of this description: raised when a field changes its meaning. */
+  protocol: number;
+  host: "node" | "native";
   version: string;
   pid: number;
   uptimeSeconds: number;
@@ -33,8 +37,16 @@ export interface Status {
   overruns: number;
   /** Who else receives the kernel's requests. */
   others: ListenerReport;
+  /** Operations on log devices that take longer than 5 s. The Node.js host does not tell. */
+  busyDevices: BusyDevice[];
+  /** Seconds since the request thread was last seen at work. */
+  silentSeconds: number;
 }
 
+/** Of `Status` and of the paths above. */
+const PROTOCOL = 1;
+/** An answer takes milliseconds: who waits longer waits for a server that is stuck. */
+const ANSWER_TIMEOUT_MS = 10_000;
 /** A recording's options are few. */
 const BODY_BYTES_MAX = 65_536;
 
@@ -43,6 +55,8 @@ export function serveStatus(server: Server, path: string, version: string): Prom
   rmSync(path, { force: true });
   const answers: Record<string, (body: unknown) => unknown> = {
     "GET /status": (): Status => ({
+      protocol: PROTOCOL,
+      host: "node",
       version,
       pid: process.pid,
       uptimeSeconds: Math.round(process.uptime()),
@@ -52,6 +66,8 @@ export function serveStatus(server: Server, path: string, version: string): Prom
       netlinkPort: server.port,
       overruns: server.overruns,
       others: server.others,
+      busyDevices: [],
+      silentSeconds: 0,
     }),
     "GET /metrics": () => new MetricsText(serverMetrics(server, version)),
     "POST /record": (body) => server.record(recordingOptions(body)),
@@ -106,8 +122,16 @@ class MetricsText {
 /** Asks the server at `path`. Rejects with a sentence if none answers. */
 export async function fetchStatus(path: string): Promise<Status> {
   // A server that was started before an upgrade does not tell all of it.
-  const untold = { netlinkPort: 0, overruns: 0, others: { listeners: [], dropped: 0, toCheck: [] } };
-  return { ...untold, ...((await ask(path, "GET", "/status")) as Status) };
+  const untold = {
+    ...{ protocol: 0, host: "node" as const, netlinkPort: 0, overruns: 0, busyDevices: [], silentSeconds: 0 },
+    others: { listeners: [], dropped: 0, toCheck: [] },
+  };
+  return { ...untold, ...(JSON.parse(await ask(path, "GET", "/status")) as Status) };
+}
+
+/** The metrics of the server at `path`. Rejects with a sentence if none answers. */
+export function fetchMetrics(path: string): Promise<string> {
+  return ask(path, "GET", "/metrics");
 }
 
 /** Makes the server at `path` record. Rejects with a sentence if it cannot. */
@@ -117,7 +141,7 @@ export async function askToRecord(path: string, options: RecordingOptions): Prom
 
 /** Ends the recording of the server at `path`. Resolves with its file, or undefined if there was no recording. */
 export async function askToStopRecording(path: string): Promise<string | undefined> {
-  return ((await ask(path, "POST", "/record/stop")) as { path: string } | null)?.path;
+  return (JSON.parse(await ask(path, "POST", "/record/stop")) as { path: string } | null)?.path;
 }
 
 /** Makes the server at `path` write the contents of its flight recorder to a file. */
@@ -125,18 +149,23 @@ export async function askToSaveFlight(path: string, file: string): Promise<void>
   await ask(path, "POST", "/record/save", { path: file });
 }
 
-function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<unknown> {
+function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<string> {
   return new Promise((resolve, reject) => {
-    const asking = request({ socketPath, method, path }, async (response) => {
+    const asking = request({ socketPath, method, path, timeout: ANSWER_TIMEOUT_MS }, async (response) => {
       try {
         const answer = await text(response);
-        if (response.statusCode === 200) resolve(JSON.parse(answer));
+        if (response.statusCode === 200) resolve(answer);
         else reject(new Error(answer.trim()));
       } catch (error) {
         reject(error);
       }
     });
-    asking.on("error", (error: NodeJS.ErrnoException) => reject(new Error(unreachable(socketPath, error.code))));
+    asking.on("timeout", () => {
+      asking.destroy(new Error(`The server at ${socketPath} has not answered for ${ANSWER_TIMEOUT_MS / 1000} s.`));
+    });
+    asking.on("error", (error: NodeJS.ErrnoException) =>
+      reject(error.code === undefined ? error : new Error(unreachable(socketPath, error.code))),
+    );
     asking.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }

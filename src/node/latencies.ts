@@ -66,6 +66,21 @@ export class Latencies {
   }
 }
 
+/** The size in bytes of all rows, and how one is read from them: the layout that both hosts share. */
+export function latencyRow(abi: Pick<Abi, "REQUEST_TYPE_MAX">): {
+  bytes: number;
+  row: (bytes: Buffer, type: number) => LatencyHistogram;
+} {
+  return {
+    bytes: (abi.REQUEST_TYPE_MAX + 1) * ROW * 8,
+    row(bytes, type) {
+      const number = (column: number) => bytes.readDoubleLE((type * ROW + column) * 8);
+      const counts = Array.from({ length: BUCKETS }, (_, bucket) => number(bucket));
+      return { counts, sumSeconds: number(BUCKETS) / NS_PER_SECOND };
+    },
+  };
+}
+
 /** The bucket of 1000 × 4^i ns is the i-th: found by the position of the highest bit. */
 function bucketOf(ns: number): number {
   const thousands = Math.ceil(ns / 1000) - 1;

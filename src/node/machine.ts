@@ -5,13 +5,14 @@ import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from
 import type { LogDescription } from "../common/console.ts";
 import { findIfThere, THIS_MACHINE } from "./block-devices.ts";
 import { findNode, parseNumbers } from "./block-nodes.ts";
-import { fetchStatus, type Status } from "./control-socket.ts";
+import type { Status } from "./control-socket.ts";
 import { readTables, readTargetTypes } from "./device-mapper.ts";
 import { mountedDevices, overlaps } from "./mirror-devices.ts";
 import { holdersOf, type Listener, requestSockets } from "./netlink-sockets.ts";
 import { missingPrerequisites } from "./prerequisites.ts";
-import { controlSocketPath, crashDirectory, stateDirectory } from "./runtime-paths.ts";
+import { crashDirectory, stateDirectory } from "./runtime-paths.ts";
 import { logRegionsOf } from "./signatures.ts";
+import type { Onlooker } from "./status.ts";
 import { sizeOf } from "./system-calls.ts";
 
 /** A mirror of this machine, of any log. */
@@ -77,14 +78,18 @@ export interface MachineFacts {
 }
 
 /** Looks at this machine. `wait` passes the time between two looks at the server. */
-export async function readMachine(runtimeDirectory: string, wait: () => Promise<void>): Promise<MachineFacts> {
+export async function readMachine(
+  runtimeDirectory: string,
+  onlooker: Pick<Onlooker, "status">,
+  wait: () => Promise<void>,
+): Promise<MachineFacts> {
   const mirrors = readMirrors();
   const names = Array.isArray(mirrors) ? mirrors.flatMap(({ logDevice }) => logDevice ?? []) : [];
   return {
     missing: missingPrerequisites(),
     hasMirrorTarget: hasMirrorTarget(),
     listeners: process.platform === "linux" ? readListeners() : [],
-    server: await lookTwice(() => fetchStatus(controlSocketPath(runtimeDirectory)), wait),
+    server: await lookTwice(() => onlooker.status(), wait),
     runtimeDirectory: readRuntimeDirectory(runtimeDirectory),
     mirrors,
     logDevices: Object.fromEntries(names.map((name) => [name, readLogDevice(name)])),

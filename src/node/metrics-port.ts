@@ -10,19 +10,41 @@ import { refusalOf } from "./web/web-rules.ts";
 
 const PATH = "/metrics";
 
-/** Serves `text()` at /metrics; a port of 0 is any that is free. Resolves when it listens; rejects with a sentence. */
-export function serveMetrics(text: () => string, port: number): Promise<Server> {
-  const http = createServer((incoming, outgoing) => {
+/** More connections at one time are refused: a scrape takes milliseconds, and there are a few scrapers. */
+const CONNECTIONS_MAX = 32;
+/** Who has not asked by then, or asks no more, is disconnected, in ms. */
+const PATIENCE_MS = 5000;
+/** So long an answer is given again, in ms, so that many scrapers cost what one costs. */
+const AGE_MS_MAX = 500;
+
+/**
+ * Serves `text()` at /metrics; a port of 0 is any that is free. Resolves when it listens; rejects with a sentence. However many
+ * connect, at most CONNECTIONS_MAX are kept, and `text` is called twice in a second.
+ */
+export function serveMetrics(text: () => string | Promise<string>, port: number): Promise<Server> {
+  let last: { atMs: number; metrics: Promise<string> } | undefined;
+  const recent = (): Promise<string> => {
+    if (last === undefined || performance.now() - last.atMs > AGE_MS_MAX) {
+      last = { atMs: performance.now(), metrics: (async () => text())() };
+    }
+    return last.metrics;
+  };
+  const http = createServer(async (incoming, outgoing) => {
     const refusal = refusalOf(incoming, true);
     if (refusal !== undefined) return sayStatus(outgoing, refusal.status, refusal.sentence);
     if (incoming.url !== PATH) return sayStatus(outgoing, 404, `The only path is: GET ${PATH}.`);
     try {
-      const metrics = text();
+      const metrics = await recent();
       outgoing.writeHead(200, { "content-type": PROMETHEUS_CONTENT_TYPE }).end(metrics);
     } catch (error) {
       sayStatus(outgoing, 503, (error as Error).message);
     }
   });
+  http.maxConnections = CONNECTIONS_MAX;
+  http.headersTimeout = PATIENCE_MS;
+  http.requestTimeout = PATIENCE_MS;
+  http.keepAliveTimeout = PATIENCE_MS;
+  http.setTimeout(PATIENCE_MS);
   return new Promise((resolve, reject) => {
     http.once("error", (error: NodeJS.ErrnoException) =>
       reject(new Error(`Metrics cannot be served on port ${port} (${error.code}). Choose another with --metrics.`)),

@@ -4,6 +4,7 @@
 import type { Counters, LogDescription } from "../common/console.ts";
 import { BUCKET_BOUNDS_SECONDS, type LatencyHistogram } from "./latencies.ts";
 import type { ListenerReport } from "./listener-watch.ts";
+import type { BusyDevice, SpinCounters } from "./native-host.ts";
 import { type Labels, PrometheusText, type Sample } from "./prometheus.ts";
 
 export interface MetricsSource {
@@ -15,6 +16,9 @@ export interface MetricsSource {
   latencies: readonly LatencyHistogram[];
   overruns: number;
   others: ListenerReport;
+  /** The native host alone looks for the next request before it sleeps. */
+  spin?: SpinCounters;
+  busyDevices?: readonly BusyDevice[];
 }
 
 /** All metrics as Prometheus reads them. */
@@ -32,7 +36,26 @@ export function metricsText(source: MetricsSource): string {
   const logs = newestOfEach(source.logs);
   writeLogs(text, logs);
   writeOthers(text, source.others, logs);
+  if (source.spin !== undefined) writeSpin(text, source.spin);
+  if (source.busyDevices !== undefined) writeBusyDevices(text, source.busyDevices);
   return text.toString();
+}
+
+function writeSpin(text: PrometheusText, { windowNs, tries, hits, spentSeconds }: SpinCounters): void {
+  text.gauge("dm_ulog_spin_window_seconds", "How long the server looks for a request before it sleeps.", [
+    { value: windowNs / 1e9 },
+  ]);
+  text.counter("dm_ulog_spins_total", "Times the server looked for a request before it slept.", [{ value: tries }]);
+  text.counter("dm_ulog_spin_hits_total", "Times a request came meanwhile.", [{ value: hits }]);
+  text.counter("dm_ulog_spin_seconds_total", "Processor time spent on that.", [{ value: spentSeconds }]);
+}
+
+function writeBusyDevices(text: PrometheusText, busy: readonly BusyDevice[]): void {
+  text.gauge(
+    "dm_ulog_log_device_busy_seconds",
+    "Log devices with an operation that takes longer than 5 s, and how long it has taken.",
+    busy.map(({ uuid, operation, seconds }) => ({ labels: { uuid, operation }, value: seconds })),
+  );
 }
 
 function writeRequests(text: PrometheusText, { counters, latencies, overruns }: MetricsSource): void {

@@ -1,7 +1,10 @@
 // The runtime directory: where the one server of a machine is found. Only its owner may look inside.
 //
 //   lock          held while a server runs; the kernel frees it however the server ends
-//   control.sock  status over HTTP
+//   control.sock  status over HTTP: the Node.js host's
+//   server        what the native host shares with whoever looks on
+//   keeper        socket of the process that keeps the native host's netlink socket
+//   take-over     socket of a native host that is about to take over
 //   state/        what must outlive the server but not the machine: a file for each log
 //   nodes/        device nodes that /dev does not have
 //   flight-recorder, flight-recorder.lost    the last events of this server, and of one that was killed
@@ -18,6 +21,10 @@ export function lockPath(directory: string): string {
 
 export function controlSocketPath(directory: string): string {
   return join(directory, "control.sock");
+}
+
+export function serverPagePath(directory: string): string {
+  return join(directory, "server");
 }
 
 export function stateDirectory(directory: string): string {

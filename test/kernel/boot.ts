@@ -30,7 +30,8 @@ function indent(text: string): string {
  * power cut. Returns a verdict for each scenario run.
  */
 export async function runOnOneMachine(queue: Scenario[], options: BootOptions): Promise<boolean[]> {
-  const { labFolder, repositoryPath, appliancePath, nativePath, server, seed, verbose, nameWidth, recordFolder } = options;
+  const { labFolder, repositoryPath, appliancePath, nativePath, server, seed, verbose, nameWidth, recordFolder } =
+    options;
   const verdicts: boolean[] = [];
   const tail = new ConsoleTail();
   let startedAt = performance.now();

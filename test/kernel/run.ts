@@ -51,15 +51,26 @@ async function main(): Promise<number> {
   const nativePath = buildNative();
 
   console.log(`seed ${seed}, server ${server}`);
-  const isForServer = ({ nodeOnly }: Scenario) => server === "node" || nodeOnly === undefined;
-  for (const { name, nodeOnly } of chosen.filter((scenario) => !isForServer(scenario))) {
-    console.log(`--    ${name.padEnd(nameWidth)}  not for the ${server} server: ${nodeOnly}`);
+  const lacks = ({ nodeOnly, hostsOnly }: Scenario) =>
+    server === "node" ? undefined : (nodeOnly ?? (server === "c" ? hostsOnly : undefined));
+  for (const scenario of chosen.filter((scenario) => lacks(scenario) !== undefined)) {
+    console.log(`--    ${scenario.name.padEnd(nameWidth)}  not for the ${server} server: ${lacks(scenario)}`);
   }
-  const queue = chosen.filter(isForServer);
+  const queue = chosen.filter((scenario) => lacks(scenario) === undefined);
   const recordFolder = values.record === undefined ? undefined : resolve(values.record);
   if (recordFolder !== undefined) mkdirSync(recordFolder, { recursive: true });
   const { verbose } = values;
-  const options = { labFolder, repositoryPath, appliancePath, nativePath, server, seed, verbose, nameWidth, recordFolder };
+  const options = {
+    labFolder,
+    repositoryPath,
+    appliancePath,
+    nativePath,
+    server,
+    seed,
+    verbose,
+    nameWidth,
+    recordFolder,
+  };
   const run = async (hand: Scenario[]): Promise<boolean[]> => {
     const verdicts: boolean[] = [];
     while (verdicts.length < hand.length)

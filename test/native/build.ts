@@ -7,10 +7,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Builds the host, or brings it up to date with its sources and the core. Returns where it is. Throws what the compiler says. */
-export function buildNative(
-  folder = join(ROOT, "dist/native"),
-  corePath = join(ROOT, "dist/dm-ulog.wasm"),
-): string {
+export function buildNative(folder = join(ROOT, "dist/native"), corePath = join(ROOT, "dist/dm-ulog.wasm")): string {
   const target = join(folder, "dm-ulogd");
   const words = ["-C", join(ROOT, "src/native"), `OUT=${folder}`, `CORE=${corePath}`, target];
   const { status, stdout, stderr } = spawnSync("make", words, { encoding: "utf8" });

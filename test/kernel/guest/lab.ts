@@ -79,8 +79,11 @@ export class Lab {
   }
 
   #checkKernelLog(): void {
-    const { expectedKernelLog = [], possibleKernelLog = [] } = this.#scenario;
-    checkKernelLog(this.#kernelLog.take(), expectedKernelLog, possibleKernelLog);
+    const { expectedKernelLog = [], possibleKernelLog = [], nativeKernelLog } = this.#scenario;
+    const isNative = this.server === this.servers.native && nativeKernelLog !== undefined;
+    const expected = isNative ? (nativeKernelLog.expected ?? []) : expectedKernelLog;
+    const possible = isNative ? (nativeKernelLog.possible ?? []) : possibleKernelLog;
+    checkKernelLog(this.#kernelLog.take(), expected, possible);
   }
 
   /** A line for the person who runs the lab. */

@@ -8,12 +8,16 @@ export interface Scenario {
   timeLimitMs?: number;
   /** The feature that only the Node.js server has. The scenario does not run with another server, and the lab says so. */
   nodeOnly?: string;
+  /** The feature that the appliance in C does not have, though both hosts of the package do. */
+  hostsOnly?: string;
   /** Whether it measures, so that no other machine may run at the same time. */
   isAlone?: boolean;
   /** Warnings and errors the kernel must log here. Each must appear, and any other fails the scenario. */
   expectedKernelLog?: RegExp[];
   /** Warnings and errors that may appear, depending on timing. */
   possibleKernelLog?: RegExp[];
+  /** The same with the native host, whose socket is kept open while no server runs, so that the kernel notices less. */
+  nativeKernelLog?: { expected?: RegExp[]; possible?: RegExp[] };
   /** Runs again in the next boot after each power cut that it asked for; `lab.powerCuts` counts them. */
   run(lab: Lab): Promise<void>;
 }
