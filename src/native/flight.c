@@ -39,7 +39,7 @@ static bool begin_section(enum start start, uint64_t first_event) {
   if (!write_section(buffer, start, first_event)) return false;
   if (start != START_SNAPSHOT) return true;
   uint64_t logs_bytes = memory_bytes - DM_ULOG_AREAS_END;
-  if (logs_bytes > SNAPSHOT_LOGS_BYTES_MAX || logs_bytes > head->half_bytes / 4) return false;
+  if (logs_bytes > SNAPSHOT_LOGS_BYTES_MAX || logs_bytes > head->half_bytes / 2) return false;
   return write_snapshot(buffer, first_event, last_ns());
 }
 

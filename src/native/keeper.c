@@ -6,6 +6,7 @@
 #include "keeper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -184,6 +185,9 @@ static void become_keeper(int listener, int server, int netlink, uint32_t port) 
   signal(SIGHUP, SIG_IGN);
   signal(SIGTERM, SIG_IGN);
   prctl(PR_SET_NAME, "dm-ulogd:keeper");
+  /* Whoever reads what the server says is not to wait for the keeper. */
+  int nothing = open("/dev/null", O_RDWR);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) dup2(nothing, fd);
   int kept[] = {dup2(listener, 100), dup2(server, 101), dup2(netlink, 102)};
   syscall(SYS_close_range, STDERR_FILENO + 1, 99, 0);
   syscall(SYS_close_range, 103, ~0u, 0);

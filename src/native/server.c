@@ -104,15 +104,16 @@ int main(int argc, char **argv) {
   claim(options.is_forced);
   tidy_runtime_directory();
   open_socket(kept >= 0 ? kept : socket_kept());
-  shared->server_port = netlink_port;
   keep_socket(netlink_fd, options.has_keeper);
   page_open();
   flight_start(options.flight_bytes);
+  /* From now on the other process may ring, and look at what this one has begun. */
+  shared->server_port = netlink_port;
   start_engine();
   spin_start(options.spin_us);
   run_in_real_time(options.real_time_priority);
-  /* SYS_ADMIN: the kernel drops replies without it. */
-  keep_capabilities(1ull << CAP_SYS_ADMIN | 1ull << CAP_NET_ADMIN);
+  /* SYS_ADMIN: the kernel drops replies without it. IPC_LOCK: memory of later logs is locked too. */
+  keep_capabilities(1ull << CAP_SYS_ADMIN | 1ull << CAP_NET_ADMIN | 1ull << CAP_IPC_LOCK);
   tell_ready();
   recall_unanswered();
 

@@ -19,6 +19,8 @@
 #include "shared.h"
 
 #define LOOK_S 5
+/* How often to look whether the server has begun. */
+#define START_LOOK_NS 20000000
 /* Looks between two comparisons with the tables. */
 #define LOOKS_PER_COMPARISON 7
 
@@ -97,10 +99,10 @@ static void find_forgotten(void) {
 
 void watch(unsigned unused) {
   (void)unused;
+  while (*(volatile uint32_t *)&shared->server_port == 0) nanosleep(&(struct timespec){0, START_LOOK_NS}, NULL);
   flight_keep_lost();
   for (unsigned looks = 0;; looks++) {
-    /* Before the server has a socket, its own would count as another's. */
-    if (shared->server_port != 0) look_at_listeners();
+    look_at_listeners();
     if (looks % LOOKS_PER_COMPARISON == LOOKS_PER_COMPARISON - 1) find_forgotten();
     nanosleep(&(struct timespec){LOOK_S, 0}, NULL);
   }

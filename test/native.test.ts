@@ -1,0 +1,305 @@
+// The native host on a real netlink socket, with a socket of the test in the kernel's part, and what looks on from outside. The
+// kernel lab (npm run test:kernel -- --server native) has the mirrors to it.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Engine } from "../src/common/engine.ts";
+import { asciiBytes, encodeRequest, u64At } from "../src/common/kernel-frames.ts";
+import { FlightRecording } from "../src/node/flight-recording.ts";
+import { saveFlight } from "../src/node/flights.ts";
+import { NativeHost, PAGE_FIELDS } from "../src/node/native-host.ts";
+import { Onlooker } from "../src/node/status.ts";
+import { missingForAppliance } from "./embedding/c/build.ts";
+import { releaseWasm } from "./harness.ts";
+import { buildNative } from "./native/build.ts";
+import { lacksForServer, PlayedKernel } from "./played-kernel.ts";
+
+const CLI = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const SOURCES = fileURLToPath(new URL("../src/native/", import.meta.url));
+const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
+const LIMIT_MS = 10_000;
+
+const lacking = lacksForServer() ?? missingForAppliance();
+if (lacking !== undefined) console.log(`The native host is not run: ${lacking}.`);
+else testHost(buildNative());
+
+interface Running {
+  child: ChildProcess;
+  port: number;
+  said: () => string;
+}
+
+function testHost(program: string): void {
+  const { abi } = new Engine(new WebAssembly.Module(releaseWasm));
+  const kernel = new PlayedKernel(abi, "LVM-n");
+  // On a tmpfs where there is one: state files are mapped, and a disk would only be slower.
+  const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "dm-ulog-native-"));
+  const runtime = join(folder, "run");
+  const children: ChildProcess[] = [];
+  const onlooker = new Onlooker(runtime, () => releaseWasm);
+
+  const words = (...more: string[]): string[] => [
+    ...["--runtime-dir", runtime, "--kernel-port", String(kernel.port)],
+    ...["--quiet-time", "50", "--flight-recorder", "2M", ...more],
+  ];
+
+  async function start(...more: string[]): Promise<Running> {
+    const child = spawn(program, words(...more), { stdio: ["ignore", "pipe", "pipe"] });
+    children.push(child);
+    let said = "";
+    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text) => (said += text));
+    for (const end = Date.now() + LIMIT_MS; !said.includes("is serving the kernel"); await sleep(5)) {
+      if (child.exitCode !== null || Date.now() > end) throw new Error(`The native host does not serve: ${said}`);
+    }
+    return { child, port: Number(/netlink port (\d+)/.exec(said)?.[1]), said: () => said };
+  }
+
+  async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<unknown> {
+    const exited = once(child, "exit");
+    child.kill(signal);
+    const [exitCode, exitSignal] = await exited;
+    return exitCode ?? exitSignal;
+  }
+
+  const inSync = async (port: number) => u64At((await kernel.ask(port, "GET_SYNC_COUNT")).data, 0);
+
+  test("onlookers know the page's layout as the header has it", () => {
+    const fields = Object.keys(PAGE_FIELDS);
+    const source = join(folder, "offsets.c");
+    const offsets = fields.map((field) => `printf("%zu\\n", offsetof(struct server_page, ${field}));`).join("\n");
+    writeFileSync(source, `#include <stdio.h>\n#include "server-page.h"\nint main(void) {\n${offsets}\n}\n`);
+    execFileSync("cc", [`-I${SOURCES}`, `-I${DIST}`, "-o", join(folder, "offsets"), source]);
+    const printed = execFileSync(join(folder, "offsets"), { encoding: "utf8" }).trim().split("\n").map(Number);
+    assert.equal(printed, Object.values(PAGE_FIELDS));
+  });
+
+  test("it answers, is one thread, and ends with 0 when asked to", async () => {
+    const { child, port, said } = await start();
+    assert.is((await kernel.ask(port, "CTR", asciiBytes("2000000 core 2"))).error, 0);
+    assert.is((await kernel.ask(port, "RESUME")).error, 0);
+    assert.is((await kernel.ask(port, "SET_REGION_SYNC", [0, 1])).error, 0);
+    assert.is((await kernel.ask(port, "MARK_REGION", [0])).error, 0);
+    assert.is((await kernel.ask(port, "FLUSH", [1_000_000])).error, -22, "no such region");
+    const process = readFileSync(`/proc/${child.pid}/status`, "utf8");
+    assert.match(process, /^Threads:\t1$/m);
+    assert.match(process, /^VmLck:\s+[1-9]/m, "its memory is locked");
+    assert.is(await end(child, "SIGTERM"), 0);
+    assert.match(said(), /log LVM-n \(luid 3\): created with 1000000 regions/);
+    assert.match(said(), /refused/);
+    assert.match(said(), /dm-ulogd has stopped/);
+    assert.is(existsSync(join(runtime, "server")), false, "nobody is to look for it");
+  });
+
+  test("killed, it is followed by another with the same socket and the same state", async () => {
+    const first = await start();
+    assert.is(await inSync(first.port), 1, "from the test before");
+    assert.is((await kernel.ask(first.port, "SET_REGION_SYNC", [1, 1])).error, 0);
+    assert.is(await end(first.child, "SIGKILL"), "SIGKILL");
+    // Nobody serves, and the request waits.
+    const answer = kernel.ask(first.port, "GET_SYNC_COUNT");
+    await sleep(50);
+    const second = await start();
+    assert.is(second.port, first.port);
+    assert.is(u64At((await answer).data, 0), 2);
+    for (const limit = Date.now() + LIMIT_MS; !second.said().includes("crash-1.pcapng"); await sleep(10)) {
+      if (Date.now() > limit) throw new Error(`No word of the killed server: ${second.said()}`);
+    }
+    const replayed = spawnSync(process.execPath, [CLI, "replay", join(runtime, "crashes/crash-1.pcapng")]);
+    assert.is(replayed.status, 0, String(replayed.stderr));
+    assert.is(await end(second.child, "SIGTERM"), 0);
+    assert.is(existsSync(join(runtime, "keeper")), false, "nothing is kept of a server that stopped");
+  });
+
+  test("status and metrics are read from what it shares, while it answers", async () => {
+    const { child, port } = await start();
+    let isOver = false;
+    const asking = (async () => {
+      let asked = 0;
+      for (; !isOver; asked++) await kernel.ask(port, "MARK_REGION", [asked % 1000]);
+      return asked;
+    })();
+    for (let look = 0; look < 50; look++) {
+      const { logs, host, pid, busyDevices, silentSeconds, netlinkPort } = await onlooker.status();
+      assert.equal([host, pid, netlinkPort, busyDevices], ["native", child.pid, port, []]);
+      assert.equal([logs[0]?.uuid, logs[0]?.inSyncRegions, logs.length], ["LVM-n", 2, 1]);
+      assert.ok(silentSeconds < 2, `${silentSeconds} s`);
+    }
+    isOver = true;
+    const asked = await asking;
+    const metrics = await onlooker.metrics();
+    assert.match(metrics, new RegExp(`^dm_ulog_requests_total\\{type="MARK_REGION"\\} ${asked}$`, "m"));
+    assert.match(metrics, new RegExp(`^dm_ulog_request_duration_seconds_count\\{type="MARK_REGION"\\} ${asked}$`, "m"));
+    assert.match(metrics, /^dm_ulog_spins_total \d+$/m);
+    const printed = spawnSync(process.execPath, [CLI, "status", "--runtime-dir", runtime], { encoding: "utf8" });
+    assert.match(printed.stdout, /native host, process \d+.*\n.*\nLVM-n/);
+    assert.is(await end(child, "SIGTERM"), 0);
+    assert.is(NativeHost.find(runtime), undefined);
+  });
+
+  test("what it did is replayed without a difference: from the flight recorder, and recorded from outside", async () => {
+    const { child, port } = await start();
+    const path = join(folder, "recorded.pcapng");
+    const told: string[] = [];
+    const options = { path, sizeBytes: 1 << 20, filesMax: 3 };
+    const recording = new FlightRecording(join(runtime, "flight-recorder"), options, (words) => told.push(words));
+    const running = recording.run();
+    // More than both halves hold.
+    for (let i = 0; i < 4000; i++) await kernel.ask(port, i % 2 === 0 ? "MARK_REGION" : "CLEAR_REGION", [i % 500]);
+    const saved = join(folder, "saved.pcapng");
+    saveFlight({ runtimeDirectory: runtime }, saved);
+    await sleep(100);
+    recording.end();
+    await running;
+    assert.equal(told, []);
+    for (const file of [saved, path, `${path}.1`]) {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, "replay", file], { encoding: "utf8" });
+      assert.is(status, 0, `${file}: ${stdout}${stderr}`);
+      assert.match(stdout, /\b\d{3,}\b/, "hundreds of events");
+    }
+    assert.is(await end(child, "SIGTERM"), 0);
+  });
+
+  test("one takes over from another, and the socket stays", async () => {
+    const first = await start();
+    const exited = once(first.child, "exit");
+    const second = await start("--take-over");
+    assert.equal(await exited, [0, null]);
+    assert.match(first.said(), /has taken over/);
+    assert.is(second.port, first.port);
+    assert.is(await inSync(second.port), 2);
+    // Killed, it is followed as any other.
+    assert.is(await end(second.child, "SIGKILL"), "SIGKILL");
+    const third = await start();
+    assert.is(third.port, first.port);
+    assert.is((await kernel.ask(third.port, "DTR")).error, 0);
+    const files = readdirSync(join(runtime, "state")).filter((name) => /^\d/.test(name));
+    assert.equal(files, [], "a log that is removed leaves no file");
+    assert.is(await end(third.child, "SIGTERM"), 0);
+  });
+
+  test("a server that was to take over and dies is given up, and the first goes on", async () => {
+    const first = await start();
+    assert.is((await kernel.ask(first.port, "CTR", asciiBytes("2000 core 2"))).error, 0);
+    assert.is((await kernel.ask(first.port, "RESUME")).error, 0);
+    // Listens as a new server does, takes the socket, and is gone.
+    const listener = spawn("python3", [
+      "-c",
+      "import os,socket,signal,sys\n" +
+        "s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET)\n" +
+        "s.bind(sys.argv[1]); s.listen(1)\n" +
+        "os.kill(int(sys.argv[2]),signal.SIGUSR2)\n" +
+        "c,_=s.accept(); c.recv(1); os.unlink(sys.argv[1])\n",
+      join(runtime, "take-over"),
+      String(first.child.pid),
+    ]);
+    await once(listener, "exit");
+    for (const limit = Date.now() + LIMIT_MS; !/This one goes on[^]*is serving/.test(first.said()); await sleep(10)) {
+      if (Date.now() > limit) throw new Error(`It does not go on: ${first.said()}`);
+    }
+    assert.is((await kernel.ask(first.port, "SET_REGION_SYNC", [5, 1])).error, 0);
+    assert.is(await inSync(first.port), 1);
+    assert.is((await kernel.ask(first.port, "DTR")).error, 0);
+    assert.is(await end(first.child, "SIGTERM"), 0);
+  });
+
+  test("a mark is in the log file before its flush is answered; a second server is refused", async () => {
+    const { child, port } = await start();
+    const path = join(folder, "mirror.log");
+    writeFileSync(path, Buffer.alloc(8192));
+    const cleanBits = () => readFileSync(path).readUInt32LE(1024);
+    assert.is((await kernel.ask(port, "CTR", asciiBytes(`64 disk ${path} 2 nosync`))).error, 0);
+    assert.is((await kernel.ask(port, "RESUME")).error, 0);
+    assert.is(cleanBits() >>> 0, 0xffff_ffff, "32 regions, each in sync");
+    assert.is((await kernel.ask(port, "FLUSH", [4, 31])).error, 0);
+    assert.is(cleanBits() >>> 0, 0x7fff_ffef);
+    const second = spawnSync(program, words(), { encoding: "utf8" });
+    assert.is.not(second.status, 0);
+    assert.match(second.stderr, /serves this machine already \(process \d+\)/);
+    // Killed with an open device, it leaves the lock to the next.
+    assert.is(await end(child, "SIGKILL"), "SIGKILL");
+    const next = await start();
+    assert.is((await kernel.ask(next.port, "FLUSH", [7])).error, 0);
+    assert.is(cleanBits() >>> 0, 0x7fff_ff6f);
+    assert.is((await kernel.ask(next.port, "DTR")).error, 0);
+    assert.is((await kernel.ask(next.port, "CTR", asciiBytes("64 disk /nowhere/at/all 2"))).error, -2, "ENOENT");
+    assert.is(await end(next.child, "SIGTERM"), 0);
+  });
+
+  test("odd things in the runtime directory are set aside", async () => {
+    rmSync(join(runtime, "server"), { force: true });
+    mkdirSync(join(runtime, "server"));
+    writeFileSync(join(runtime, "state", "letter"), "from grandmother");
+    writeFileSync(join(runtime, "state", "17"), "");
+    writeFileSync(join(runtime, "state", "18"), "no state of a log");
+    mkdirSync(join(runtime, "state", "19"));
+    const { child, said } = await start();
+    assert.equal(readdirSync(join(runtime, "set-aside")).sort(), ["17", "19", "letter", "server"]);
+    assert.match(said(), /state\/letter .* is no file of this server: it was moved to set-aside\/letter/);
+    assert.ok(statSync(join(runtime, "server")).isFile());
+    assert.is(await end(child, "SIGTERM"), 0);
+  });
+
+  test("a command line that makes no sense is refused with a sentence", () => {
+    for (const [given, sentence] of [
+      [["--quiet-time", "0"], /--quiet-time 0 makes no sense: give a whole number from 1 to/],
+      [["--block-size", "5000"], /--block-size 5000 is no power of two/],
+      [["--flight-recorder", "12"], /too small/],
+      [["--log-format", "loud"], /give plain, journal or json/],
+      [["something"], /something makes no sense here/],
+    ] as [string[], RegExp][]) {
+      const { status, stderr } = spawnSync(program, given, { encoding: "utf8" });
+      assert.is(status, 1);
+      assert.match(stderr, sentence);
+    }
+  });
+
+  test("its bytes are the core's own", async () => {
+    const { child, port } = await start();
+    const engine = new Engine(new WebAssembly.Module(releaseWasm));
+    let seq = 1000;
+    for (const [type, data] of [
+      ["CTR", asciiBytes("2000000 core 2")],
+      ["RESUME", []],
+      ["GET_RESYNC_WORK", []],
+      ["STATUS_INFO", []],
+      ["IS_REMOTE_RECOVERING", [7]],
+    ] as const) {
+      const request = encodeRequest(abi, { type, uuid: "LVM-n", luid: 3n, seq: ++seq, data });
+      let expected = -1;
+      engine.deliver(request, abi.KERNEL_PORT, 1, {
+        send: (address, size) => {
+          expected = engine.read(address, size).length;
+        },
+        notice: () => {},
+      });
+      const { data: answered } = await kernel.ask(port, type, data as number[]);
+      assert.is(answered.length + abi.FRAME_BYTES, expected, type);
+    }
+    assert.is((await kernel.ask(port, "DTR")).error, 0);
+    assert.is(await end(child, "SIGTERM"), 0);
+  });
+
+  test.after(() => {
+    kernel.close();
+    for (const child of children) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  });
+}
+
+test.run();
