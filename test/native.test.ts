@@ -209,7 +209,7 @@ function testHost(program: string): void {
       String(first.child.pid),
     ]);
     await once(listener, "exit");
-    for (const limit = Date.now() + LIMIT_MS; !/This one goes on[^]*is serving/.test(first.said()); await sleep(10)) {
+    for (const limit = Date.now() + LIMIT_MS; !/This one goes on.*is serving/s.test(first.said()); await sleep(10)) {
       if (Date.now() > limit) throw new Error(`It does not go on: ${first.said()}`);
     }
     assert.is((await kernel.ask(first.port, "SET_REGION_SYNC", [5, 1])).error, 0);
@@ -288,7 +288,7 @@ function testHost(program: string): void {
         },
         notice: () => {},
       });
-      const { data: answered } = await kernel.ask(port, type, data as number[]);
+      const { data: answered } = await kernel.ask(port, type, [...data]);
       assert.is(answered.length + abi.FRAME_BYTES, expected, type);
     }
     assert.is((await kernel.ask(port, "DTR")).error, 0);

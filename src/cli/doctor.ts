@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LogDescription } from "../common/console.ts";
 import type { MachineFacts, Mirror } from "../node/machine.ts";
+import { isKeeper } from "../node/netlink-sockets.ts";
 import { onlookerOf } from "./installation.ts";
 import { listenerFindings } from "./listener-findings.ts";
 
@@ -90,7 +91,7 @@ function serverFindings(facts: MachineFacts): Finding[] {
   if ("error" in server) {
     const waiting = served.map(({ name }) => name).join(", ");
     findings.push(
-      served.length > 0 && listeners.length === 0
+      served.length > 0 && listeners.every(({ holder }) => isKeeper(holder))
         ? {
             level: "problem",
             what: `No server runs, and the writes of these mirrors wait for one: ${waiting}.`,
@@ -104,6 +105,13 @@ function serverFindings(facts: MachineFacts): Finding[] {
       level: "fine",
       what: `dm-ulog ${version} serves this machine (process ${pid}, for ${uptimeSeconds} s) with ${logs.length} logs.`,
     });
+    for (const { uuid, operation, seconds } of server.after.busyDevices) {
+      findings.push({
+        level: "problem",
+        what: `The log device of log ${uuid} hangs: a ${operation} has taken ${seconds} s so far. Its mirror waits for it.`,
+        remedy: "Make the device answer, or load the mirror's table anew with another log device (docs/operating.md)",
+      });
+    }
   }
   return findings;
 }

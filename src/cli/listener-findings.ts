@@ -2,12 +2,12 @@
 
 import { mayAnswer, nameOf } from "../node/listener-watch.ts";
 import type { MachineFacts } from "../node/machine.ts";
-import type { Listener } from "../node/netlink-sockets.ts";
+import { isKeeper, type Listener } from "../node/netlink-sockets.ts";
 import type { Finding } from "./doctor.ts";
 
 /** The sockets that are not the server's. */
 function otherListeners({ listeners, server }: MachineFacts): Listener[] {
-  if ("error" in server) return listeners;
+  if ("error" in server) return listeners.filter(({ holder }) => !isKeeper(holder));
   const { netlinkPort, pid } = server.after;
   return listeners.filter(({ port, holder }) => port !== netlinkPort && holder?.pid !== pid);
 }

@@ -14,6 +14,7 @@
 #include "leg-flushes.h"
 #include "lock-registry.h"
 #include "log-device.h"
+#include "memory-lock.h"
 #include "own-thread.h"
 #include "shared.h"
 #include "watch.h"
@@ -49,6 +50,7 @@ static _Noreturn void run(pid_t server) {
   if (getppid() != server) _exit(1);
   prctl(PR_SET_NAME, "dm-ulogd:devices");
   log_ring = NULL; /* its own sentences are written where they come up */
+  lock_memory(false);
   console_start();
   lock_registry_start();
   if ((errno = pthread_create(&thread, NULL, take_jobs, NULL)) != 0) err(1, "a thread for devices");

@@ -6,10 +6,14 @@
 #include "clock.h"
 #include "die.h"
 #include "futex.h"
+#include "say.h"
 #include "shared.h"
+#include "watch.h"
 
 /* Less than the 15 s after which the kernel asks again. */
 #define FLUSH_NS (10ull * 1000000000)
+/* An operation that takes longer is told of. */
+#define HANGS_NS (5ull * 1000000000)
 #define NO_PLACE UINT16_MAX
 #define NO_HANDLE UINT32_MAX
 
@@ -33,6 +37,8 @@ static unsigned refused_count;
 
 struct since device_since[DM_ULOG_HANDLE_COUNT];
 
+static void tell_of_answer(uint32_t handle, uint64_t time_ns);
+
 static void ask(unsigned job) {
   unsigned asked = atomic_load_explicit(&shared->asked, memory_order_relaxed);
   shared->asked_jobs[asked % (JOBS * 2)] = (uint16_t)job;
@@ -47,7 +53,7 @@ static void hand_over(unsigned number) {
   place->error = 0;
   places[number].is_busy = true;
   busy_places++;
-  device_since[places[number].handle] = (struct since){now_ns, place->kind};
+  device_since[places[number].handle] = (struct since){now_ns, place->kind, 0};
   atomic_fetch_add(&place->rings, 1);
   if (place->kind == DM_ULOG_EFFECT_KIND_OPEN) ask(number);
   else futex_wake(&place->rings);
@@ -124,7 +130,7 @@ void device_ask(uint32_t kind, uint32_t payload, uint32_t bytes) {
   parts_of(number)->head = HEAD(payload);
   hand_over(number);
   if (kind == DM_ULOG_EFFECT_KIND_CLOSE) {
-    device_since[places[number].handle] = (struct since){0, 0};
+    device_since[places[number].handle] = (struct since){0};
     places[number].handle = NO_HANDLE;
   }
 }
@@ -155,7 +161,10 @@ static void place_done(unsigned number, deliver_completion deliver) {
   const int error = place->error;
   places[number].is_busy = false;
   busy_places--;
-  if (handle != NO_HANDLE) device_since[handle] = (struct since){0, 0};
+  if (handle != NO_HANDLE) {
+    tell_of_answer(handle, now_ns);
+    device_since[handle] = (struct since){0};
+  }
   if (kind == DM_ULOG_EFFECT_KIND_CLOSE || (kind == DM_ULOG_EFFECT_KIND_OPEN && error != 0)) places[number].is_used = false;
   if (kind == DM_ULOG_EFFECT_KIND_CLOSE) return;
   /* The core asks for more when it was told of the last part, and may then use the rows anew. */
@@ -222,6 +231,32 @@ void devices_collect(deliver_completion deliver) {
     struct head head = refused[--refused_count];
     deliver(begin_completion(&head, DM_ULOG_EFFECT_KIND_OPEN, -EMFILE));
   }
+}
+
+/* What a log is called, for a sentence. */
+static void name_log(char *name, uint32_t handle) {
+  uint64_t luid;
+  if (!read_log(handle, &luid, name)) strcpy(name, "that was removed");
+}
+
+void devices_look(uint64_t time_ns) {
+  char name[UUID_ROOM];
+  for (uint32_t handle = 0; busy_places > 0 && handle < DM_ULOG_HANDLE_COUNT; handle++) {
+    struct since *since = &device_since[handle];
+    if (since->ns == 0 || since->is_said || time_ns - since->ns < HANGS_NS) continue;
+    since->is_said = 1;
+    name_log(name, handle);
+    say(ERROR, "The log device of log %s hangs: an operation has taken longer than %u s. Its mirror waits for it, the others do not.",
+        name, (unsigned)(HANGS_NS / 1000000000));
+  }
+}
+
+static void tell_of_answer(uint32_t handle, uint64_t time_ns) {
+  char name[UUID_ROOM];
+  if (!device_since[handle].is_said) return;
+  name_log(name, handle);
+  say(INFO, "The log device of log %s answers again, after %llu s.", name,
+      (unsigned long long)((time_ns - device_since[handle].ns) / 1000000000));
 }
 
 bool devices_are_idle(void) { return busy_places == 0; }

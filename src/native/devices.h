@@ -25,10 +25,13 @@ void devices_collect(deliver_completion deliver);
 /* Gives up flushes that take too long. */
 void flushes_look(uint64_t now_ns, deliver_completion deliver);
 
+/* Says which devices take long, once each. */
+void devices_look(uint64_t now_ns);
+
 /* Whether nothing is under way on a log device. */
 bool devices_are_idle(void);
 
 /* When the operation on the device of a handle began, of the clock of `now_ns`, or 0; and its kind. */
-extern struct since { uint64_t ns; uint32_t kind; } device_since[DM_ULOG_HANDLE_COUNT];
+extern struct since { uint64_t ns; uint32_t kind, is_said; } device_since[DM_ULOG_HANDLE_COUNT];
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * The keeper is a process of a few pages that listens at `keeper` in the runtime directory. The server is connected to it as long
- * as it lives. A keeper ends when its server says so, or when it sees that another server has a socket of its own in the
- * kernel's group: then its socket would only fill up.
+ * as it lives. A keeper ends when its server says so, when no server has come for a while, or when it sees that another server has
+ * a socket of its own in the kernel's group: then its socket would only fill up.
  */
 #include "keeper.h"
 
@@ -30,7 +30,12 @@
 #define TAKE 't'
 #define END 'e'
 #define ANSWER_MS 1000
-#define LOOK_MS 1000
+#define LOOK_MS 500
+/*
+ * So long the socket is kept without a server: a new one starts in much less. Then the kernel hears that there is none, and a
+ * mirror can be removed.
+ */
+#define LOOKS_WITHOUT_SERVER 20
 
 /* To the keeper. */
 static int keeper_fd = -1;
@@ -151,18 +156,20 @@ static int accept_server(int listener) {
 }
 
 static _Noreturn void run_keeper(int listener, int server, int netlink, uint32_t port) {
-  for (;;) {
+  for (unsigned looks = 0;;) {
     struct pollfd waiting[] = {{listener, POLLIN, 0}, {server, POLLIN, 0}};
     poll(waiting, 2, server < 0 ? LOOK_MS : -1);
     if (waiting[0].revents & POLLIN) {
       int next = accept_server(listener);
       if (next >= 0 && server >= 0) close(server);
       if (next >= 0) server = next;
+      looks = 0;
       continue;
     }
     if (server < 0) {
-      if (has_other_server(port)) _exit(0);
-      continue;
+      if (++looks < LOOKS_WITHOUT_SERVER && !has_other_server(port)) continue;
+      unlink(NAME);
+      _exit(0);
     }
     char word;
     ssize_t size = recv(server, &word, 1, MSG_DONTWAIT);

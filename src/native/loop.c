@@ -190,6 +190,7 @@ static void look(void) {
   static uint64_t ping_ns;
   flushes_look(now_ns, complete);
   devices_collect(complete);
+  devices_look(now_ns);
   page_look();
   if (watchdog_interval_ns == 0 || now_ns < ping_ns) return;
   ping_ns = now_ns + watchdog_interval_ns;

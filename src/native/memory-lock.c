@@ -32,18 +32,23 @@ static void touch_stack(void) {
   for (unsigned i = 0; i < sizeof stack; i += 4096) stack[i] = 0;
 }
 
-void lock_memory(void) {
+/* `sentence` has one %s, for the reason. */
+static void warn_unless(bool is_done, bool is_first, const char *sentence) {
+  if (!is_done && is_first) say(WARNING, sentence, strerror(errno));
+}
+
+void lock_memory(bool is_first) {
   setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
   touch_stack();
   /* What is reserved and not used yet, which is gigabytes, is locked as it comes into use. */
-  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
-    say(WARNING, "The server's memory cannot be locked (%s): when memory runs out, it may wait for its own mirrors. It takes "
-                 "CAP_IPC_LOCK.", strerror(errno));
-  if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
-    say(WARNING, "PR_SET_IO_FLUSHER cannot be set (%s; it takes CAP_SYS_RESOURCE and Linux 5.6): when memory runs out, the server "
-                 "may wait for its own mirrors.", strerror(errno));
-  if (avoid_oom_killer() < 0)
-    say(WARNING, "The kernel may choose this server when it runs out of memory: oom_score_adj cannot be set (%s).", strerror(errno));
+  warn_unless(mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0, is_first,
+              "The server's memory cannot be locked (%s): when memory runs out, it may wait for its own mirrors. It takes "
+              "CAP_IPC_LOCK.");
+  warn_unless(prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0, is_first,
+              "PR_SET_IO_FLUSHER cannot be set (%s; it takes CAP_SYS_RESOURCE and Linux 5.6): when memory runs out, the server "
+              "may wait for its own mirrors.");
+  warn_unless(avoid_oom_killer() == 0, is_first,
+              "The kernel may choose this server when it runs out of memory: oom_score_adj cannot be set (%s).");
 }
 
 void run_in_real_time(uint32_t priority) {

@@ -5,10 +5,11 @@
 #ifndef MEMORY_LOCK_H
 #define MEMORY_LOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Both processes, each for itself: a lock on memory is not inherited. Says what could not be had. */
-void lock_memory(void);
+/* Both processes, each for itself: a lock on memory is not inherited. The first says what could not be had. */
+void lock_memory(bool is_first);
 
 /* Runs before everything that has no such priority, 1 to 99. Says where that cannot be. */
 void run_in_real_time(uint32_t priority);

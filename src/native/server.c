@@ -2,6 +2,7 @@
  * dm-ulogd: the native host of dm-ulog. It answers the kernel's userspace dirty logs from the core, compiled to C, in one thread
  * that allocates nothing, waits for no device and has all its memory locked: fit for the write path of swap and root.
  */
+#include <errno.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -85,6 +86,7 @@ static void tell_ready(void) {
 }
 
 int main(int argc, char **argv) {
+  program_invocation_short_name = "dm-ulog"; /* as in every sentence of the product */
   options_read(argc, argv);
   clock_start();
   /* A test that plays the kernel needs none. */
@@ -92,7 +94,7 @@ int main(int argc, char **argv) {
   enter_runtime_directory(options.runtime_directory);
   if (options.is_take_over) leave_reload_waiting();
   service_manager_find();
-  lock_memory();
+  lock_memory(true);
   shared_make();
   make_bell();
   engine_start();

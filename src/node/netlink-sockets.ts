@@ -28,6 +28,11 @@ export interface Holder {
   uid: number;
 }
 
+/** The process that keeps the native host's socket while no server runs. It answers nobody. */
+export function isKeeper(holder: Holder | null): boolean {
+  return holder?.program === "dm-ulogd:keeper" && holder.uid === 0;
+}
+
 /** A socket that receives the kernel's requests, and who holds it; null where that cannot be seen. */
 export interface Listener extends NetlinkSocket {
   holder: Holder | null;

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildAppliance } from "../embedding/c/build.ts";
-import { buildNative } from "../native/build.ts";
+import { buildHog, buildNative } from "../native/build.ts";
 import { runOnOneMachine } from "./boot.ts";
 import { SERVER_KINDS } from "./guest/contract.ts";
 import type { Scenario } from "./guest/scenario.ts";
@@ -49,10 +49,13 @@ async function main(): Promise<number> {
 
   const appliancePath = buildAppliance();
   const nativePath = buildNative();
+  buildHog();
 
   console.log(`seed ${seed}, server ${server}`);
-  const lacks = ({ nodeOnly, hostsOnly }: Scenario) =>
-    server === "node" ? undefined : (nodeOnly ?? (server === "c" ? hostsOnly : undefined));
+  const lacks = ({ nodeOnly, hostsOnly, nativeOnly, notForNode }: Scenario) => {
+    if (server === "node") return nativeOnly ?? notForNode;
+    return nodeOnly ?? (server === "c" ? (hostsOnly ?? nativeOnly) : undefined);
+  };
   for (const scenario of chosen.filter((scenario) => lacks(scenario) !== undefined)) {
     console.log(`--    ${scenario.name.padEnd(nameWidth)}  not for the ${server} server: ${lacks(scenario)}`);
   }

@@ -6,6 +6,15 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
+/** Builds the program that takes more memory than there is. Returns where it is. */
+export function buildHog(folder = join(ROOT, "dist/native")): string {
+  const target = join(folder, "hog");
+  const words = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-o", target, join(ROOT, "test/native/hog.c")];
+  const { status, stderr } = spawnSync("cc", words, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`hog.c cannot be built:\n${stderr}`);
+  return target;
+}
+
 /** Builds the host, or brings it up to date with its sources and the core. Returns where it is. Throws what the compiler says. */
 export function buildNative(folder = join(ROOT, "dist/native"), corePath = join(ROOT, "dist/dm-ulog.wasm")): string {
   const target = join(folder, "dm-ulogd");

@@ -30,6 +30,7 @@ export class Lab {
   readonly #report: (report: GuestReport) => void;
   readonly #serverDeath: Promise<never>;
   /** Of the package's command. */
+  readonly repositoryPath: string;
   readonly mainPath: string;
 
   private constructor(
@@ -49,6 +50,7 @@ export class Lab {
     this.#serverDeath = new Promise((_resolve, reject) => {
       reportDeath = reject;
     });
+    this.repositoryPath = plan.repositoryPath;
     this.mainPath = join(plan.repositoryPath, "dist/cli/main.js");
     const programs = serverPrograms(plan, scenario.name);
     this.servers = {

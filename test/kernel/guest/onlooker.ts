@@ -37,7 +37,7 @@ function isRunning(pid: number): boolean {
 }
 
 export class Onlooker {
-  private constructor(readonly console: Console) {}
+  private constructor(private readonly console: Console) {}
 
   static async create(repositoryPath: string): Promise<Onlooker> {
     const module = (await import(join(repositoryPath, "dist/common/console.js"))) as {

@@ -10,6 +10,10 @@ export interface Scenario {
   nodeOnly?: string;
   /** The feature that the appliance in C does not have, though both hosts of the package do. */
   hostsOnly?: string;
+  /** Why the Node.js host must not be used for this. */
+  notForNode?: string;
+  /** The feature that the native host alone has. */
+  nativeOnly?: string;
   /** Whether it measures, so that no other machine may run at the same time. */
   isAlone?: boolean;
   /** Warnings and errors the kernel must log here. Each must appear, and any other fails the scenario. */

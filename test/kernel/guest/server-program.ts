@@ -1,9 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type BootPlan, RECORD_MOUNT, type ServerKind, tracePart } from "./contract.ts";
-import { lookAtNative } from "./native-memory.ts";
 import { Onlooker } from "./onlooker.ts";
 import type { Status } from "./status.ts";
 
@@ -98,8 +97,6 @@ class Appliance implements ServerProgram {
 
 /** Its memory is shared with whoever looks on. */
 class NativeServer implements ServerProgram {
-  #onlooker: Promise<Onlooker> | undefined;
-
   constructor(
     private readonly repositoryPath: string,
     private readonly nativePath: string,
@@ -111,8 +108,11 @@ class NativeServer implements ServerProgram {
   }
 
   async status(): Promise<Status> {
-    this.#onlooker ??= Onlooker.create(this.repositoryPath);
-    return lookAtNative((await this.#onlooker).console, RUNTIME_DIRECTORY);
+    const { Onlooker } = (await import(join(this.repositoryPath, "dist/node/status.js"))) as {
+      Onlooker: new (directory: string, wasm: () => Uint8Array) => { status(): Promise<Status> };
+    };
+    const wasm = () => readFileSync(join(this.repositoryPath, "dist/dm-ulog.wasm"));
+    return new Onlooker(RUNTIME_DIRECTORY, wasm).status();
   }
 }
 

@@ -81,6 +81,21 @@ export class Server {
     });
   }
 
+  /** Starts another server that takes the place of this one, which ends with 0. */
+  async takeOver(): Promise<void> {
+    const old = this.#child;
+    if (!old) throw new Error("There is no server to take over from");
+    this.#isStopping = true;
+    // Its end is expected, and is no end of the one that `start` begins to watch.
+    old.removeAllListeners("exit");
+    const outcome = Promise.race([
+      new Promise<number | string | null>((resolve) => old.once("exit", (code, signal) => resolve(code ?? signal))),
+      sleep(STOP_TIME_LIMIT_MS).then(() => "still there"),
+    ]);
+    await this.start({ words: ["--take-over"] });
+    if ((await outcome) !== 0) throw new Error(`The server that was taken over from ended with ${await outcome}`);
+  }
+
   /** Starts another server, which is expected to exit by itself. */
   tryAnother(options: ServerOptions = {}): Promise<CommandResult> {
     const [program, ...args] = this.#program.command(options);

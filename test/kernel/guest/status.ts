@@ -17,6 +17,8 @@ export interface LogStatus {
 }
 
 export interface Status {
+  /** Of the native host alone. */
+  busyDevices?: { uuid: string }[];
   logs: LogStatus[];
   counters: {
     inputs: string;

@@ -15,8 +15,10 @@ import { resyncScenarios } from "./resync.ts";
 import { serviceScenarios } from "./service.ts";
 import { speedScenarios } from "./speed.ts";
 import { suspendScenarios } from "./suspend.ts";
+import { swapScenarios } from "./swap.ts";
 import { tableScenarios } from "./table.ts";
 import { viewScenarios } from "./view.ts";
+import { writePathScenarios } from "./write-path.ts";
 import { writeScenarios } from "./writes.ts";
 import { writesInResyncScenarios } from "./writes-in-resync.ts";
 
@@ -39,6 +41,8 @@ export const scenarios: Scenario[] = [
   ...capabilityScenarios,
   ...viewScenarios,
   ...serviceScenarios,
+  ...writePathScenarios,
+  ...swapScenarios,
   ...writesInResyncScenarios,
   ...speedScenarios,
 ];

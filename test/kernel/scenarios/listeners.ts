@@ -40,7 +40,7 @@ const deafListener: Scenario = {
   name: "deaf-listener",
   sentence:
     "A program that takes the kernel's requests and reads none lets legs differ under a log that is in sync: the server and the doctor say so, and what they advise heals it.",
-  nodeOnly: "that it watches for other listeners",
+  nodeOnly: "that it says which mirrors need a check no more",
   timeLimitMs: 150_000,
   possibleKernelLog: [OVERWRITTEN],
   expectedKernelLog: [/dm-log-userspace: Unable to send log request \[\d+\] to userspace: -105$/],
@@ -91,7 +91,7 @@ const deafListener: Scenario = {
 const secondServerElsewhere: Scenario = {
   name: "second-server-elsewhere",
   sentence: "A second server with a runtime directory of its own is refused before it hears of any request.",
-  nodeOnly: "the machine's lock",
+  hostsOnly: "the machine's lock",
   async run(lab) {
     await lab.server.start();
     const mirror = await lab.makeMirror(MIRROR);

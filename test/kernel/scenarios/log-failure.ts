@@ -60,7 +60,7 @@ const logDeviceFails: Scenario = {
 const statusCommand: Scenario = {
   name: "status-command",
   sentence: "`dm-ulog status` tells programs what the control socket does, and a person what to do about a failed log.",
-  nodeOnly: "the command asks the Node.js server's control socket",
+  hostsOnly: "the command asks the Node.js server's control socket",
   timeLimitMs: 120_000,
   expectedKernelLog: KERNEL_LOG,
   async run(lab) {

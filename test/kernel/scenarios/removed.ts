@@ -14,7 +14,7 @@ const removedUnheard: Scenario = {
   name: "removed-unheard",
   sentence:
     "A mirror is removed while no server runs, and its log device gets other data: the next server leaves that alone.",
-  nodeOnly: "reads the kernel's tables for mirrors that are gone",
+  hostsOnly: "reads the kernel's tables for mirrors that are gone",
   expectedKernelLog: [SERVER_AWAY],
   possibleKernelLog: [/raid1: log (presuspend|postsuspend) failed$/],
   async run(lab) {

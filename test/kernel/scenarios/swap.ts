@@ -1,0 +1,75 @@
+/** Swap on a mirror: the server must answer while the machine has no memory left but what its answer frees. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { runCommand, tryCommand } from "../guest/command.ts";
+import { DISK_SIZE_BYTES, DISKS } from "../guest/contract.ts";
+import { SECTOR_SIZE_BYTES } from "../guest/disk.ts";
+import type { Lab } from "../guest/lab.ts";
+import { DISK_MIRROR, MIRROR, type MirrorOptions } from "../guest/mirror.ts";
+import type { Scenario } from "../guest/scenario.ts";
+
+/** What the memory hog takes beyond what is free, in MiB: most of the swap. */
+const EXCESS_MIB = 12;
+const PASSES = 2;
+/** A machine that swaps is slow. One that has deadlocked never ends. */
+const HOG_TIME_LIMIT_MS = 100_000;
+const NOT_CHECKED = Buffer.alloc(0);
+
+const SWAP: MirrorOptions = { ...MIRROR, sizeSectors: DISK_SIZE_BYTES / SECTOR_SIZE_BYTES, regionSizeSectors: 1024 };
+const KINDS: { title: string; options: MirrorOptions }[] = [
+  { title: "kernel core", options: { ...SWAP, logType: "kernel core", sync: "nosync" } },
+  { title: "core log", options: { ...SWAP, sync: "nosync" } },
+  {
+    title: "disk log",
+    options: { ...SWAP, logType: "clustered-disk", logDevice: DISK_MIRROR.logDevice as string, sync: "nosync" },
+  },
+];
+
+function memoryMiB(what: string): number {
+  const line = new RegExp(`^${what}:\\s+(\\d+) kB$`, "m").exec(readFileSync("/proc/meminfo", "utf8"));
+  return Math.floor(Number(line?.[1]) / 1024);
+}
+
+function pagesOut(): number {
+  return Number(/^pswpout (\d+)$/m.exec(readFileSync("/proc/vmstat", "utf8"))?.[1]);
+}
+
+async function swapOn(lab: Lab, title: string, options: MirrorOptions): Promise<void> {
+  const mirror = await lab.makeMirror(options, NOT_CHECKED);
+  await runCommand("mkswap", [mirror.path]);
+  await runCommand("swapon", [mirror.path]);
+  const before = pagesOut();
+  const takenMiB = memoryMiB("MemAvailable") + EXCESS_MIB;
+  const startedAt = performance.now();
+  const words = [String(takenMiB), String(PASSES)];
+  const { exitCode, stderr } = await tryCommand(join(lab.repositoryPath, "dist/native/hog"), words, HOG_TIME_LIMIT_MS);
+  assert.equal(exitCode, 0, `${title}: the hog has failed: ${stderr}`);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const swapped = pagesOut() - before;
+  await runCommand("swapoff", [mirror.path]);
+  const { health } = await mirror.status();
+  assert.equal(health, "AA");
+  assert.ok(swapped > 1000, `${swapped} pages went to swap: the hog was too small`);
+  lab.note(`${title}: ${takenMiB} MiB in ${PASSES} passes, ${swapped} pages to swap, ${seconds.toFixed(1)} s`);
+  await mirror.remove();
+}
+
+const swapOnMirror: Scenario = {
+  name: "swap-on-mirror",
+  sentence:
+    "Swap lies on a mirror while a program takes more memory than there is: beside the kernel's own log, with a log in memory and on a device.",
+  notForNode: "it may wait for memory that only its own answer frees",
+  timeLimitMs: 400_000,
+  isAlone: true,
+  async run(lab) {
+    for (const leg of [DISKS[0], DISKS[1]]) {
+      await runCommand("dd", ["if=/dev/zero", `of=${leg}`, "bs=1M", `count=${DISK_SIZE_BYTES >> 20}`, "oflag=direct"]);
+    }
+    await lab.server.start();
+    for (const { title, options } of KINDS) await swapOn(lab, title, options);
+    await lab.server.stop();
+  },
+};
+
+export const swapScenarios = [swapOnMirror];
