@@ -23,6 +23,11 @@ export function onlookerOf(runtimeDirectory: string): Onlooker {
   return new Onlooker(runtimeDirectory, () => readFileSync(wasmPath()));
 }
 
+/** A unit of the package. */
+export function unitPath(name: string): string {
+  return fileURLToPath(new URL(`../../systemd/${name}`, import.meta.url));
+}
+
 /** The native host, or undefined where it was not built. */
 export function nativePath(): string | undefined {
   const path = fileURLToPath(new URL("../native/dm-ulogd", import.meta.url));

@@ -20,6 +20,7 @@ import { status } from "./status.ts";
 import { LEG_FAILURE_FEATURES, table } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
+import { unit } from "./unit.ts";
 import type { ViewOptions } from "./view.ts";
 
 function wholeNumber(text: string): number {
@@ -166,6 +167,18 @@ program
       "which regions are written: every user of this machine, and with --view-address other machines too.",
   )
   .action(serve);
+
+program
+  .command("unit")
+  .description("Print the systemd unit of the server with the paths of this machine.")
+  .addOption(
+    new Option("--host <host>", "native or node (default: native where it is built)").choices(["native", "node"]),
+  )
+  .addHelpText(
+    "after",
+    "\nFor example:\n  dm-ulog unit | sudo tee /etc/systemd/system/dm-ulog.service && sudo systemctl enable --now dm-ulog",
+  )
+  .action(unit);
 
 program
   .command("status")

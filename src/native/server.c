@@ -78,10 +78,8 @@ static void start_engine(void) {
 }
 
 static void tell_ready(void) {
-  char state[64];
   say(INFO, "dm-ulogd %s is serving the kernel (netlink port %u). To look at it: dm-ulog status", DM_ULOG_VERSION, netlink_port);
-  snprintf(state, sizeof state, "MAINPID=%d\nREADY=1", getpid());
-  notify_service_manager(state, -1);
+  notify_service_manager("READY=1", -1);
   took_over();
 }
 

@@ -95,6 +95,15 @@ static void end_new(int fd) {
   if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){sizeof peer}) == 0 && peer.pid > 1) kill(peer.pid, SIGKILL);
 }
 
+/* systemd takes the word of the server that it knows as to which one it is from now on. */
+static void tell_service_manager(int fd) {
+  char state[32];
+  struct ucred peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){sizeof peer}) < 0) return;
+  snprintf(state, sizeof state, "MAINPID=%d", peer.pid);
+  notify_service_manager(state, -1);
+}
+
 static _Noreturn void begin_anew(char **argv) {
   char pid[16];
   snprintf(pid, sizeof pid, "%d", getpid());
@@ -120,6 +129,7 @@ _Noreturn void hand_over(pid_t device_process, char **argv) {
   claim_release();
   int fd = connect_to_new();
   if (is_new_serving(fd)) {
+    tell_service_manager(fd);
     say(INFO, "Another dm-ulog has taken over.");
     _exit(0);
   }

@@ -8,9 +8,10 @@ import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import { Checks } from "../checks.ts";
 
-const EXPOSURE_MAX = 3;
+/** By unit. */
+const EXPOSURE_MAX = { "dm-ulog.service": 2, "dm-ulog-node.service": 3 };
 
-const unitPath = fileURLToPath(new URL("../../systemd/dm-ulog.service", import.meta.url));
+const unitFolder = fileURLToPath(new URL("../../systemd/", import.meta.url));
 const command = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
 function analyze(...words: string[]): { status: number | null; text: string } {
@@ -36,22 +37,30 @@ if (spawnSync("systemd-analyze", ["--version"]).status !== 0) {
 const folder = mkdtempSync(join(tmpdir(), "dm-ulog-service-"));
 const checks = new Checks();
 try {
-  const unit = readFileSync(unitPath, "utf8");
-  // Where the command is installed it is not here: verify wants a program that exists.
-  const path = join(folder, "dm-ulog.service");
-  writeFileSync(path, unit.replace(/^(ExecStart=)\S+/m, `$1${process.execPath}`));
-  await checks.check("systemd finds no fault with the unit", () => {
-    assert.equal(analyze("verify", "--man=no", path), { status: 0, text: "" });
-  });
-  await checks.check(`its exposure is below ${EXPOSURE_MAX}.0`, () => {
-    const { text } = analyze("security", "--offline=yes", "--no-pager", path);
-    const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(text)?.[1]);
-    console.log(`          exposure ${exposure}`);
-    assert.ok(exposure < EXPOSURE_MAX, text);
-  });
-  await checks.check("its command line is one that the command takes", () => {
+  for (const [name, exposureMax] of Object.entries(EXPOSURE_MAX)) {
+    const unit = readFileSync(join(unitFolder, name), "utf8");
+    // Where the program is installed it is not here: verify wants one that exists.
+    const path = join(folder, name);
+    writeFileSync(path, unit.replace(/^(Exec\w+=)\S+/gm, `$1${process.execPath}`));
+    await checks.check(`${name}: systemd finds no fault with it`, () => {
+      assert.equal(analyze("verify", "--man=no", path), { status: 0, text: "" });
+    });
+    await checks.check(`${name}: its exposure is below ${exposureMax}.0`, () => {
+      const { text } = analyze("security", "--offline=yes", "--no-pager", path);
+      const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(text)?.[1]);
+      console.log(`          exposure ${exposure}`);
+      assert.ok(exposure < exposureMax, text);
+    });
+  }
+  const unit = readFileSync(join(unitFolder, "dm-ulog-node.service"), "utf8");
+  await checks.check("the command line of the Node.js host is one that the command takes", () => {
     assert.match(unit, /^ExecStart=\S+\/dm-ulog serve\b/m);
     assert.equal(unknownOptions(unit), []);
+  });
+  await checks.check("dm-ulog unit prints both with the paths of this machine", () => {
+    const inNode = run(process.execPath, command, "unit", "--host", "node");
+    assert.ok(inNode.includes(`\nExecStart=${process.execPath} ${command} serve --host node\n`), inNode);
+    assert.is(inNode.replace(/^Exec.*$/gm, ""), unit.replace(/^Exec.*$/gm, ""));
   });
 } finally {
   rmSync(folder, { recursive: true });

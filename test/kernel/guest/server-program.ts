@@ -37,7 +37,16 @@ class NodeServer implements ServerProgram {
 
   command({ quietTimeMs, capabilities, words = [] }: ServerOptions): [string, ...string[]] {
     const options = quietTimeMs === undefined ? [] : ["--quiet-time", String(quietTimeMs)];
-    const serve = [this.mainPath, "serve", ...FLIGHT_RECORDER, ...this.recording(), ...options, ...words];
+    const serve = [
+      this.mainPath,
+      "serve",
+      "--host",
+      "node",
+      ...FLIGHT_RECORDER,
+      ...this.recording(),
+      ...options,
+      ...words,
+    ];
     if (capabilities === undefined) return [process.execPath, ...serve];
     return ["setpriv", "--bounding-set", boundingSet(capabilities), "--no-new-privs", process.execPath, ...serve];
   }

@@ -22,7 +22,7 @@ const PAUSE_MS = 1000;
 
 /** The settings in which this machine differs from the one that the unit is for. */
 function dropInOf(lab: Lab): string {
-  const serve = `serve --flight-recorder 1M --view ${VIEW_PORT} --metrics ${METRICS_PORT}`;
+  const serve = `serve --host node --flight-recorder 1M --view ${VIEW_PORT} --metrics ${METRICS_PORT}`;
   return `[Service]
 ExecStart=
 ExecStart=${process.execPath} ${lab.mainPath} ${serve}

@@ -1,6 +1,6 @@
 /** Swap on a mirror: the server must answer while the machine has no memory left but what its answer frees. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand, tryCommand } from "../guest/command.ts";
 import { DISK_SIZE_BYTES, DISKS } from "../guest/contract.ts";
@@ -9,8 +9,8 @@ import type { Lab } from "../guest/lab.ts";
 import { DISK_MIRROR, MIRROR, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
 
-/** What the memory hog takes beyond what is free, in MiB: most of the swap. */
-const EXCESS_MIB = 12;
+/** Of all memory, what the hog takes: more than is free, and less than free memory and swap together. */
+const SHARE = 0.9;
 const PASSES = 2;
 /** A machine that swaps is slow. One that has deadlocked never ends. */
 const HOG_TIME_LIMIT_MS = 100_000;
@@ -40,7 +40,7 @@ async function swapOn(lab: Lab, title: string, options: MirrorOptions): Promise<
   await runCommand("mkswap", [mirror.path]);
   await runCommand("swapon", [mirror.path]);
   const before = pagesOut();
-  const takenMiB = memoryMiB("MemAvailable") + EXCESS_MIB;
+  const takenMiB = Math.floor(memoryMiB("MemTotal") * SHARE);
   const startedAt = performance.now();
   const words = [String(takenMiB), String(PASSES)];
   const { exitCode, stderr } = await tryCommand(join(lab.repositoryPath, "dist/native/hog"), words, HOG_TIME_LIMIT_MS);
@@ -66,6 +66,8 @@ const swapOnMirror: Scenario = {
     for (const leg of [DISKS[0], DISKS[1]]) {
       await runCommand("dd", ["if=/dev/zero", `of=${leg}`, "bs=1M", `count=${DISK_SIZE_BYTES >> 20}`, "oflag=direct"]);
     }
+    // Rather the hog's pages go to swap than those of programs, which would be read again all the time.
+    writeFileSync("/proc/sys/vm/swappiness", "200");
     await lab.server.start();
     for (const { title, options } of KINDS) await swapOn(lab, title, options);
     await lab.server.stop();
