@@ -1,13 +1,26 @@
-/* The fastest server there can be: sends every datagram back as it came, without a look at it. Prints its netlink port. */
-#define _DEFAULT_SOURCE
+/*
+ * The fastest server there can be: sends every datagram back as it came, without a look at it. Prints its netlink port.
+ *
+ * usage: echo [SPIN_US]    how long it looks for the next datagram before it sleeps
+ */
+#define _GNU_SOURCE
 #include <linux/netlink.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 
-int main(void) {
+static long long now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+int main(int argc, char **argv) {
+  long long spin_ns = argc > 1 ? atoll(argv[1]) * 1000 : 0;
   /* Ends with the process that started it, however that one ends. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
 
@@ -28,7 +41,10 @@ int main(void) {
   for (;;) {
     struct sockaddr_nl sender;
     socklen_t sender_size = sizeof sender;
-    ssize_t bytes = recvfrom(fd, datagram, sizeof datagram, 0, (struct sockaddr *)&sender, &sender_size);
+    ssize_t bytes = -1;
+    for (long long end = spin_ns > 0 ? now_ns() + spin_ns : 0; bytes < 0 && end != 0 && now_ns() < end;)
+      bytes = recvfrom(fd, datagram, sizeof datagram, MSG_DONTWAIT, (struct sockaddr *)&sender, &sender_size);
+    if (bytes < 0) bytes = recvfrom(fd, datagram, sizeof datagram, 0, (struct sockaddr *)&sender, &sender_size);
     if (bytes < 0) continue;
     sendto(fd, datagram, (size_t)bytes, 0, (struct sockaddr *)&sender, sender_size);
   }

@@ -4,6 +4,7 @@
 
 import { execFileSync } from "node:child_process";
 import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { type Conversation, conversation } from "./conversation.ts";
 import { RandomRegions } from "./random.ts";
@@ -15,6 +16,13 @@ const UNPINNED_TARGET = 1.15;
 const PINNED_TARGET = 1.8;
 const APPLIANCE = "dm-ulog in C";
 const APPLIANCE_TARGET = 1.1;
+const NATIVE = "native host";
+/** Of the echo that blocks, on two processors and on one; and of one that spins as long, on two. */
+const NATIVE_TARGET = 0.45;
+const NATIVE_PINNED_TARGET = 1.05;
+const SPINNING_TARGET = 1.3;
+const SPIN_US = 50;
+const IDLE_S = 5;
 const BUSY_TARGET = 1.2;
 const REGION_COUNT = 1e6;
 const RING = 64;
@@ -37,6 +45,8 @@ interface Placement {
   name: string;
   target?: number;
   applianceTarget?: number;
+  nativeTarget?: number;
+  spinningTarget?: number;
   client?: number;
   server?: number;
 }
@@ -45,9 +55,12 @@ const PLACEMENTS: Placement[] = [
   { name: "any processor", target: UNPINNED_TARGET, applianceTarget: APPLIANCE_TARGET },
   {
     ...{ name: "all on one processor", client: 0, server: 0 },
-    ...{ target: PINNED_TARGET, applianceTarget: APPLIANCE_TARGET },
+    ...{ target: PINNED_TARGET, applianceTarget: APPLIANCE_TARGET, nativeTarget: NATIVE_PINNED_TARGET },
   },
-  { name: "on two processors", client: 0, server: 1 },
+  {
+    ...{ name: "on two processors", client: 0, server: 1 },
+    ...{ nativeTarget: NATIVE_TARGET, spinningTarget: SPINNING_TARGET },
+  },
 ];
 
 /** Two ways to be compared, measured in turns: ABAB… */
@@ -80,19 +93,20 @@ async function compare(workshop: Workshop, options: BenchmarkOptions): Promise<C
     return server;
   };
   const startUlog = (processor?: number) => startBorn(workshop.startUlog(options.corePath, processor));
-  const startEcho = async (processor?: number): Promise<EchoServer> => {
-    const echo = await workshop.startEcho(processor);
+  const startEcho = async (processor?: number, spinUs?: number): Promise<EchoServer> => {
+    const echo = await workshop.startEcho(processor, spinUs);
     await workshop.measure(echo, echoed, { warmUp: 0, count: 1 });
     return echo;
   };
-  const againstEcho = async (title: string, other: EchoServer, placement: Placement, target?: number) => {
+  const againstEcho = async (title: string, other: EchoServer, placement: Placement, target?: number, spinUs = 0) => {
     const { client, server } = placement;
-    const name = title === APPLIANCE ? `${placement.name}, C` : placement.name;
-    const echo = await startEcho(server);
+    const kind = title === APPLIANCE ? ", C" : title === NATIVE ? ", native" : "";
+    const name = `${placement.name}${kind}${spinUs > 0 ? ", spinning" : ""}`;
+    const echo = await startEcho(server, spinUs);
     const run = (which: EchoServer, prepared: string) => workshop.measure(which, prepared, scale, client);
     return takeTurns(scale.turns, {
       ...{ name, figure: "medianNs", ...(target === undefined ? {} : { target }) },
-      base: { title: "echo in C", run: () => run(echo, echoed) },
+      base: { title: spinUs > 0 ? "spinning echo" : "echo in C", run: () => run(echo, echoed) },
       other: { title, run: () => run(other, asked) },
     });
   };
@@ -101,10 +115,21 @@ async function compare(workshop: Workshop, options: BenchmarkOptions): Promise<C
   const canPin = hasTaskset() && availableParallelism() > 1;
   if (!canPin) console.log("Not pinned: that takes taskset (util-linux) and two processors.\n");
   const appliance = applianceOf(workshop, options);
+  const native = appliance === undefined ? undefined : workshop.buildNative(options.corePath);
   for (const placement of PLACEMENTS.filter(({ client }) => client === undefined || canPin)) {
     const { server, target, applianceTarget } = placement;
     comparisons.push(await againstEcho("dm-ulog", await startUlog(server), placement, target));
-    if (appliance === undefined) continue;
+    if (appliance === undefined || native === undefined) continue;
+    const natively = await startBorn(workshop.startNative(native, server));
+    comparisons.push(await againstEcho(NATIVE, natively, placement, placement.nativeTarget));
+    if (placement.spinningTarget !== undefined) {
+      comparisons.push(await againstEcho(NATIVE, natively, placement, placement.spinningTarget, SPIN_US));
+    }
+    const before = natively.cpuSeconds();
+    await sleep(options.quick ? 100 : IDLE_S * 1000);
+    const idle = ((natively.cpuSeconds() - before) / IDLE_S) * 100;
+    if (!options.quick)
+      console.log(`The native host, idle for ${IDLE_S} s: ${idle.toFixed(2)} % of a processor (target 0.5)`);
     const inC = await startBorn(workshop.startAppliance(appliance, server));
     comparisons.push(await againstEcho(APPLIANCE, inC, placement, applianceTarget));
   }

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { ServerOptions } from "../src/node/server.ts";
 import { buildAppliance, missingForAppliance } from "../test/embedding/c/build.ts";
+import { buildNative } from "../test/native/build.ts";
 import type { BenchmarkResult } from "./benchmark.ts";
 import type { Exchange } from "./conversation.ts";
 
@@ -109,8 +110,8 @@ export class Workshop {
   }
 
   /** Starts the echo server, on one processor where one is named. */
-  async startEcho(processor?: number): Promise<EchoServer> {
-    const child = this.start([this.path("echo")], processor, ["ignore", "pipe", "pipe"]);
+  async startEcho(processor?: number, spinUs = 0): Promise<EchoServer> {
+    const child = this.start([this.path("echo"), String(spinUs)], processor, ["ignore", "pipe", "pipe"]);
     const errors: Buffer[] = [];
     child.stderr?.on("data", (bytes: Buffer) => errors.push(bytes));
     const [line] = (await Promise.race([
@@ -137,6 +138,38 @@ export class Workshop {
       once(child, "close").then(() => Promise.reject(new Error("The C appliance has ended by itself."))),
     ])) as [Buffer];
     return { port: Number(/netlink port (\d+)/.exec(line.toString())?.[1]) };
+  }
+
+  /** Builds the native host around a core. Returns the program; throws `Lacking` where that needs more than is installed. */
+  buildNative(corePath: string): string {
+    const missing = missingForAppliance();
+    if (missing !== undefined) throw new Lacking(missing);
+    return buildNative(this.path("native"), corePath);
+  }
+
+  /** Starts the native host, on one processor where one is named. `cpuSeconds` is the processor time that it has taken. */
+  async startNative(program: string, processor?: number): Promise<EchoServer & { cpuSeconds: () => number }> {
+    const runtime = this.path(`runtime-${this.children.length}`);
+    const words = [
+      "--runtime-dir",
+      runtime,
+      "--kernel-port",
+      String(this.clientPort),
+      "--no-keeper",
+      "--flight-recorder",
+      "1M",
+    ];
+    const child = this.start([program, ...words], processor, ["ignore", "pipe", "ignore"]);
+    const [line] = (await Promise.race([
+      once(child.stdout as NodeJS.ReadableStream, "data"),
+      once(child, "close").then(() => Promise.reject(new Error("The native host has ended by itself."))),
+    ])) as [Buffer];
+    const cpuSeconds = () => {
+      const stat = readFileSync(`/proc/${child.pid}/stat`, "latin1");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return (Number(fields[11]) + Number(fields[12])) / 100;
+    };
+    return { port: Number(/netlink port (\d+)/.exec(line.toString())?.[1]), cpuSeconds };
   }
 
   /** Starts dm-ulog's server, all threads on one processor where one is named. `more` is what else it is told. */
