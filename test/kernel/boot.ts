@@ -117,6 +117,7 @@ export async function runOnOneMachine(queue: Scenario[], options: BootOptions): 
       await machine.boot(
         { seed, repositoryPath, appliancePath, nativePath, server, scenarios, powerCuts, recordFolder },
         { onReport, onConsole },
+        queue[0]?.memoryMiB,
       );
       clearTimeout(cutTimer);
     } while (isCut && !isOver());

@@ -83,7 +83,8 @@ async function main(): Promise<number> {
   const together = queue.filter(({ isAlone }) => !isAlone);
   const hands = Array.from({ length: jobs }, (_, hand) => together.filter((_scenario, i) => i % jobs === hand));
   const verdicts = (await Promise.all(hands.map(run))).flat();
-  verdicts.push(...(await run(queue.filter(({ isAlone }) => isAlone))));
+  verdicts.push(...(await run(queue.filter(({ isAlone, memoryMiB }) => isAlone && memoryMiB === undefined))));
+  for (const scenario of queue) if (scenario.memoryMiB !== undefined) verdicts.push(...(await run([scenario])));
   const passed = verdicts.filter((verdict) => verdict).length;
   console.log(`${passed} passed, ${verdicts.length - passed} failed`);
   return passed === verdicts.length && passed > 0 ? 0 : 1;

@@ -69,14 +69,14 @@ export class Machine {
   }
 
   /** Resolves when the guest has ended and all it printed was handed over. */
-  boot(plan: BootPlan, listener: GuestListener): Promise<void> {
+  boot(plan: BootPlan, listener: GuestListener, memoryMiB = MEMORY_MIB): Promise<void> {
     const inFolder = (name: string) => join(this.#folder, name);
     writeFileSync(inFolder("plan.json"), JSON.stringify(plan));
     const root = ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", `init=${inFolder("init")}`];
     const consoles = ["con=null", "con0=null,fd:1", "con1=null,fd:3"];
     const linux = spawn(
       "linux.uml",
-      [`mem=${MEMORY_MIB}M`, `uml_dir=${inFolder("uml")}`, ...this.#disks, ...root, ...consoles],
+      [`mem=${memoryMiB}M`, `uml_dir=${inFolder("uml")}`, ...this.#disks, ...root, ...consoles],
       {
         stdio: ["ignore", "pipe", "pipe", "pipe"],
         detached: true,

@@ -16,6 +16,8 @@ export interface Scenario {
   nativeOnly?: string;
   /** Whether it measures, so that no other machine may run at the same time. */
   isAlone?: boolean;
+  /** Memory of the machine, if it is not to have as much as the others; it then boots for this scenario alone. */
+  memoryMiB?: number;
   /** Warnings and errors the kernel must log here. Each must appear, and any other fails the scenario. */
   expectedKernelLog?: RegExp[];
   /** Warnings and errors that may appear, depending on timing. */
