@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildAppliance } from "../embedding/c/build.ts";
-import { buildHog, buildNative } from "../native/build.ts";
+import { buildLabPrograms, buildNative } from "../native/build.ts";
 import { runOnOneMachine } from "./boot.ts";
 import { SERVER_KINDS } from "./guest/contract.ts";
 import type { Scenario } from "./guest/scenario.ts";
@@ -49,7 +49,7 @@ async function main(): Promise<number> {
 
   const appliancePath = buildAppliance();
   const nativePath = buildNative();
-  buildHog();
+  buildLabPrograms();
 
   console.log(`seed ${seed}, server ${server}`);
   const lacks = ({ nodeOnly, hostsOnly, nativeOnly, notForNode }: Scenario) => {

@@ -6,13 +6,14 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Builds the program that takes more memory than there is. Returns where it is. */
-export function buildHog(folder = join(ROOT, "dist/native")): string {
-  const target = join(folder, "hog");
-  const words = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-o", target, join(ROOT, "test/native/hog.c")];
-  const { status, stderr } = spawnSync("cc", words, { encoding: "utf8" });
-  if (status !== 0) throw new Error(`hog.c cannot be built:\n${stderr}`);
-  return target;
+/** Builds the lab's own programs: one takes more memory than there is, the other is the least that a server can do. */
+export function buildLabPrograms(folder = join(ROOT, "dist/native")): void {
+  for (const name of ["hog", "floor"]) {
+    const flags = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror"];
+    const words = [...flags, "-o", join(folder, name), join(ROOT, `test/native/${name}.c`)];
+    const { status, stderr } = spawnSync("cc", words, { encoding: "utf8" });
+    if (status !== 0) throw new Error(`${name}.c cannot be built:\n${stderr}`);
+  }
 }
 
 /** Builds the host, or brings it up to date with its sources and the core. Returns where it is. Throws what the compiler says. */

@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { runCommand } from "../guest/command.ts";
 import { DISK_SIZE_BYTES, DISKS, SERVER_KINDS, type ServerKind } from "../guest/contract.ts";
 import { SECTOR_SIZE_BYTES } from "../guest/disk.ts";
@@ -38,8 +41,11 @@ const SERVED: { name: string; yardstick: string; options: MirrorOptions }[] = [
   },
   { name: "clustered-disk", yardstick: KERNEL_DISK, options: DISK },
 ];
+/** The floor has marks with the flush, as this one. */
+const FLOORED = "clustered-core, integrated_flush";
 const SERVER_NAMES: Record<ServerKind, string> = { node: "Node.js", native: "native", c: "C appliance" };
 
+const FLOOR = "yes to everything, integrated_flush";
 const NOT_CHECKED = Buffer.alloc(0);
 
 /** IOPS with each number of writers. */
@@ -57,6 +63,7 @@ async function measure(lab: Lab, options: MirrorOptions): Promise<Figures> {
 async function measureRound(lab: Lab, number: number): Promise<Map<string, Figures>> {
   const round = new Map<string, Figures>();
   for (const [name, options] of Object.entries(YARDSTICKS)) round.set(name, await measure(lab, options));
+  round.set(FLOOR, await measureFloor(lab));
   const kinds = number % 2 === 0 ? SERVER_KINDS : [...SERVER_KINDS].reverse();
   for (const kind of kinds) {
     await lab.servers[kind].start();
@@ -64,6 +71,21 @@ async function measureRound(lab: Lab, number: number): Promise<Map<string, Figur
     await lab.servers[kind].stop();
   }
   return round;
+}
+
+/** What the kernel and the socket leave, whoever answers: with a server that says yes to everything. */
+async function measureFloor(lab: Lab): Promise<Figures> {
+  const regions = Math.ceil(CORE.sizeSectors / CORE.regionSizeSectors);
+  const program = join(lab.repositoryPath, "dist/native/floor");
+  const child = spawn(program, [String(CORE.regionSizeSectors), String(regions)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  const figures = await measure(lab, { ...CORE, integratedFlush: true });
+  const ended = once(child, "exit");
+  child.kill();
+  await ended;
+  return figures;
 }
 
 function rivalName(log: string, kind: ServerKind): string {
@@ -98,12 +120,19 @@ async function compare(lab: Lab): Promise<void> {
     WRITERS.map((writers) => `${writers} at a time`),
   );
   for (const name of Object.keys(YARDSTICKS)) rivalRow(name, name);
+  rivalRow(FLOOR, KERNEL_CORE);
   for (const { name, yardstick } of SERVED) {
     for (const kind of SERVER_KINDS) rivalRow(rivalName(name, kind), yardstick);
     row(
       `${name}, native to Node.js`,
       WRITERS.map((_, column) => ratio(rivalName(name, "native"), rivalName(name, "node"), column)),
     );
+    if (name === FLOORED) {
+      row(
+        `${name}, native to the floor`,
+        WRITERS.map((_, column) => ratio(rivalName(name, "native"), FLOOR, column)),
+      );
+    }
     row(
       `${name}, native to C appliance`,
       WRITERS.map((_, column) => ratio(rivalName(name, "native"), rivalName(name, "c"), column)),
@@ -116,6 +145,7 @@ const iops: Scenario = {
   sentence: "For information: IOPS on the kernel's own logs and on those of both servers, in one boot, with ratios.",
   timeLimitMs: 400_000,
   isAlone: true,
+  nodeOnly: "it measures all servers in one boot",
   run: compare,
 };
 
