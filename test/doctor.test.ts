@@ -56,6 +56,7 @@ const OWN: Listener = {
 
 const GOOD: MachineFacts = {
   missing: [],
+  swapMirrors: [],
   hasMirrorTarget: true,
   listeners: [OWN],
   server: { before: statusWith({}), after: statusWith({}) },
@@ -272,6 +273,21 @@ test("the command's exit status is that of the worst it found", () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("swap on a mirror is a problem with the Node.js host alone, and a log device that hangs with any", () => {
+  const withHost = (host: "native" | "node", busyDevices: Status["busyDevices"] = []): MachineFacts => {
+    const after = { ...statusWith({}), host, busyDevices };
+    return { ...GOOD, swapMirrors: ["m"], server: { before: after, after } };
+  };
+  const problems = (facts: MachineFacts) => examine(facts).filter(({ level }) => level === "problem");
+  assert.equal(problems(withHost("native")), []);
+  assert.match(problems(withHost("node"))[0]?.what ?? "", /^Swap lies on mirrors that the Node.js host serves \(m\)/);
+  const busy = [{ uuid: "LVM-x", operation: "write", seconds: 12 }];
+  assert.match(
+    problems(withHost("native", busy))[0]?.what ?? "",
+    /^The log device of log LVM-x hangs: a write has taken 12 s/,
+  );
 });
 
 test.run();

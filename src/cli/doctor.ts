@@ -105,6 +105,15 @@ function serverFindings(facts: MachineFacts): Finding[] {
       level: "fine",
       what: `dm-ulog ${version} serves this machine (process ${pid}, for ${uptimeSeconds} s) with ${logs.length} logs.`,
     });
+    if (server.after.host === "node" && facts.swapMirrors.length > 0) {
+      findings.push({
+        level: "problem",
+        what:
+          `Swap lies on mirrors that the Node.js host serves (${facts.swapMirrors.join(", ")}): when memory runs out, the machine ` +
+          "deadlocks.",
+        remedy: "npm run build:native, then sudo dm-ulog serve --host native; or sudo swapoff",
+      });
+    }
     for (const { uuid, operation, seconds } of server.after.busyDevices) {
       findings.push({
         level: "problem",

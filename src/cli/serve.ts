@@ -50,6 +50,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { exitNow } = await import("../node/system-calls.ts");
   const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
   const { claimMachine } = await import("../node/machine-claim.ts");
+  const { mirrorsWithSwap, swapSentence, watchSwap } = await import("../node/swap-watch.ts");
   const { Server } = await import("../node/server.ts");
   const { ServiceManager } = await import("../node/service-manager.ts");
   const { metricsUrl, serveMetrics } = await import("../node/metrics-port.ts");
@@ -59,6 +60,9 @@ export async function serve(options: ServeOptions): Promise<void> {
   for (const sentence of claimRuntimeDirectory(options.runtimeDir)) serverLog.warning(sentence);
   const beside = claimMachine(options.force === true);
   if (beside !== undefined) serverLog.warning(beside);
+  const swapped = mirrorsWithSwap();
+  if (swapped.length > 0 && options.force !== true)
+    throw new Error(`${swapSentence(swapped)} To serve all the same: --force`);
   const log = limitedLog((sentence, level) => serverLog.write(sentence, level));
   const server = await Server.start({
     wasm: readFileSync(wasmPath()),
@@ -96,6 +100,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   manager?.ready();
   manager?.watch(() => server.read(0, 1));
 
+  watchSwap(swapped, (sentence) => serverLog.error(sentence));
   if (metrics) serverLog.info(`Metrics are at ${metricsUrl(metrics)}`);
   if (server.viewUrl !== undefined) serverLog.info(`The live view is at ${server.viewUrl}`);
 

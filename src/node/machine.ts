@@ -13,6 +13,7 @@ import { missingPrerequisites } from "./prerequisites.ts";
 import { crashDirectory, stateDirectory } from "./runtime-paths.ts";
 import { logRegionsOf } from "./signatures.ts";
 import type { Onlooker } from "./status.ts";
+import { mirrorsWithSwap } from "./swap-watch.ts";
 import { sizeOf } from "./system-calls.ts";
 
 /** A mirror of this machine, of any log. */
@@ -75,6 +76,8 @@ export interface MachineFacts {
   mirrors: Mirror[] | { error: string };
   /** By name. */
   logDevices: Record<string, LogDeviceFacts>;
+  /** Names of the mirrors with a userspace log that swap lies on. */
+  swapMirrors: string[];
 }
 
 /** Looks at this machine. `wait` passes the time between two looks at the server. */
@@ -93,6 +96,7 @@ export async function readMachine(
     runtimeDirectory: readRuntimeDirectory(runtimeDirectory),
     mirrors,
     logDevices: Object.fromEntries(names.map((name) => [name, readLogDevice(name)])),
+    swapMirrors: mirrorsWithSwap(),
   };
 }
 

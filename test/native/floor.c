@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-struct message { struct nlmsghdr netlink; struct cn_msg connector; struct dm_ulog_request request; uint64_t data[2]; } __attribute__((packed));
+#define HEADERS_BYTES (sizeof(struct nlmsghdr) + sizeof(struct cn_msg))
 
 int main(int argc, char **argv) {
   static char datagram[65536];
@@ -30,9 +30,10 @@ int main(int argc, char **argv) {
   printf("serving\n");
   fflush(stdout);
   for (;;) {
-    if (recv(fd, datagram, sizeof datagram, 0) < (ssize_t)(sizeof(struct message) - 16)) continue;
-    struct message *message = (struct message *)datagram;
-    struct dm_ulog_request *request = &message->request;
+    if (recv(fd, datagram, sizeof datagram, 0) < (ssize_t)(HEADERS_BYTES + sizeof(struct dm_ulog_request))) continue;
+    struct nlmsghdr *netlink = (void *)datagram;
+    struct cn_msg *connector = (void *)(netlink + 1);
+    struct dm_ulog_request *request = (void *)(connector + 1);
     uint64_t data[2] = {0, 0};
     uint32_t size = 0;
     switch (request->request_type & 0xff) {
@@ -45,10 +46,10 @@ int main(int argc, char **argv) {
     }
     request->error = 0;
     request->data_size = size;
-    memcpy(message->data, data, size);
-    message->connector.ack = message->connector.seq + 1;
-    message->connector.len = (uint16_t)(sizeof *request + size);
-    message->netlink.nlmsg_len = (uint32_t)(sizeof *message - sizeof data + size);
-    sendto(fd, message, message->netlink.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel);
+    memcpy(request + 1, data, size);
+    connector->ack = connector->seq + 1;
+    connector->len = (uint16_t)(sizeof *request + size);
+    netlink->nlmsg_len = (uint32_t)(HEADERS_BYTES + sizeof *request + size);
+    sendto(fd, datagram, netlink->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel);
   }
 }
