@@ -20,7 +20,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
-import { asciiBytes, encodeRequest, u64At } from "../src/common/kernel-frames.ts";
+import { asciiBytes, encodeRequest, type Request, u64At } from "../src/common/kernel-frames.ts";
 import { FlightRecording } from "../src/node/flight-recording.ts";
 import { saveFlight } from "../src/node/flights.ts";
 import { NativeHost, PAGE_FIELDS } from "../src/node/native-host.ts";
@@ -273,13 +273,14 @@ function testHost(program: string): void {
     const { child, port } = await start();
     const engine = new Engine(new WebAssembly.Module(releaseWasm));
     let seq = 1000;
-    for (const [type, data] of [
+    const requests: [Request["type"], NonNullable<Request["data"]>][] = [
       ["CTR", asciiBytes("2000000 core 2")],
       ["RESUME", []],
       ["GET_RESYNC_WORK", []],
       ["STATUS_INFO", []],
       ["IS_REMOTE_RECOVERING", [7]],
-    ] as const) {
+    ];
+    for (const [type, data] of requests) {
       const request = encodeRequest(abi, { type, uuid: "LVM-n", luid: 3n, seq: ++seq, data });
       let expected = -1;
       engine.deliver(request, abi.KERNEL_PORT, 1, {
@@ -288,7 +289,7 @@ function testHost(program: string): void {
         },
         notice: () => {},
       });
-      const { data: answered } = await kernel.ask(port, type, [...data]);
+      const { data: answered } = await kernel.ask(port, type, data);
       assert.is(answered.length + abi.FRAME_BYTES, expected, type);
     }
     assert.is((await kernel.ask(port, "DTR")).error, 0);

@@ -241,6 +241,7 @@ enum ending serve(void) {
       handle(DM_ULOG_INPUT_KIND_TICK, 0, 0);
     }
     if (look_ns <= now_ns) {
+      check_clock();
       look_ns = now_ns + LOOK_NS;
       look();
     }

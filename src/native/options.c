@@ -33,6 +33,7 @@ static const char help[] =
     "                              (default: 50)\n"
     "  --real-time <priority>      run with this priority of SCHED_RR, from 1 to 99 (default: none)\n"
     "  --take-over                 take the place of the server that runs, without a request waiting for it\n"
+    "  --detach                    end as soon as the server serves, which goes on in the background\n"
     "  --no-keeper                 do not keep the socket open when this server dies\n"
     "  --force                     serve although another server seems to serve this machine: one that cannot answer any more\n"
     "  --log-format <format>       plain, journal (with priorities) or json (default: journal under systemd, else plain)\n"
@@ -70,12 +71,12 @@ static enum log_format format(const char *text) {
 }
 
 void options_read(int argc, char **argv) {
-  enum { RUNTIME_DIR, QUIET_TIME, LAZY_REGIONS, BLOCK_SIZE, FLIGHT, SPIN, REAL_TIME, TAKE_OVER, NO_KEEPER, FORCE, LOG_FORMAT,
+  enum { RUNTIME_DIR, QUIET_TIME, LAZY_REGIONS, BLOCK_SIZE, FLIGHT, SPIN, REAL_TIME, TAKE_OVER, DETACH, NO_KEEPER, FORCE, LOG_FORMAT,
          KERNEL_PORT, VERSION, HELP };
   static const struct option known[] = {
       {"runtime-dir", 1, NULL, RUNTIME_DIR}, {"quiet-time", 1, NULL, QUIET_TIME},  {"lazy-regions", 1, NULL, LAZY_REGIONS},
       {"block-size", 1, NULL, BLOCK_SIZE},   {"flight-recorder", 1, NULL, FLIGHT}, {"spin", 1, NULL, SPIN},
-      {"real-time", 1, NULL, REAL_TIME},     {"take-over", 0, NULL, TAKE_OVER},    {"no-keeper", 0, NULL, NO_KEEPER},
+      {"real-time", 1, NULL, REAL_TIME},     {"take-over", 0, NULL, TAKE_OVER},    {"detach", 0, NULL, DETACH},        {"no-keeper", 0, NULL, NO_KEEPER},
       {"force", 0, NULL, FORCE},             {"log-format", 1, NULL, LOG_FORMAT},  {"kernel-port", 1, NULL, KERNEL_PORT},
       {"version", 0, NULL, VERSION},         {"help", 0, NULL, HELP},              {NULL, 0, NULL, 0}};
   log_format = log_format_of_output();
@@ -97,6 +98,7 @@ void options_read(int argc, char **argv) {
       case SPIN: options.spin_us = (uint32_t)number(name, optarg, 0, 1000); break;
       case REAL_TIME: options.real_time_priority = (uint32_t)number(name, optarg, 1, 99); break;
       case TAKE_OVER: options.is_take_over = true; break;
+      case DETACH: options.is_detached = true; break;
       case NO_KEEPER: options.has_keeper = false; break;
       case FORCE: options.is_forced = true; break;
       case LOG_FORMAT: log_format = format(optarg); break;

@@ -13,7 +13,7 @@ struct options {
   uint32_t spin_us;
   uint32_t real_time_priority; /* 0 for none */
   uint32_t kernel_port;        /* 0, but for a test that plays the kernel from a port of its own */
-  bool is_forced, is_take_over, has_keeper;
+  bool is_forced, is_take_over, is_detached, has_keeper;
 };
 
 extern struct options options;

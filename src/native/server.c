@@ -89,7 +89,7 @@ int main(int argc, char **argv) {
   /* A test that plays the kernel needs none. */
   if (options.kernel_port == 0) check_prerequisites();
   enter_runtime_directory(options.runtime_directory);
-  if (options.is_take_over) leave_reload_waiting();
+  if (options.is_detached) detach();
   service_manager_find();
   lock_memory(true);
   shared_make();

@@ -19,6 +19,19 @@ static socklen_t address_bytes;
 static int manager_fd = -1;
 uint64_t watchdog_interval_ns;
 
+void service_manager_tell(struct service_manager *told) {
+  *told = (struct service_manager){watchdog_interval_ns, manager_fd < 0 ? 0 : address_bytes, {0}};
+  memcpy(told->address, address.sun_path, sizeof told->address);
+}
+
+void service_manager_be_told(const struct service_manager *told) {
+  if (manager_fd >= 0 || told->address_bytes == 0 || told->address_bytes > sizeof address) return;
+  memcpy(address.sun_path, told->address, sizeof told->address);
+  address_bytes = told->address_bytes;
+  watchdog_interval_ns = told->watchdog_interval_ns;
+  manager_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
 void service_manager_find(void) {
   const char *name = getenv("NOTIFY_SOCKET"), *period = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
   if (name == NULL || (name[0] != '/' && name[0] != '@') || strlen(name) >= sizeof address.sun_path) return;

@@ -32,7 +32,7 @@
 static struct sockaddr_un address = {AF_UNIX, NAME};
 /* New server: to the old one. */
 static int old_fd = -1;
-static int reload_fd = -1;
+static int detached_fd = -1;
 
 /* Waits for something to read. Returns whether there is something: data, or the end of the other side. */
 static bool wait_for_word(int fd) {
@@ -63,14 +63,16 @@ int take_over(void) {
   close(listener);
   if (old_fd < 0) errx(1, "Process %ld did not hand over within %d s. It goes on serving.", pid, ANSWER_MS / 1000);
   int fd = wait_for_word(old_fd) ? receive_descriptor(old_fd, &word) : -1;
-  if (fd < 0) say(WARNING, "The server before this one ended while it handed over.");
+  struct service_manager told;
+  if (fd >= 0 && wait_for_word(old_fd) && recv(old_fd, &told, sizeof told, 0) == sizeof told) service_manager_be_told(&told);
+  else say(WARNING, "The server before this one ended while it handed over.");
   return fd;
 }
 
 void took_over(void) {
   char word = SERVING;
   if (old_fd >= 0) send(old_fd, &word, 1, MSG_NOSIGNAL);
-  if (reload_fd >= 0 && write(reload_fd, &word, 1) < 0) say(WARNING, "Nobody waits for the end of the reload any more.");
+  if (detached_fd >= 0 && write(detached_fd, &word, 1) < 0) say(WARNING, "Nobody waits for this server any more.");
 }
 
 /* ---- The old server's side */
@@ -85,8 +87,10 @@ static int connect_to_new(void) {
 
 static bool is_new_serving(int fd) {
   char word;
-  return fd >= 0 && send_descriptor(fd, HERE_IT_IS, netlink_fd) && wait_for_word(fd) && recv(fd, &word, 1, 0) == 1 &&
-         word == SERVING;
+  struct service_manager told;
+  service_manager_tell(&told);
+  return fd >= 0 && send_descriptor(fd, HERE_IT_IS, netlink_fd) && send(fd, &told, sizeof told, MSG_NOSIGNAL) == sizeof told &&
+         wait_for_word(fd) && recv(fd, &word, 1, 0) == 1 && word == SERVING;
 }
 
 /* A new server that was given up must not serve later. */
@@ -138,16 +142,15 @@ _Noreturn void hand_over(pid_t device_process, char **argv) {
   begin_anew(argv);
 }
 
-void leave_reload_waiting(void) {
+void detach(void) {
   int ends[2];
   char word;
-  if (getenv("NOTIFY_SOCKET") == NULL) return;
   if (pipe(ends) < 0) err(1, "a pipe");
   pid_t pid = fork();
-  if (pid < 0) err(1, "a process for the reload");
+  if (pid < 0) err(1, "a process that goes on");
   if (pid == 0) {
     close(ends[0]);
-    reload_fd = ends[1];
+    detached_fd = ends[1];
     return;
   }
   close(ends[1]);

@@ -18,10 +18,7 @@ void took_over(void);
 /* Old server, its loop has ended. Does not return: it goes, or begins anew. */
 _Noreturn void hand_over(pid_t device_process, char **argv);
 
-/*
- * For a reload by systemd: goes on in a child and lets the present process wait for it and end with what came of it, since
- * systemd waits for the program that it runs for a reload.
- */
-void leave_reload_waiting(void);
+/* Goes on in a child, and lets the present process wait until it serves, and end: systemd waits for the program of a reload. */
+void detach(void);
 
 #endif

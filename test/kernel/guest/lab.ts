@@ -137,9 +137,10 @@ export class Lab {
     return runCommand(process.execPath, [this.mainPath, ...words]);
   }
 
-  /** The package's systemd unit. */
+  /** The package's systemd unit for the server of this run. */
   get unit(): string {
-    return readFileSync(join(this.mainPath, "../../../systemd/dm-ulog.service"), "utf8");
+    const name = this.server === this.servers.native ? "dm-ulog" : "dm-ulog-node";
+    return readFileSync(join(this.repositoryPath, `systemd/${name}.service`), "utf8");
   }
 
   /** The words of a field in the unit. */

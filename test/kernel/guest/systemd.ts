@@ -53,9 +53,19 @@ export class Systemd {
 
   /** systemd listens to root of its own PID namespace. */
   #systemctl(words: string[]): [program: string, ...args: string[]] {
+    return this.#inside("systemctl", ...words, this.#service);
+  }
+
+  /** Runs a program among those that systemd runs, which have process numbers of their own. Returns what it prints. */
+  run(...words: string[]): Promise<string> {
+    const [program, ...args] = this.#inside(...words);
+    return runCommand(program, args);
+  }
+
+  #inside(...words: string[]): [program: string, ...args: string[]] {
     const { pid } = this.#process;
     const init = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-    return ["nsenter", "--target", init, "--pid", "--mount", "systemctl", ...words, this.#service];
+    return ["nsenter", "--target", init, "--pid", "--mount", ...words];
   }
 
   /** Waits until the service has these properties, such as { ActiveState: "active" }. */
