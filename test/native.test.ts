@@ -273,7 +273,7 @@ function testHost(program: string): void {
     const { child, port } = await start();
     const engine = new Engine(new WebAssembly.Module(releaseWasm));
     let seq = 1000;
-    const requests: [Request["type"], NonNullable<Request["data"]>][] = [
+    const requests: [Exclude<Request["type"], number>, NonNullable<Request["data"]>][] = [
       ["CTR", asciiBytes("2000000 core 2")],
       ["RESUME", []],
       ["GET_RESYNC_WORK", []],

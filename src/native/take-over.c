@@ -28,6 +28,8 @@
 /* Who does not answer within this time is given up. */
 #define ANSWER_MS 5000
 #define PASSED_FD 3
+#define PARENT_TRIES 200
+#define PARENT_TRY_NS 500000
 
 static struct sockaddr_un address = {AF_UNIX, NAME};
 /* New server: to the old one. */
@@ -69,10 +71,18 @@ int take_over(void) {
   return fd;
 }
 
+/* Only when the one that waited has ended is this process systemd's own, and can be the main one of a service. */
+static void leave_parent(void) {
+  char word = SERVING;
+  pid_t parent = getppid();
+  if (write(detached_fd, &word, 1) < 0) say(WARNING, "Nobody waits for this server any more.");
+  for (int tries = 0; tries < PARENT_TRIES && getppid() == parent; tries++) nanosleep(&(struct timespec){0, PARENT_TRY_NS}, NULL);
+}
+
 void took_over(void) {
   char word = SERVING;
+  if (detached_fd >= 0) leave_parent();
   if (old_fd >= 0) send(old_fd, &word, 1, MSG_NOSIGNAL);
-  if (detached_fd >= 0 && write(detached_fd, &word, 1) < 0) say(WARNING, "Nobody waits for this server any more.");
 }
 
 /* ---- The old server's side */
