@@ -1,8 +1,10 @@
 // What Prometheus is told: latencies against a naive count, the text format, and the port.
 
+import { once } from "node:events";
 import { get } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BUCKET_BOUNDS_SECONDS, Latencies } from "../src/node/latencies.ts";
@@ -152,12 +154,41 @@ async function ask(
   });
 }
 
+test("however many connect, few are kept and the server is looked at twice in a second", async () => {
+  let looks = 0;
+  const http = await serveMetrics(async () => `x ${++looks}\n`, 0);
+  const sockets: Socket[] = [];
+  try {
+    const { port } = http.address() as AddressInfo;
+    for (let i = 0; i < 10; i++) assert.is((await ask(port, "/metrics")).body, "x 1\n");
+    // They connect and say nothing.
+    let closed = 0;
+    for (let i = 0; i < 300; i++) {
+      const socket = connect(port, "127.0.0.1");
+      sockets.push(socket);
+      socket.on("error", () => {});
+      once(socket, "close").then(() => closed++);
+    }
+    for (const end = Date.now() + 4000; closed < 260 && Date.now() < end; ) await sleep(20);
+    assert.ok(closed >= 260, `${closed} of 300 are refused at once`);
+    const count = await new Promise<number>((resolve) =>
+      http.getConnections((_error, connections) => resolve(connections)),
+    );
+    assert.ok(count <= 32, `${count} connections`);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    http.close();
+    http.closeAllConnections();
+  }
+});
+
 test("the port answers on the loopback address, and says what is wrong", async () => {
   let fails = false;
-  const http = await serveMetrics(() => {
+  const figures = (): string => {
     if (fails) throw new Error("The request thread is gone.");
     return "x 1\n";
-  }, 0);
+  };
+  const http = await serveMetrics(figures, 0, 0);
   try {
     const { address, port } = http.address() as AddressInfo;
     assert.is(address, "127.0.0.1");

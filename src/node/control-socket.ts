@@ -1,6 +1,8 @@
 // Status and orders over HTTP on a unix socket, so that any tool can ask:
 //   curl --unix-socket /run/dm-ulog/control.sock http://x/status
 //
+// docs/control.md describes it.
+//
 //   GET /status        a Status
 //   GET /metrics       the same for Prometheus, with latencies
 //   POST /record       RecordingOptions: records from now on
@@ -45,8 +47,12 @@ export interface Status {
 
 /** Of `Status` and of the paths above. */
 const PROTOCOL = 1;
-/** An answer takes milliseconds: who waits longer waits for a server that is stuck. */
+/** A description takes milliseconds: who waits longer waits for a server that is stuck. */
 const ANSWER_TIMEOUT_MS = 10_000;
+/** More connections at one time are refused. Only root connects, and asks one thing. */
+const CONNECTIONS_MAX = 32;
+/** Who has not asked by then is disconnected. A recording that stops may take longer to answer. */
+const PATIENCE_MS = 10_000;
 /** A recording's options are few. */
 const BODY_BYTES_MAX = 65_536;
 
@@ -95,6 +101,10 @@ export function serveStatus(server: Server, path: string, version: string): Prom
       outgoing.writeHead(status, { "content-type": "text/plain" }).end(`${(error as Error).message}\n`);
     }
   });
+  http.maxConnections = CONNECTIONS_MAX;
+  http.headersTimeout = PATIENCE_MS;
+  http.requestTimeout = PATIENCE_MS;
+  http.keepAliveTimeout = PATIENCE_MS;
   return new Promise((resolve, reject) => {
     http.once("error", reject);
     http.listen(path, () => resolve(http));
@@ -151,15 +161,18 @@ export async function askToSaveFlight(path: string, file: string): Promise<void>
 
 function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<string> {
   return new Promise((resolve, reject) => {
-    const asking = request({ socketPath, method, path, timeout: ANSWER_TIMEOUT_MS }, async (response) => {
-      try {
-        const answer = await text(response);
-        if (response.statusCode === 200) resolve(answer);
-        else reject(new Error(answer.trim()));
-      } catch (error) {
-        reject(error);
-      }
-    });
+    const asking = request(
+      { socketPath, method, path, timeout: method === "GET" ? ANSWER_TIMEOUT_MS : 0 },
+      async (response) => {
+        try {
+          const answer = await text(response);
+          if (response.statusCode === 200) resolve(answer);
+          else reject(new Error(answer.trim()));
+        } catch (error) {
+          reject(error);
+        }
+      },
+    );
     asking.on("timeout", () => {
       asking.destroy(new Error(`The server at ${socketPath} has not answered for ${ANSWER_TIMEOUT_MS / 1000} s.`));
     });

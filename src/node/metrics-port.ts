@@ -15,16 +15,20 @@ const CONNECTIONS_MAX = 32;
 /** Who has not asked by then, or asks no more, is disconnected, in ms. */
 const PATIENCE_MS = 5000;
 /** So long an answer is given again, in ms, so that many scrapers cost what one costs. */
-const AGE_MS_MAX = 500;
+const AGE_MS_DEFAULT = 500;
 
 /**
  * Serves `text()` at /metrics; a port of 0 is any that is free. Resolves when it listens; rejects with a sentence. However many
- * connect, at most CONNECTIONS_MAX are kept, and `text` is called twice in a second.
+ * connect, at most CONNECTIONS_MAX are kept, and an answer is given again for `ageMsMax`.
  */
-export function serveMetrics(text: () => string | Promise<string>, port: number): Promise<Server> {
+export function serveMetrics(
+  text: () => string | Promise<string>,
+  port: number,
+  ageMsMax = AGE_MS_DEFAULT,
+): Promise<Server> {
   let last: { atMs: number; metrics: Promise<string> } | undefined;
   const recent = (): Promise<string> => {
-    if (last === undefined || performance.now() - last.atMs > AGE_MS_MAX) {
+    if (last === undefined || performance.now() - last.atMs > ageMsMax) {
       last = { atMs: performance.now(), metrics: (async () => text())() };
     }
     return last.metrics;
