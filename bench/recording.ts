@@ -5,11 +5,11 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
-import { EventLogReader } from "../src/node/event-log.ts";
-import { createFlight, mapFlight } from "../src/node/flight-recorder.ts";
-import { FLIGHT_BYTES_DEFAULT } from "../src/node/flight-sizes.ts";
-import { Recorder } from "../src/node/recorder.ts";
-import { RecordingChannel } from "../src/node/recording-channel.ts";
+import { EventLogReader } from "../src/node/recording/event-log.ts";
+import { createFlight, mapFlight } from "../src/node/recording/flight-recorder.ts";
+import { FLIGHT_BYTES_DEFAULT } from "../src/node/recording/flight-sizes.ts";
+import { Recorder } from "../src/node/recording/recorder.ts";
+import { RecordingChannel } from "../src/node/recording/recording-channel.ts";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { Client, loadCore } from "./client.ts";
 import { type Conversation, conversation, type Exchange } from "./conversation.ts";

@@ -2,7 +2,7 @@
 // stuck. All are measured in one run, in turns.
 
 import { fileURLToPath } from "node:url";
-import { FLIGHT_BYTES_DEFAULT } from "../src/node/flight-sizes.ts";
+import { FLIGHT_BYTES_DEFAULT } from "../src/node/recording/flight-sizes.ts";
 import { LOOPBACK } from "../src/node/web/defaults.ts";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { marksAndClears } from "./recording.ts";

@@ -24,8 +24,12 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Completion, Head } from "../src/common/engine.ts";
-import { Bell } from "../src/node/bell.ts";
-import { parseDevices, parseTargets, parseTargetTypes, parseUserspaceMirror } from "../src/node/device-mapper.ts";
+import {
+  parseDevices,
+  parseTargets,
+  parseTargetTypes,
+  parseUserspaceMirror,
+} from "../src/node/devices/device-mapper.ts";
 import {
   END,
   type IoJob,
@@ -33,12 +37,13 @@ import {
   type KeeperReport,
   type KeeperRequest,
   type LegsFlushed,
-} from "../src/node/io-jobs.ts";
-import { LegFlusher } from "../src/node/leg-flusher.ts";
-import { LogDevice } from "../src/node/log-device.ts";
-import { LogDevices } from "../src/node/log-devices.ts";
+} from "../src/node/devices/io-jobs.ts";
+import { LegFlusher } from "../src/node/devices/leg-flusher.ts";
+import { LogDevice } from "../src/node/devices/log-device.ts";
+import { LogDevices } from "../src/node/devices/log-devices.ts";
 import { mappedFiles } from "../src/node/memory-lock.ts";
-import { WakeUp } from "../src/node/wake-up.ts";
+import { Bell } from "../src/node/requests/bell.ts";
+import { WakeUp } from "../src/node/requests/wake-up.ts";
 
 const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi").default;
 const libc = koffi.load(null);
@@ -53,7 +58,7 @@ const MIB = 1024 * 1024;
 
 const bell = new Bell();
 const { port1, port2 } = new MessageChannel();
-const keeper = new Worker(new URL("../dist/node/io-keeper.js", import.meta.url), {
+const keeper = new Worker(new URL("../dist/node/devices/io-keeper.js", import.meta.url), {
   workerData: { bell: bell.shared, runtimeDirectory: folder, port: port1 },
   transferList: [port1],
 });
@@ -219,7 +224,7 @@ test("a short write fails, and so does one that is refused; the device goes on",
 
 test("another server's lock is waited for; our own does not, since a table reload opens a log twice", async () => {
   const path = file("locked", 8192);
-  const module = new URL("../dist/node/log-device.js", import.meta.url).href;
+  const module = new URL("../dist/node/devices/log-device.js", import.meta.url).href;
   const program =
     `import { LogDevice } from ${JSON.stringify(module)}; LogDevice.open(${JSON.stringify(path)});` +
     'process.stdin.resume(); console.log("open");';

@@ -9,15 +9,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { examine, type Finding } from "../src/cli/doctor.ts";
 import type { LogDescription } from "../src/common/console.ts";
-import type { Status } from "../src/node/control-socket.ts";
+import type { Status } from "../src/node/control/control-socket.ts";
 import {
   type LogDeviceFacts,
   type MachineFacts,
   type Mirror,
   parseMirrorTable,
   readLogDevice,
-} from "../src/node/machine.ts";
-import type { Listener } from "../src/node/netlink-sockets.ts";
+} from "../src/node/control/machine.ts";
+import type { Listener } from "../src/node/requests/netlink-sockets.ts";
 import { Peer, words } from "./harness.ts";
 
 const peer = Peer.resumed(128, " nosync");

@@ -4,8 +4,8 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Device, Machine, Node } from "../src/node/block-devices.ts";
-import type { Contents } from "../src/node/signatures.ts";
+import type { Device, Machine, Node } from "../src/node/devices/block-devices.ts";
+import type { Contents } from "../src/node/devices/signatures.ts";
 
 export const EMPTY: Contents = { signatures: [], logRegions: null, isBlank: true, byBlkid: true };
 

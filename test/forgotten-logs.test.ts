@@ -2,9 +2,9 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { TableLine } from "../src/node/device-mapper.ts";
-import { logUuids } from "../src/node/device-mapper.ts";
-import { ForgottenLogs, logsOf, unnamed } from "../src/node/forgotten-logs.ts";
+import type { TableLine } from "../src/node/devices/device-mapper.ts";
+import { logUuids } from "../src/node/devices/device-mapper.ts";
+import { ForgottenLogs, logsOf, unnamed } from "../src/node/requests/forgotten-logs.ts";
 import { Peer, words } from "./harness.ts";
 
 const LINE = { name: "m", isLive: true, type: "mirror" };

@@ -10,14 +10,14 @@ import * as assert from "uvu/assert";
 import type { LogDescription } from "../src/common/console.ts";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, encodeRequest, type Request } from "../src/common/kernel-frames.ts";
-import { ListenerWatch } from "../src/node/listener-watch.ts";
+import { ListenerWatch } from "../src/node/control/listener-watch.ts";
 import {
   connectorSockets,
   type Holder,
   holdersOf,
   type NetlinkSocket,
   requestSockets,
-} from "../src/node/netlink-sockets.ts";
+} from "../src/node/requests/netlink-sockets.ts";
 import { Peer, releaseWasm, words } from "./harness.ts";
 import { ConnectorPeer, enterNetworkNamespace } from "./netlink-namespace.ts";
 

@@ -4,8 +4,16 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Completion, Head } from "../src/common/engine.ts";
-import { CLOSE, type DeviceChannel, PART_BYTES, READ, SLOTS, type Slot, WRITE } from "../src/node/device-channel.ts";
-import { LogDevices } from "../src/node/log-devices.ts";
+import {
+  CLOSE,
+  type DeviceChannel,
+  PART_BYTES,
+  READ,
+  SLOTS,
+  type Slot,
+  WRITE,
+} from "../src/node/devices/device-channel.ts";
+import { LogDevices } from "../src/node/devices/log-devices.ts";
 import { seeded, seedFor } from "./harness.ts";
 
 const EFFECTS = { EFFECT_KIND_OPEN: 3, EFFECT_KIND_READ: 4, EFFECT_KIND_WRITE: 5 };

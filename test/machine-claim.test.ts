@@ -9,8 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { claimMachine } from "../src/node/machine-claim.ts";
-import { claimRuntimeDirectory } from "../src/node/runtime-directory.ts";
+import { claimMachine } from "../src/node/state/machine-claim.ts";
+import { claimRuntimeDirectory } from "../src/node/state/runtime-directory.ts";
 import { startProgram } from "./killed-process.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "dm-ulog-claim-"));

@@ -7,10 +7,10 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { BUCKET_BOUNDS_SECONDS, Latencies } from "../src/node/latencies.ts";
-import { type MetricsSource, metricsText } from "../src/node/metrics.ts";
-import { metricsUrl, serveMetrics } from "../src/node/metrics-port.ts";
-import { PrometheusText } from "../src/node/prometheus.ts";
+import { type MetricsSource, metricsText } from "../src/node/control/metrics.ts";
+import { metricsUrl, serveMetrics } from "../src/node/control/metrics-port.ts";
+import { PrometheusText } from "../src/node/control/prometheus.ts";
+import { BUCKET_BOUNDS_SECONDS, Latencies } from "../src/node/requests/latencies.ts";
 import { Peer, seeded, seedFor, words } from "./harness.ts";
 
 const { abi } = Peer.debug().engine;

@@ -10,7 +10,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest, type Request } from "../src/common/kernel-frames.ts";
-import { metricsText } from "../src/node/metrics.ts";
+import { metricsText } from "../src/node/control/metrics.ts";
 import { releaseWasm } from "./harness.ts";
 import { ConnectorPeer, enterNetworkNamespace } from "./netlink-namespace.ts";
 
@@ -65,7 +65,7 @@ if (!enterNetworkNamespace()) {
   const { Server } = (await import(
     new URL("../dist/node/server.js", import.meta.url).href
   )) as typeof import("../src/node/server.ts");
-  const { ConnectorSocket, TIMED_OUT, DRAINED } = await import("../src/node/connector-socket.ts");
+  const { ConnectorSocket, TIMED_OUT, DRAINED } = await import("../src/node/requests/connector-socket.ts");
 
   test("the receive buffer is larger than net.core.rmem_max permits", () => {
     const permitted = Number(readFileSync("/proc/sys/net/core/rmem_max", "utf8"));
@@ -93,7 +93,7 @@ if (!enterNetworkNamespace()) {
 
   test("where that is not permitted, the server says what to do and goes on with less", () => {
     const permitted = Number(readFileSync("/proc/sys/net/core/rmem_max", "utf8"));
-    const module = new URL("../dist/node/connector-socket.js", import.meta.url).href;
+    const module = new URL("../dist/node/requests/connector-socket.js", import.meta.url).href;
     const program =
       `import { ConnectorSocket } from ${JSON.stringify(module)};` +
       `console.log(new ConnectorSocket(7, ${2 * permitted}).bufferWarning); process.exit();`;

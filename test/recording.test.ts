@@ -16,20 +16,20 @@ import { readEvent } from "../src/common/trace/event.ts";
 import { KIND_TRAP } from "../src/common/trace/format.ts";
 import { type ReplaySummary, replay } from "../src/common/trace/replay.ts";
 import { Trace } from "../src/common/trace/trace.ts";
-import { EventLog, EventLogReader, halfBytesOf, logBytesOf } from "../src/node/event-log.ts";
-import { createFlight, mapFlight, readFlight } from "../src/node/flight-recorder.ts";
-import { keepFlight, keepLostFlight, putFlightAside, saveFlight } from "../src/node/flights.ts";
-import { Recorder, type RecorderOrder } from "../src/node/recorder.ts";
-import { RecordingChannel } from "../src/node/recording-channel.ts";
-import { flightPath } from "../src/node/runtime-paths.ts";
-import { TraceFiles } from "../src/node/trace-files.ts";
+import { EventLog, EventLogReader, halfBytesOf, logBytesOf } from "../src/node/recording/event-log.ts";
+import { createFlight, mapFlight, readFlight } from "../src/node/recording/flight-recorder.ts";
+import { keepFlight, keepLostFlight, putFlightAside, saveFlight } from "../src/node/recording/flights.ts";
+import { Recorder, type RecorderOrder } from "../src/node/recording/recorder.ts";
+import { RecordingChannel } from "../src/node/recording/recording-channel.ts";
+import { TraceFiles } from "../src/node/recording/trace-files.ts";
+import { flightPath } from "../src/node/state/runtime-paths.ts";
 import { Peer, releaseWasm, seeded, seedFor } from "./harness.ts";
 import { killSoon, startProgram } from "./killed-process.ts";
 
 // Worker threads have no TypeScript loader: what starts one runs as it is built.
 const { FileRecording } = (await import(
-  new URL("../dist/node/file-recording.js", import.meta.url).href
-)) as typeof import("../src/node/file-recording.ts");
+  new URL("../dist/node/recording/file-recording.js", import.meta.url).href
+)) as typeof import("../src/node/recording/file-recording.ts");
 
 const module = new WebAssembly.Module(releaseWasm);
 const { abi } = new Engine(module);
@@ -525,8 +525,8 @@ function writer(directory: string, said: string): ChildProcess {
     import { openSync, writeSync } from "node:fs";
     import { Peer, releaseWasm } from ${url("harness.ts")};
     import { Engine } from ${url("../src/common/engine.ts")};
-    import { Recorder } from ${url("../src/node/recorder.ts")};
-    import { createFlight, mapFlight } from ${url("../src/node/flight-recorder.ts")};
+    import { Recorder } from ${url("../src/node/recording/recorder.ts")};
+    import { createFlight, mapFlight } from ${url("../src/node/recording/flight-recorder.ts")};
     const engine = new Engine(new WebAssembly.Module(releaseWasm));
     const flight = mapFlight(createFlight(${JSON.stringify(directory)}, ${4 * MIB}));
     const recorder = new Recorder(engine, ${JSON.stringify(FACTS)}, 0n, flight, () => {});

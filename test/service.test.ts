@@ -11,7 +11,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { limitedLog, SENTENCES_PER_SECOND_MAX } from "../src/cli/limited-log.ts";
 import { type LogFormat, logFormatOf, ServerLog } from "../src/cli/server-log.ts";
-import { ServiceManager } from "../src/node/service-manager.ts";
+import { ServiceManager } from "../src/node/control/service-manager.ts";
 import { unixAddress, unixDatagramSocket } from "../src/node/system-calls.ts";
 
 const libc = koffi.load(null);
@@ -83,7 +83,7 @@ test("without a service manager nobody is told, and another process' watchdog is
 });
 
 test("the watchdog keeps no process from ending", async () => {
-  const manager = new URL("../dist/node/service-manager.js", import.meta.url).href;
+  const manager = new URL("../dist/node/control/service-manager.js", import.meta.url).href;
   const environment = `{ NOTIFY_SOCKET: "@nobody", WATCHDOG_USEC: "1000000" }`;
   const program = `import { ServiceManager } from "${manager}"; ServiceManager.find(${environment}).watch(() => {});`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: "ignore", timeout: 20_000 });

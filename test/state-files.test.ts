@@ -19,8 +19,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { claimRuntimeDirectory } from "../src/node/runtime-directory.ts";
-import { StateFiles } from "../src/node/state-files.ts";
+import { claimRuntimeDirectory } from "../src/node/state/runtime-directory.ts";
+import { StateFiles } from "../src/node/state/state-files.ts";
 import { killSoon, startProgram } from "./killed-process.ts";
 
 const folders: string[] = [];
@@ -262,7 +262,7 @@ test("no room: told with its errno, and the server lives on", () => {
 
 /** A process that makes file 3 and stores 1, 2, 3 … at four places of it, and after each says the number in `said`. */
 function writer(directory: string, said: string): ChildProcess {
-  const modulePath = fileURLToPath(new URL("../src/node/state-files.ts", import.meta.url));
+  const modulePath = fileURLToPath(new URL("../src/node/state/state-files.ts", import.meta.url));
   const program = `
     import { openSync, writeSync } from "node:fs";
     import { StateFiles } from ${JSON.stringify(modulePath)};

@@ -2,8 +2,8 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { TableLine } from "../src/node/device-mapper.ts";
-import { swapOnMirrors } from "../src/node/swap-on-mirrors.ts";
+import type { TableLine } from "../src/node/devices/device-mapper.ts";
+import { swapOnMirrors } from "../src/node/devices/swap-on-mirrors.ts";
 import { FakeMachine } from "./fake-machine.ts";
 
 const line = (name: string, text: string, type = "mirror"): TableLine => ({

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { TableOptions } from "../src/cli/table.ts";
-import { type Blkid, contentsOf } from "../src/node/signatures.ts";
+import { type Blkid, contentsOf } from "../src/node/devices/signatures.ts";
 import { EMPTY, FakeMachine } from "./fake-machine.ts";
 
 // It finds the core beside itself.

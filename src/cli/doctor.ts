@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LogDescription } from "../common/console.ts";
-import type { MachineFacts, Mirror } from "../node/machine.ts";
-import { isKeeper } from "../node/netlink-sockets.ts";
+import type { MachineFacts, Mirror } from "../node/control/machine.ts";
+import { isKeeper } from "../node/requests/netlink-sockets.ts";
 import { onlookerOf } from "./installation.ts";
 import { listenerFindings } from "./listener-findings.ts";
 
@@ -38,7 +38,7 @@ export async function doctor({ runtimeDir, json }: DoctorOptions): Promise<numbe
 
 async function examineMachine(runtimeDir: string): Promise<Finding[]> {
   try {
-    const { readMachine } = await import("../node/machine.ts");
+    const { readMachine } = await import("../node/control/machine.ts");
     return examine(await readMachine(runtimeDir, onlookerOf(runtimeDir), () => sleep(LOOK_INTERVAL_MS)));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;

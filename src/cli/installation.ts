@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Onlooker } from "../node/status.ts";
+import { Onlooker } from "../node/control/status.ts";
 
 /** The core, as built beside the compiled host. */
 export function wasmPath(): string {

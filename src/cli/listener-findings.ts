@@ -1,8 +1,8 @@
 // What dm-ulog doctor says of those who receive the kernel's requests besides the server, and of what they may have done.
 
-import { mayAnswer, nameOf } from "../node/listener-watch.ts";
-import type { MachineFacts } from "../node/machine.ts";
-import { isKeeper, type Listener } from "../node/netlink-sockets.ts";
+import { mayAnswer, nameOf } from "../node/control/listener-watch.ts";
+import type { MachineFacts } from "../node/control/machine.ts";
+import { isKeeper, type Listener } from "../node/requests/netlink-sockets.ts";
 import type { Finding } from "./doctor.ts";
 
 /** The sockets that are not the server's. */

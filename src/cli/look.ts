@@ -2,8 +2,8 @@
 
 import { statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { metricsUrl, serveMetrics } from "../node/metrics-port.ts";
-import { flightPath } from "../node/runtime-paths.ts";
+import { metricsUrl, serveMetrics } from "../node/control/metrics-port.ts";
+import { flightPath } from "../node/state/runtime-paths.ts";
 import { LiveView } from "../node/web/view.ts";
 import { onlookerOf, pagePath } from "./installation.ts";
 

@@ -3,8 +3,8 @@
 
 import { isIP } from "node:net";
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
-import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/flight-sizes.ts";
-import { RUNTIME_DIRECTORY_DEFAULT } from "../node/runtime-paths.ts";
+import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/recording/flight-sizes.ts";
+import { RUNTIME_DIRECTORY_DEFAULT } from "../node/state/runtime-paths.ts";
 import { LIVE_PORT_DEFAULT, LOOPBACK, METRICS_PORT_DEFAULT } from "../node/web/defaults.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { InspectOptions } from "./inspect.ts";

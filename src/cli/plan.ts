@@ -6,7 +6,7 @@
 // had not written the clear to the device yet. The server waits for the quiet time before it does, and never lets more
 // than --lazy-regions clears wait. All these regions are copied.
 
-import { THIS_MACHINE } from "../node/block-devices.ts";
+import { THIS_MACHINE } from "../node/devices/block-devices.ts";
 import {
   formatBytes,
   formatSeconds,

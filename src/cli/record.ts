@@ -2,9 +2,9 @@
 // recorded from outside, by this process.
 
 import { resolve } from "node:path";
-import { askToRecord, askToSaveFlight, askToStopRecording } from "../node/control-socket.ts";
-import { controlSocketPath, flightPath } from "../node/runtime-paths.ts";
-import type { RecordingOptions } from "../node/trace-files.ts";
+import { askToRecord, askToSaveFlight, askToStopRecording } from "../node/control/control-socket.ts";
+import type { RecordingOptions } from "../node/recording/trace-files.ts";
+import { controlSocketPath, flightPath } from "../node/state/runtime-paths.ts";
 
 export interface RecordOptions {
   runtimeDir: string;
@@ -40,20 +40,20 @@ export async function record(file: string | undefined, options: RecordOptions): 
 }
 
 async function hasNativeHost(runtimeDirectory: string): Promise<boolean> {
-  const { NativeHost } = await import("../node/native-host.ts");
+  const { NativeHost } = await import("../node/control/native-host.ts");
   const host = NativeHost.find(runtimeDirectory);
   host?.close();
   return host !== undefined;
 }
 
 async function saveFlightOf(runtimeDirectory: string, path: string): Promise<void> {
-  const { saveFlight } = await import("../node/flights.ts");
+  const { saveFlight } = await import("../node/recording/flights.ts");
   saveFlight({ runtimeDirectory }, path);
 }
 
 /** Records until SIGINT or SIGTERM. */
 async function follow(runtimeDirectory: string, options: RecordingOptions): Promise<void> {
-  const { FlightRecording } = await import("../node/flight-recording.ts");
+  const { FlightRecording } = await import("../node/recording/flight-recording.ts");
   const tell = (sentence: string) => console.error(`dm-ulog: ${sentence}`);
   const recording = new FlightRecording(flightPath(runtimeDirectory), options, tell);
   process.once("SIGINT", () => recording.end());

@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { missingPrerequisites } from "../node/prerequisites.ts";
-import { controlSocketPath } from "../node/runtime-paths.ts";
 import type { ServerOptions } from "../node/server.ts";
+import { controlSocketPath } from "../node/state/runtime-paths.ts";
 import { LIVE_PORT_DEFAULT } from "../node/web/defaults.ts";
 import { packageVersion, pagePath, wasmPath } from "./installation.ts";
 import { limitedLog } from "./limited-log.ts";
@@ -48,13 +48,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { becomeIoFlusher, lockProgram } = await import("../node/memory-lock.ts");
   const flusherWarning = becomeIoFlusher();
   const { exitNow } = await import("../node/system-calls.ts");
-  const { claimRuntimeDirectory, diskWarning } = await import("../node/runtime-directory.ts");
-  const { claimMachine } = await import("../node/machine-claim.ts");
-  const { mirrorsWithSwap, swapSentence, watchSwap } = await import("../node/swap-watch.ts");
+  const { claimRuntimeDirectory, diskWarning } = await import("../node/state/runtime-directory.ts");
+  const { claimMachine } = await import("../node/state/machine-claim.ts");
+  const { mirrorsWithSwap, swapSentence, watchSwap } = await import("../node/devices/swap-watch.ts");
   const { Server } = await import("../node/server.ts");
-  const { ServiceManager } = await import("../node/service-manager.ts");
-  const { metricsUrl, serveMetrics } = await import("../node/metrics-port.ts");
-  const { serverMetrics, serveStatus } = await import("../node/control-socket.ts");
+  const { ServiceManager } = await import("../node/control/service-manager.ts");
+  const { metricsUrl, serveMetrics } = await import("../node/control/metrics-port.ts");
+  const { serverMetrics, serveStatus } = await import("../node/control/control-socket.ts");
 
   const serverLog = new ServerLog(options.logFormat ?? logFormatOf(process.env));
   for (const sentence of claimRuntimeDirectory(options.runtimeDir)) serverLog.warning(sentence);
@@ -121,6 +121,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  // A terminal that goes away takes no server with it.
+  process.on("SIGHUP", () => serverLog.info("SIGHUP changes nothing: to stop the server, send SIGTERM."));
 }
 
 function dashed(option: string): string {

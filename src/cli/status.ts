@@ -3,9 +3,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import cliProgress from "cli-progress";
 import type { LogDescription } from "../common/console.ts";
-import type { Status } from "../node/control-socket.ts";
-import { nameOf } from "../node/listener-watch.ts";
-import type { Onlooker } from "../node/status.ts";
+import type { Status } from "../node/control/control-socket.ts";
+import { nameOf } from "../node/control/listener-watch.ts";
+import type { Onlooker } from "../node/control/status.ts";
 import { onlookerOf } from "./installation.ts";
 import { formatSectors } from "./sizes.ts";
 

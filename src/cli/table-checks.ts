@@ -1,8 +1,8 @@
 // What dm-ulog table says of the devices it is given. The line must not destroy anything that its reader did not mean.
 
-import { type Device, type Machine, usesOf } from "../node/block-devices.ts";
-import { namedDevices, overlaps } from "../node/mirror-devices.ts";
-import type { Contents } from "../node/signatures.ts";
+import { type Device, type Machine, usesOf } from "../node/devices/block-devices.ts";
+import { namedDevices, overlaps } from "../node/devices/mirror-devices.ts";
+import type { Contents } from "../node/devices/signatures.ts";
 import { formatBytes, SECTOR_BYTES } from "./sizes.ts";
 
 /** A mirror that is asked for, with those of its devices that are on this machine. */

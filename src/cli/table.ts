@@ -7,8 +7,8 @@ import type { Abi } from "../common/abi.ts";
 import { Console } from "../common/console.ts";
 import { type EffectHandler, Engine, type Head } from "../common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest } from "../common/kernel-frames.ts";
-import { type Device, findDevice, findIfThere, type Machine, THIS_MACHINE } from "../node/block-devices.ts";
-import { parseNumbers } from "../node/device-numbers.ts";
+import { type Device, findDevice, findIfThere, type Machine, THIS_MACHINE } from "../node/devices/block-devices.ts";
+import { parseNumbers } from "../node/devices/device-numbers.ts";
 import { wasmPath } from "./installation.ts";
 import { parseSectors, SECTOR_BYTES } from "./sizes.ts";
 import { examineMirror, type LogInUse } from "./table-checks.ts";
@@ -100,7 +100,7 @@ export async function uncheckedTableLine(
 
 /** Of the mirrors of this machine; none where they cannot be read, for want of privilege or of an optional package. */
 export async function logsInUse(): Promise<LogInUse[]> {
-  const machine = await import("../node/machine.ts").catch(() => undefined);
+  const machine = await import("../node/control/machine.ts").catch(() => undefined);
   const mirrors = machine?.readMirrors() ?? [];
   if (!Array.isArray(mirrors)) return [];
   return mirrors.flatMap(({ name, uuid, logDevice }) => {

@@ -3,10 +3,10 @@
  * @module dm-ulog/server
  */
 
-export type { LatencyHistogram } from "../node/latencies.ts";
-export type { ListenerReport } from "../node/listener-watch.ts";
+export type { ListenerReport } from "../node/control/listener-watch.ts";
 export type { Log, LogLevel } from "../node/log-level.ts";
-export type { Holder, Listener, NetlinkSocket } from "../node/netlink-sockets.ts";
+export type { RecordingOptions } from "../node/recording/trace-files.ts";
+export type { LatencyHistogram } from "../node/requests/latencies.ts";
+export type { Holder, Listener, NetlinkSocket } from "../node/requests/netlink-sockets.ts";
 export { Server, type ServerOptions } from "../node/server.ts";
-export type { RecordingOptions } from "../node/trace-files.ts";
 export type { LiveViewOptions } from "../node/web/view.ts";

@@ -9,7 +9,7 @@ void check_prerequisites(void);
 void enter_runtime_directory(const char *path);
 
 /*
- * Takes the locks of the runtime directory and of this machine, which end with the process; see src/node/machine-claim.ts for
+ * Takes the locks of the runtime directory and of this machine, which end with the process; see src/node/state/machine-claim.ts for
  * what they are. Ends the process with a sentence where a living server has one.
  */
 void claim(int is_forced);

@@ -1,6 +1,6 @@
 /*
  * What of each log must outlive the server, though not the kernel: one small file for each, mapped into memory. A write is a
- * store, which the kernel keeps however the process ends. The layout is that of src/node/state-files.ts, so that either
+ * store, which the kernel keeps however the process ends. The layout is that of src/node/state/state-files.ts, so that either
  * host goes on where the other has ended.
  */
 #ifndef STATE_FILES_H

@@ -4,21 +4,21 @@ import { createHash, randomUUID } from "node:crypto";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { Console, type MemorySource } from "../common/console.ts";
 import type { EngineOptions } from "../common/engine.ts";
-import { Bell } from "./bell.ts";
+import { type ListenerReport, ListenerWatch, LOOK_INTERVAL_MS } from "./control/listener-watch.ts";
+import { END } from "./devices/io-jobs.ts";
+import type { KeeperOptions } from "./devices/io-keeper.ts";
 import { endOf, endsWithin } from "./endings.ts";
-import { FileRecording } from "./file-recording.ts";
-import { createFlight } from "./flight-recorder.ts";
-import { FLIGHT_BYTES_DEFAULT } from "./flight-sizes.ts";
-import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFlight } from "./flights.ts";
-import { END } from "./io-jobs.ts";
-import type { KeeperOptions } from "./io-keeper.ts";
-import { Latencies, type LatencyHistogram } from "./latencies.ts";
-import { type ListenerReport, ListenerWatch, LOOK_INTERVAL_MS } from "./listener-watch.ts";
 import { type Log, levelOf } from "./log-level.ts";
-import { Mailbox } from "./mailbox.ts";
-import { holdersOf, requestSockets } from "./netlink-sockets.ts";
-import type { RequestThreadMessage, RequestThreadOptions } from "./request-thread.ts";
-import type { RecordingOptions } from "./trace-files.ts";
+import { FileRecording } from "./recording/file-recording.ts";
+import { createFlight } from "./recording/flight-recorder.ts";
+import { FLIGHT_BYTES_DEFAULT } from "./recording/flight-sizes.ts";
+import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFlight } from "./recording/flights.ts";
+import type { RecordingOptions } from "./recording/trace-files.ts";
+import { Bell } from "./requests/bell.ts";
+import { Latencies, type LatencyHistogram } from "./requests/latencies.ts";
+import { Mailbox } from "./requests/mailbox.ts";
+import { holdersOf, requestSockets } from "./requests/netlink-sockets.ts";
+import type { RequestThreadMessage, RequestThreadOptions } from "./requests/request-thread.ts";
 import { LiveView, type LiveViewOptions } from "./web/view.ts";
 
 /** What a server is started with. */
@@ -107,7 +107,7 @@ export class Server implements MemorySource {
     const prepared = options.record === undefined ? undefined : recording.prepare(options.record);
     const { port1: keeperEnd, port2: requestEnd } = new MessageChannel();
     const keeperOptions: KeeperOptions = { bell: bell.shared, runtimeDirectory, port: keeperEnd };
-    const keeper = new Worker(new URL("./io-keeper.js", import.meta.url), {
+    const keeper = new Worker(new URL("./devices/io-keeper.js", import.meta.url), {
       workerData: keeperOptions,
       transferList: [keeperEnd],
     });
@@ -130,7 +130,7 @@ export class Server implements MemorySource {
         flight,
       },
     };
-    const worker = new Worker(new URL("./request-thread.js", import.meta.url), {
+    const worker = new Worker(new URL("./requests/request-thread.js", import.meta.url), {
       workerData: requestOptions,
       transferList: [requestEnd, ordersEnd, ...(prepared === undefined ? [] : [prepared.target.snapshots])],
     });

@@ -38,7 +38,7 @@ export function strangers(files: readonly string[]): string[] {
 
 /** Files that are missing. */
 export function missing(files: readonly string[]): string[] {
-  return [...NAMED, "dist/cli/main.js", "dist/node/request-thread.js", "dist/library/node.d.ts"].filter(
+  return [...NAMED, "dist/cli/main.js", "dist/node/requests/request-thread.js", "dist/library/node.d.ts"].filter(
     (file) => !files.includes(file),
   );
 }

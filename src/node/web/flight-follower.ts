@@ -5,7 +5,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { fileView } from "../../common/trace/packet.ts";
 import { endOfWholeEvents } from "../../common/trace/pieces.ts";
 import { readSectionHeader } from "../../common/trace/section-header.ts";
-import { HEAD_BYTES, type LogHead, type LogPosition, readLogHead } from "../event-log.ts";
+import { HEAD_BYTES, type LogHead, type LogPosition, readLogHead } from "../recording/event-log.ts";
 
 /** The used part of the head. */
 const HEAD_READ_BYTES = 128;

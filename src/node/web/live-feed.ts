@@ -7,7 +7,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { writeSectionEnd } from "../../common/trace/section.ts";
 import { TraceBuffer } from "../../common/trace/trace-buffer.ts";
-import type { LogPosition } from "../event-log.ts";
+import type { LogPosition } from "../recording/event-log.ts";
 import type { FlightFollower, Piece } from "./flight-follower.ts";
 import { sayStatus } from "./page-server.ts";
 

@@ -1,6 +1,6 @@
 /*
  * State files, mapped: a write is a store, which the kernel keeps however this process ends. Their layout is that of
- * src/node/state-files.ts, so that either server goes on where the other has ended.
+ * src/node/state/state-files.ts, so that either server goes on where the other has ended.
  */
 #include <ctype.h>
 #include <dirent.h>

@@ -117,7 +117,7 @@ class NativeServer implements ServerProgram {
   }
 
   async status(): Promise<Status> {
-    const { Onlooker } = (await import(join(this.repositoryPath, "dist/node/status.js"))) as {
+    const { Onlooker } = (await import(join(this.repositoryPath, "dist/node/control/status.js"))) as {
       Onlooker: new (directory: string, wasm: () => Uint8Array) => { status(): Promise<Status> };
     };
     const wasm = () => readFileSync(join(this.repositoryPath, "dist/dm-ulog.wasm"));

@@ -16,7 +16,7 @@ const BEGIN = Buffer.alloc(1 << 20);
 const PARTITION = [0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1, 0];
 
 type Table = typeof import("../../../src/cli/table.ts");
-type Signatures = typeof import("../../../src/node/signatures.ts");
+type Signatures = typeof import("../../../src/node/devices/signatures.ts");
 
 async function load<T>(lab: Lab, file: string): Promise<T> {
   return (await import(join(dirname(lab.mainPath), file))) as T;

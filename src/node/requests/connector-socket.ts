@@ -1,0 +1,139 @@
+// The netlink socket of the server: opened, bound and subscribed by node-netlink, read and written by blocking calls.
+//
+// node-netlink receives on the event loop, which costs two epoll rounds and several allocations for each request and
+// doubles the round trip. So its descriptor is taken over: the request thread waits in recvfrom, straight into and out
+// of the core's memory, and never returns to its event loop while it serves.
+
+import { readdirSync, readlinkSync } from "node:fs";
+import { RawNetlinkSocket } from "node-netlink";
+import {
+  EAGAIN,
+  EINTR,
+  ENOBUFS,
+  errno,
+  forceReceiveBuffer,
+  MSG_DONTWAIT,
+  MSG_TRUNC,
+  makeBlocking,
+  receiveBufferBytes,
+  recvfrom,
+  sendto,
+  setReceiveTimeout,
+} from "../system-calls.ts";
+import { connectorSockets } from "./netlink-sockets.ts";
+
+const NETLINK_CONNECTOR = 11;
+const AF_NETLINK = 16;
+const SOCKADDR_NL_BYTES = 12;
+
+/** Room for 10,082 requests of 204 bytes, as counted on Linux 6.18. The kernel drops what does not fit. */
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+/** What one of them takes of a receive buffer, as the kernel counts it. */
+const REQUEST_ROOM_BYTES = 832;
+
+/** What `receive` returns when the time set by `setTimeout` has passed without a datagram. */
+export const TIMED_OUT = -1;
+/** What `receive` returns when all has been received that had come before and during an overrun. */
+export const DRAINED = -2;
+
+export class ConnectorSocket {
+  /** The netlink port the socket is bound to. */
+  readonly port: number;
+  readonly fd: number;
+  /** The port that sent the datagram received last. */
+  senderPort = 0;
+  /** Times the receive buffer was full, so that requests were lost. */
+  overruns = 0;
+  /** A sentence, where the receive buffer is smaller than it should be. */
+  readonly bufferWarning: string | undefined;
+  /** From an overrun on the kernel drops all that comes, until the socket was found empty. */
+  private isDraining = false;
+  private readonly socket: RawNetlinkSocket;
+  private readonly sender = new Uint32Array(SOCKADDR_NL_BYTES / 4);
+  private readonly senderBytes = new Uint8Array(this.sender.buffer);
+  private readonly senderSize = new Uint32Array([SOCKADDR_NL_BYTES]);
+
+  /** Opens the socket and joins `group` of the connector. */
+  constructor(group: number, bufferBytes = RECEIVE_BUFFER_BYTES) {
+    this.socket = new RawNetlinkSocket(NETLINK_CONNECTOR, { recvBufferSize: bufferBytes, sendBufferSize: bufferBytes });
+    this.port = this.socket.address().port;
+    this.fd = descriptorOf(this.port);
+    const error = forceReceiveBuffer(this.fd, bufferBytes);
+    // SO_RCVBUF, set before, gives no more than net.core.rmem_max.
+    const gotBytes = receiveBufferBytes(this.fd);
+    if (gotBytes < 2 * bufferBytes) this.bufferWarning = smallBufferWarning(gotBytes, bufferBytes, error);
+    makeBlocking(this.fd);
+    this.socket.addMembership(group);
+  }
+
+  /** How long `receive` waits, in µs; 0 for ever. */
+  setTimeout(timeoutUs: number): void {
+    setReceiveTimeout(this.fd, timeoutUs);
+  }
+
+  /** Waits for a datagram. Returns its size, which exceeds the buffer's where it did not fit, or TIMED_OUT or DRAINED. */
+  receive(buffer: Uint8Array): number {
+    for (;;) {
+      this.senderSize[0] = SOCKADDR_NL_BYTES;
+      const flags = this.isDraining ? MSG_TRUNC | MSG_DONTWAIT : MSG_TRUNC;
+      const size = recvfrom(this.fd, buffer, buffer.length, flags, this.senderBytes, this.senderSize);
+      if (size >= 0) {
+        this.senderPort = this.sender[1] as number;
+        return size;
+      }
+      const error = errno();
+      if (error === EAGAIN) {
+        if (!this.isDraining) return TIMED_OUT;
+        this.isDraining = false;
+        return DRAINED;
+      }
+      if (error === ENOBUFS) {
+        this.overruns++;
+        this.isDraining = true;
+      } else if (error !== EINTR) throw new Error(`Receiving from netlink failed with errno ${error}.`);
+    }
+  }
+
+  /** Receives nothing new from `group`; what has come already can still be received. */
+  leave(group: number): void {
+    this.socket.dropMembership(group);
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+}
+
+function smallBufferWarning(gotBytes: number, bufferBytes: number, error: number): string {
+  return (
+    `The receive buffer holds about ${Math.floor(gotBytes / REQUEST_ROOM_BYTES)} requests of the kernel instead of ` +
+    `${Math.floor((2 * bufferBytes) / REQUEST_ROOM_BYTES)} (errno ${error}): when many mirrors write at once, some may be ` +
+    `lost and sent again. Give the server CAP_NET_ADMIN, or type: sudo sysctl net.core.rmem_max=${bufferBytes}`
+  );
+}
+
+/** A sockaddr_nl for one port. */
+export function netlinkAddress(port: number): Uint8Array {
+  const address = new Uint32Array([AF_NETLINK, port, 0]);
+  return new Uint8Array(address.buffer);
+}
+
+/** Sends a datagram; returns 0 or a positive errno. */
+export function sendDatagram(fd: number, datagram: Uint8Array, address: Uint8Array): number {
+  return sendto(fd, datagram, datagram.length, 0, address, SOCKADDR_NL_BYTES) < 0 ? errno() : 0;
+}
+
+/** The descriptor of this process' connector socket with a given port: node-netlink keeps it to itself. */
+function descriptorOf(port: number): number {
+  const socket = connectorSockets().find((entry) => entry.port === port);
+  for (const name of readdirSync("/proc/self/fd")) {
+    let target = "";
+    try {
+      target = readlinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      continue; // Another thread closed it meanwhile.
+    }
+    if (socket !== undefined && target === `socket:[${socket.inode}]`) return Number(name);
+  }
+  throw new Error(`The netlink socket with port ${port} was not found in /proc/self/fd.`);
+}

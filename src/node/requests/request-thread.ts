@@ -1,0 +1,268 @@
+// The request path: socket, core, socket. A thread of its own whose loop does nothing else, so that status, metrics or
+// a slow terminal never delay an answer to the kernel.
+//
+// It never waits for anything but a datagram: log devices and legs have threads of their own, which ring the bell, and
+// state files are memory.
+
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type EffectHandler, Engine, type EngineOptions } from "../../common/engine.ts";
+import { logUuids, readTables } from "../devices/device-mapper.ts";
+import type { KeeperReport, KeeperRequest } from "../devices/io-jobs.ts";
+import { type Deliver, LogDevices } from "../devices/log-devices.ts";
+import type { LogLevel } from "../log-level.ts";
+import { mapFlight } from "../recording/flight-recorder.ts";
+import {
+  type LifeFacts,
+  Recorder,
+  type RecorderOrder,
+  type RecordingTarget,
+  type Violation,
+} from "../recording/recorder.ts";
+import { setAsideDirectory, stateDirectory } from "../state/runtime-paths.ts";
+import { StateFiles } from "../state/state-files.ts";
+import { negativeErrno } from "../system-calls.ts";
+import { Bell } from "./bell.ts";
+import { ConnectorSocket, DRAINED, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
+import { ForgottenLogs, type KnownLog, logsOf, unnamed } from "./forgotten-logs.ts";
+import { Latencies } from "./latencies.ts";
+import { Mailbox } from "./mailbox.ts";
+import { RequestRecall } from "./request-recall.ts";
+import { WakeUp } from "./wake-up.ts";
+
+export interface RequestThreadOptions {
+  /** Bytes of the core. */
+  wasm: Uint8Array<ArrayBuffer>;
+  mailbox: SharedArrayBuffer;
+  latencies: SharedArrayBuffer;
+  bell: SharedArrayBuffer;
+  /** To io-keeper.ts. */
+  keeper: MessagePort;
+  engineOptions: EngineOptions;
+  /** Where state files are; undefined to keep none. */
+  runtimeDirectory: string | undefined;
+  /** The port taken for the kernel's: 0, but for a benchmark that plays the kernel from a port of its own. */
+  kernelPort: number;
+  recorder: RecorderOptions;
+}
+
+export interface RecorderOptions {
+  facts: LifeFacts;
+  /** The recording that begins with the engine. */
+  target: RecordingTarget | undefined;
+  /** Brings RecorderOrders, each with a ring of the bell. */
+  orders: MessagePort;
+  /** The file of the flight recorder. */
+  flight: string | undefined;
+}
+
+/** What the thread tells the one that started it. */
+export type RequestThreadMessage =
+  | { kind: "listening"; port: number }
+  | { kind: "notice"; payload: Uint8Array }
+  | { kind: "send failed"; errno: number }
+  /** `errno` is negative, as are those of every effect. */
+  | { kind: "state not kept"; handle: number; errno: number }
+  | { kind: "state not removed"; handle: number; errno: number }
+  /** A sentence for the server's log. */
+  | { kind: "told"; sentence: string; level: LogLevel }
+  | { kind: "invariant violated"; violation: Violation };
+
+const NS_PER_MS = 1e6;
+/** A server that stops has answered all it has received when nothing more comes for this long, µs. */
+const STOP_SILENCE_US = 5000;
+/** It waits no longer than this for a log device. */
+const STOP_TIMEOUT_NS = 1500 * NS_PER_MS;
+
+/** Notices of one input that are told. A constructor that fails makes two or three. */
+const NOTICES_MAX = 64;
+
+/** Nanoseconds since this thread began: a time of one process means nothing in the next. */
+function nowNs(): number {
+  return Math.round(performance.now() * NS_PER_MS);
+}
+
+/** UUIDs of the userspace logs in the kernel's tables. Undefined if the tables cannot be read: then nothing is given up. */
+function namedLogs(): Set<string> | undefined {
+  try {
+    return new Set(logUuids(readTables()));
+  } catch {
+    return undefined;
+  }
+}
+
+function openStates(runtimeDirectory: string, handleCount: number, tell: (sentence: string) => void): StateFiles {
+  const asideFolder = setAsideDirectory(runtimeDirectory);
+  return StateFiles.open(stateDirectory(runtimeDirectory), { handleCount, asideFolder, tell });
+}
+
+function startRecorder(
+  engine: Engine,
+  { facts, target, flight }: RecorderOptions,
+  post: (message: RequestThreadMessage) => void,
+): Recorder {
+  const clockUnixNs = BigInt(Date.now()) * BigInt(NS_PER_MS) - BigInt(nowNs());
+  const memory = flight === undefined ? undefined : mapFlight(flight);
+  const tell = (violation: Violation) => post({ kind: "invariant violated", violation });
+  const recorder = new Recorder(engine, facts, clockUnixNs, memory, tell);
+  if (target !== undefined) recorder.start(target);
+  return recorder;
+}
+
+function serve(options: RequestThreadOptions, post: (message: RequestThreadMessage) => void): void {
+  const engine = new Engine(new WebAssembly.Module(options.wasm));
+  const { abi } = engine;
+  const mailbox = new Mailbox(options.mailbox);
+  const latencies = new Latencies(abi, options.latencies);
+  const bell = new Bell(options.bell);
+  // Before anything else: from now on the kernel's requests queue up instead of finding nobody.
+  const socket = new ConnectorSocket(abi.CN_IDX_DM);
+  const kernel = netlinkAddress(options.kernelPort);
+  const wakeUp = new WakeUp((timeoutUs) => socket.setTimeout(timeoutUs));
+  const { runtimeDirectory } = options;
+  const warn = (sentence: string): void => post({ kind: "told", sentence, level: "warning" });
+  const states = runtimeDirectory === undefined ? undefined : openStates(runtimeDirectory, abi.HANDLE_COUNT, warn);
+  const recall = RequestRecall.open(
+    abi,
+    (datagram) => sendDatagram(socket.fd, datagram, kernel),
+    runtimeDirectory === undefined ? undefined : stateDirectory(runtimeDirectory),
+  );
+  const askKeeper = (request: KeeperRequest): void => options.keeper.postMessage(request);
+  const devices = new LogDevices(
+    abi,
+    () => engine.bytes(),
+    ({ shared }) => askKeeper({ kind: "device", channel: shared }),
+  );
+
+  const notices: Uint8Array[] = [];
+  let lostNotices = 0;
+  const handler: EffectHandler = {
+    send(address, size) {
+      const error = sendDatagram(socket.fd, engine.bytes().subarray(address, address + size), kernel);
+      latencies.answered(engine.replySeq(address), engine.replyType(address), nowNs());
+      if (error !== 0) post({ kind: "send failed", errno: error });
+    },
+    // However many come at once, memory holds a few: the log of the server shows no more in a second either.
+    notice: (address, size) => {
+      if (notices.length < NOTICES_MAX) notices.push(engine.read(address, size));
+      else lostNotices++;
+    },
+    open: (head, path) => devices.open(head, path),
+    read: (head) => devices.read(head),
+    write: (head, address) => devices.write(head, address),
+    close: (head) => devices.close(head),
+    flushLegs: (head, _luid, uuid) => askKeeper({ kind: "flush legs", head, uuid }),
+    wake: (atNs) => wakeUp.wish(atNs, nowNs()),
+    stateCreate({ handle, offsetBytes }) {
+      try {
+        states?.create(handle, offsetBytes);
+      } catch (error) {
+        post({ kind: "state not kept", handle, errno: negativeErrno(error) });
+      }
+    },
+    stateWrite: ({ handle, offsetBytes, sizeBytes }, address) =>
+      states?.write(handle, offsetBytes, engine.bytes(), address, sizeBytes),
+    stateDelete({ handle }) {
+      try {
+        states?.delete(handle);
+      } catch (error) {
+        post({ kind: "state not removed", handle, errno: negativeErrno(error) });
+      }
+      // A log ends with its state file.
+      askKeeper({ kind: "forget", handle });
+    },
+  };
+  const deliver: Deliver = (head, completion) => engine.completed(head, completion, nowNs(), handler);
+  const forgotten = new ForgottenLogs();
+  const giveUp = (logs: readonly KnownLog[]): void => {
+    for (const { handle, luid, uuid } of logs) engine.forget(handle, luid, uuid, nowNs(), handler);
+  };
+  const deliverDone = (): void => {
+    devices.collect(deliver);
+    for (let got = receiveMessageOnPort(options.keeper); got; got = receiveMessageOnPort(options.keeper)) {
+      const report = got.message as KeeperReport;
+      if (report.kind === "tables read") {
+        giveUp(forgotten.look(logsOf(engine), new Set(report.uuids), performance.now()));
+      } else deliver(report.head, { effect: abi.EFFECT_KIND_FLUSH_LEGS, error: report.error });
+    }
+  };
+  // A person reads notices: they leave when the kernel has its answer.
+  const tellNotices = (): void => {
+    while (notices.length > 0) post({ kind: "notice", payload: notices.shift() as Uint8Array });
+    if (lostNotices > 0) warn(`${lostNotices} more messages came at once, and are lost.`);
+    lostNotices = 0;
+  };
+
+  const recorder = startRecorder(engine, options.recorder, post);
+  const takeOrders = (): void => {
+    const { orders } = options.recorder;
+    for (let got = receiveMessageOnPort(orders); got; got = receiveMessageOnPort(orders)) {
+      recorder.obey(got.message as RecorderOrder);
+    }
+  };
+
+  engine.configure(options.engineOptions, nowNs(), handler);
+  for (const { handle, bytes } of states?.list() ?? []) engine.restoreLog(handle, bytes, nowNs(), handler);
+  // No device has been opened yet: completions are given in the loop below.
+  const named = namedLogs();
+  if (named !== undefined) giveUp(unnamed(logsOf(engine), named));
+  bell.hang(socket.fd, socket.port);
+  post({ kind: "listening", port: socket.port });
+  tellNotices();
+  if (socket.bufferWarning !== undefined) warn(socket.bufferWarning);
+  recall.askForUnanswered();
+
+  let memory: Uint8Array = new Uint8Array(0);
+  let inbox = memory;
+  // Stopping: nothing new is received, and what has come is answered before the loop ends.
+  let stopAtNs = 0;
+  for (;;) {
+    if (memory.length === 0) {
+      memory = engine.bytes();
+      inbox = memory.subarray(abi.INPUT_PAYLOAD, abi.INPUT_PAYLOAD + abi.INPUT_PAYLOAD_BYTES_MAX);
+    }
+    const size = socket.receive(inbox);
+    const now = nowNs();
+    if (stopAtNs !== 0 && (now > stopAtNs || (size === TIMED_OUT && devices.isIdle()))) break;
+    if (size === TIMED_OUT) {
+      if (stopAtNs === 0) wakeUp.timedOut(now);
+    } else if (size === DRAINED) {
+      recall.askForLost();
+      warn(
+        "The kernel's requests came faster than this server took them: its receive buffer was full, and some were lost " +
+          `(${socket.overruns} times so far). The kernel was asked to send them again.`,
+      );
+    } else if (socket.senderPort === socket.port) {
+      bell.taken();
+      if (mailbox.stopRequested() && stopAtNs === 0) {
+        stopAtNs = now + STOP_TIMEOUT_NS;
+        socket.leave(abi.CN_IDX_DM);
+        socket.setTimeout(STOP_SILENCE_US);
+      }
+      mailbox.answer(memory, socket.overruns);
+      deliverDone();
+      takeOrders();
+    } else {
+      const senderPort = socket.senderPort === options.kernelPort ? abi.KERNEL_PORT : socket.senderPort || -1;
+      if (senderPort === abi.KERNEL_PORT) {
+        const seq = engine.requestSeq();
+        recall.saw(seq);
+        latencies.received(seq, now);
+      }
+      engine.datagramReceived(size, senderPort, now, handler);
+    }
+    if (stopAtNs === 0 && wakeUp.isDue(now)) engine.ticked(now, handler);
+    if (devices.hasLost) deliverDone();
+    recorder.settle();
+    tellNotices();
+  }
+  recorder.close();
+  options.recorder.orders.close();
+  states?.close();
+  recall.close();
+  socket.close();
+  options.keeper.close();
+}
+
+const port = parentPort;
+if (port === null) throw new Error("request-thread is started by server.ts, as a worker thread.");
+serve(workerData as RequestThreadOptions, (message) => port.postMessage(message));
