@@ -17,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), "dm-ulog-claim-"));
 const children: ChildProcess[] = [];
 
 function pathOf(name: string): string {
-  return fileURLToPath(new URL(`../src/node/${name}.ts`, import.meta.url));
+  return fileURLToPath(new URL(`../src/node/state/${name}.ts`, import.meta.url));
 }
 
 /** A process that claims the machine or says why not, and then does what `rest` says. Resolves when it has done so. */

@@ -23,17 +23,23 @@ const NAMED = new Set([
   "dist/visualizer/page.css",
   "dist/visualizer/page.js",
   "src/wireshark/dm-ulog.lua",
+  "src/native/Makefile",
+  "src/native/README.md",
+  "src/native/server.c",
+  "systemd/dm-ulog-node.service",
   "systemd/dm-ulog.service",
   ...man.map((page) => page.replace("./", "")),
 ]);
 /** What the entries for browsers share. */
 const CHUNK = /^dist\/browser\/chunk-[A-Z0-9]{8}\.js$/;
+/** Sources of the native host, which is built where it is to run. */
+const NATIVE = /^src\/native\/[a-z-]+\.[ch]$/;
 /** Folders that the compiler writes, and whether the declarations are part of the package. */
 const COMPILED = /^dist\/(cli|common|library|node)\/(.*?)(\.d\.ts|\.js)$/;
 
 /** Files that do not belong. One that is left from a source that is gone goes with `rm -rf dist`. */
 export function strangers(files: readonly string[]): string[] {
-  return files.filter((file) => !NAMED.has(file) && !CHUNK.test(file) && !isCompiled(file));
+  return files.filter((file) => !NAMED.has(file) && !CHUNK.test(file) && !isNative(file) && !isCompiled(file));
 }
 
 /** Files that are missing. */
@@ -41,6 +47,10 @@ export function missing(files: readonly string[]): string[] {
   return [...NAMED, "dist/cli/main.js", "dist/node/requests/request-thread.js", "dist/library/node.d.ts"].filter(
     (file) => !files.includes(file),
   );
+}
+
+function isNative(file: string): boolean {
+  return NATIVE.test(file) && existsSync(join(REPOSITORY, file));
 }
 
 function isCompiled(file: string): boolean {
