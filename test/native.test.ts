@@ -96,9 +96,9 @@ function testHost(program: string): void {
     assert.is((await kernel.ask(port, "SET_REGION_SYNC", [0, 1])).error, 0);
     assert.is((await kernel.ask(port, "MARK_REGION", [0])).error, 0);
     assert.is((await kernel.ask(port, "FLUSH", [1_000_000])).error, -22, "no such region");
-    const process = readFileSync(`/proc/${child.pid}/status`, "utf8");
-    assert.match(process, /^Threads:\t1$/m);
-    assert.match(process, /^VmLck:\s+[1-9]/m, "its memory is locked");
+    const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+    assert.match(status, /^Threads:\t1$/m);
+    assert.match(status, /^VmLck:\s+[1-9]/m, "its memory is locked");
     assert.is(await end(child, "SIGTERM"), 0);
     assert.match(said(), /log LVM-n \(luid 3\): created with 1000000 regions/);
     assert.match(said(), /refused/);
@@ -238,6 +238,22 @@ function testHost(program: string): void {
     assert.is(cleanBits() >>> 0, 0x7fff_ff6f);
     assert.is((await kernel.ask(next.port, "DTR")).error, 0);
     assert.is((await kernel.ask(next.port, "CTR", asciiBytes("64 disk /nowhere/at/all 2"))).error, -2, "ENOENT");
+    assert.is(await end(next.child, "SIGTERM"), 0);
+  });
+
+  test("it does not outlive its process for devices, and the next one goes on", async () => {
+    const first = await start();
+    assert.is((await kernel.ask(first.port, "CTR", asciiBytes("64 core 2"))).error, 0);
+    assert.is((await kernel.ask(first.port, "RESUME")).error, 0);
+    assert.is((await kernel.ask(first.port, "SET_REGION_SYNC", [7, 1])).error, 0);
+    const devices = readFileSync(`/proc/${first.child.pid}/task/${first.child.pid}/children`, "utf8").trim();
+    const exited = once(first.child, "exit");
+    process.kill(Number(devices), "SIGKILL");
+    assert.equal(await exited, [1, null]);
+    assert.match(first.said(), /process for devices has ended/);
+    const next = await start();
+    assert.is(await inSync(next.port), 1);
+    assert.is((await kernel.ask(next.port, "DTR")).error, 0);
     assert.is(await end(next.child, "SIGTERM"), 0);
   });
 

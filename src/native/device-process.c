@@ -59,15 +59,20 @@ static _Noreturn void run(pid_t server) {
   _exit(0);
 }
 
+static pid_t pid;
+
+bool device_process_has_ended(void) { return waitpid(pid, NULL, WNOHANG) != 0; }
+
 pid_t device_process_start(void) {
-  pid_t server = getpid(), pid = fork();
+  pid_t server = getpid();
+  pid = fork();
   if (pid < 0) err(1, "a process for devices");
   if (pid == 0) run(server);
   log_ring = &shared->log;
   return pid;
 }
 
-void device_process_end(pid_t pid) {
+void device_process_end(void) {
   log_end();
   for (int tries = 0; tries < END_TRIES && waitpid(pid, NULL, WNOHANG) == 0; tries++)
     nanosleep(&(struct timespec){0, END_TRY_NS}, NULL);

@@ -2,6 +2,7 @@
 #ifndef DEVICE_PROCESS_H
 #define DEVICE_PROCESS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -10,7 +11,10 @@
  */
 pid_t device_process_start(void);
 
+/* Whether it has ended, as it never does before its server: what waits for a device would wait for ever. */
+bool device_process_has_ended(void);
+
 /* The server has said its last sentence: waits until it is written, or a second. */
-void device_process_end(pid_t pid);
+void device_process_end(void);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "bell.h"
 #include "clock.h"
+#include "device-process.h"
 #include "devices.h"
 #include "die.h"
 #include "effects.h"
@@ -192,6 +193,8 @@ static void look(void) {
   devices_collect(complete);
   devices_look(now_ns);
   page_look();
+  /* The next server begins anew with another. */
+  if (device_process_has_ended()) die("The process for devices has ended, and this server ends with it.");
   if (watchdog_interval_ns == 0 || now_ns < ping_ns) return;
   ping_ns = now_ns + watchdog_interval_ns;
   notify_service_manager("WATCHDOG=1", -1);

@@ -123,6 +123,6 @@ int main(int argc, char **argv) {
   page_close();
   say(INFO, "dm-ulogd has stopped.");
   if (!devices_are_idle()) say(ERROR, "A device hangs; its reads and writes are left unfinished.");
-  device_process_end(devices);
+  device_process_end();
   _exit(0); /* whatever hangs */
 }
