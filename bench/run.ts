@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { benchmarkDiskLogs } from "./disk-logs.ts";
+import { benchmarkHostile } from "./hostile.ts";
 import { benchmarkLives } from "./lives.ts";
 import { benchmarkRecording } from "./recording.ts";
 import { benchmarkRequests } from "./requests.ts";
@@ -21,6 +22,7 @@ const benchmarks: Record<string, (options: BenchmarkOptions) => BenchmarkResult 
   trace: benchmarkTrace,
   recording: benchmarkRecording,
   view: benchmarkView,
+  hostile: benchmarkHostile,
 };
 
 const { values, positionals } = parseArgs({

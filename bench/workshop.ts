@@ -148,7 +148,10 @@ export class Workshop {
   }
 
   /** Starts the native host, on one processor where one is named. `cpuSeconds` is the processor time that it has taken. */
-  async startNative(program: string, processor?: number): Promise<EchoServer & { cpuSeconds: () => number }> {
+  async startNative(
+    program: string,
+    processor?: number,
+  ): Promise<EchoServer & { cpuSeconds: () => number; runtime: string }> {
     const runtime = this.path(`runtime-${this.children.length}`);
     const words = [
       "--runtime-dir",
@@ -169,7 +172,27 @@ export class Workshop {
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       return (Number(fields[11]) + Number(fields[12])) / 100;
     };
-    return { port: Number(/netlink port (\d+)/.exec(line.toString())?.[1]), cpuSeconds };
+    return { port: Number(/netlink port (\d+)/.exec(line.toString())?.[1]), cpuSeconds, runtime };
+  }
+
+  /** Starts a command of dm-ulog that looks on, and resolves with the address that it says. */
+  async startOnlooker(...words: string[]): Promise<URL> {
+    const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+    const child = this.start([process.execPath, program, ...words], undefined, ["ignore", "pipe", "inherit"]);
+    const [line] = (await Promise.race([
+      once(child.stdout as NodeJS.ReadableStream, "data"),
+      once(child, "close").then(() => Promise.reject(new Error(`dm-ulog ${words[0]} has ended by itself.`))),
+    ])) as [Buffer];
+    return new URL(/http:\S+/.exec(line.toString())?.[0] ?? "");
+  }
+
+  /** Starts a crowd that torments these addresses as long as the benchmark runs. */
+  async startCrowd(size: number, urls: readonly URL[]): Promise<() => void> {
+    const program = fileURLToPath(new URL("crowd.ts", import.meta.url));
+    const words = [process.execPath, "--import", "tsx", program, String(size), ...urls.map(String)];
+    const child = this.start(words, undefined, ["ignore", "pipe", "inherit"]);
+    await once(child.stdout as NodeJS.ReadableStream, "data");
+    return () => child.kill();
   }
 
   /** Starts dm-ulog's server, all threads on one processor where one is named. `more` is what else it is told. */
