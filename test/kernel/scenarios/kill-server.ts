@@ -20,8 +20,11 @@ const SERVER_CHANGES = 6;
 const KILL_DELAY_MS_MAX = 400;
 /** Besides the outage. Less than the 15 s that a request lost with the server would cost. */
 const STALL_MS_MAX = 14_000;
-/** With the native host, which starts in milliseconds and whose socket is kept. */
-const NATIVE_STALL_MS_MAX = 500;
+/**
+ * With the native host, which starts in milliseconds and whose socket is kept. The kernel looks for a server every 2 s: less shows
+ * that it never had to. On a quiet machine it is 0.4 s; what was seen is printed.
+ */
+const NATIVE_STALL_MS_MAX = 1900;
 /** Small ones, so that the resync lasts for several kills. */
 const REGION_SIZE_SECTORS = 32;
 
