@@ -1,7 +1,8 @@
 // A receive buffer that is full: requests are lost, and asked for again. A real netlink socket, in a network namespace of
 // its own; the test plays a kernel with thousands of threads that wait for their answers. Needs CAP_NET_ADMIN.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +12,9 @@ import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest, type Request } from "../src/common/kernel-frames.ts";
 import { metricsText } from "../src/node/control/metrics.ts";
+import { missingForAppliance } from "./embedding/c/build.ts";
 import { releaseWasm } from "./harness.ts";
+import { buildNative } from "./native/build.ts";
 import { ConnectorPeer, enterNetworkNamespace } from "./netlink-namespace.ts";
 
 const { abi } = new Engine(new WebAssembly.Module(releaseWasm));
@@ -153,6 +156,50 @@ if (!enterNetworkNamespace()) {
       rmSync(folder, { recursive: true });
     }
   });
+
+  const lacking = missingForAppliance();
+  if (lacking !== undefined) console.log(`Not with the native host: ${lacking}.`);
+  else
+    test("the native host does the same, also while it looks for requests without sleeping", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "dm-ulog-overrun-"));
+      const kernel = new WaitingKernel(new ConnectorPeer(78, 65536));
+      const words = [
+        "--runtime-dir",
+        join(folder, "run"),
+        "--kernel-port",
+        "78",
+        "--flight-recorder",
+        "0",
+        "--no-keeper",
+      ];
+      const child = spawn(buildNative(), words, { stdio: ["ignore", "pipe", "pipe"] });
+      let said = "";
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding("utf8").on("data", (text) => (said += text));
+      try {
+        for (const end = Date.now() + 5000; !said.includes("is serving") && Date.now() < end; ) await sleep(5);
+        kernel.send("CTR", asciiBytes("2000000 core 2 nosync"));
+        await kernel.takeAll(5000);
+        kernel.send("RESUME");
+        await kernel.takeAll(5000);
+        assert.is(kernel.answered, 2, said);
+        const threads = 20_000;
+        for (let i = 0; i < threads; i++) kernel.send("MARK_REGION", [i]);
+        await kernel.takeAll(20_000);
+        assert.is(kernel.waiting.size, 0, `${kernel.waiting.size} requests wait for 15 s`);
+        assert.is(kernel.answered, threads + 2);
+        assert.ok(kernel.sentAgain > 1000, `${kernel.sentAgain} were lost`);
+        assert.match(said, /^dm-ulog: The kernel's requests came faster .* \([1-9]\d* times so far\)/m);
+      } finally {
+        const taking = setInterval(() => kernel.take(), 5);
+        const ended = once(child, "exit");
+        child.kill();
+        await ended;
+        clearInterval(taking);
+        kernel.peer.close();
+        rmSync(folder, { recursive: true });
+      }
+    });
 }
 
 test.run();

@@ -119,16 +119,23 @@ static ssize_t receive_once(int flags) {
                   &(socklen_t){sizeof sender});
 }
 
-/* Looks for the next datagram without sleeping, as long as that pays. Returns its size or -1. */
+/*
+ * Looks for the next datagram without sleeping, as long as that pays. Returns its size, or -1 with errno: EAGAIN where nothing came.
+ * Any other error is told once by the kernel, and lost by whoever asks again.
+ */
 static ssize_t spin_for_datagram(void) {
   uint64_t from_ns = read_clock(), until_ns = from_ns + spin.window_ns;
   ssize_t size = -1;
-  while (size < 0 && now_ns < until_ns && !is_stop_asked) {
-    for (int tries = 0; size < 0 && tries < TRIES_PER_CLOCK; tries++) size = receive_once(MSG_DONTWAIT);
-    if (size < 0 && errno != EAGAIN && errno != EINTR) break;
+  int error = EAGAIN;
+  while (size < 0 && error == EAGAIN && now_ns < until_ns && !is_stop_asked) {
+    for (int tries = 0; size < 0 && error == EAGAIN && tries < TRIES_PER_CLOCK; tries++) {
+      size = receive_once(MSG_DONTWAIT);
+      if (size < 0) error = errno;
+    }
     read_clock();
   }
   spin_ended(now_ns - from_ns, size >= 0, now_ns);
+  errno = error;
   return size;
 }
 
@@ -137,7 +144,7 @@ static ssize_t receive(void) {
   ssize_t size = -1;
   bool has_spun = spin.window_ns > 0 && answered_ns != 0;
   if (has_spun) size = spin_for_datagram();
-  if (size >= 0) return size;
+  if (size >= 0 || (has_spun && errno != EAGAIN)) return size;
   size = receive_once(is_draining ? MSG_DONTWAIT : 0);
   int error = errno;
   read_clock();
