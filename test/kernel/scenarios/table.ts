@@ -32,7 +32,7 @@ const tableRefuses: Scenario = {
     await lab.server.start();
     for (const disk of DISKS) await writeContents(disk, BEGIN);
     const { checkedTableLine } = await load<Table>(lab, "table.js");
-    const { contentsOf } = await load<Signatures>(lab, "../node/signatures.js");
+    const { contentsOf } = await load<Signatures>(lab, "../node/devices/signatures.js");
     const usual = (path: string) => contentsOf(path, DISK_SIZE_BYTES, () => undefined).signatures;
 
     const make = (legs: string[], more = {}) =>

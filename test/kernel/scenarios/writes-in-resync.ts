@@ -6,8 +6,11 @@ import type { Lab } from "../guest/lab.ts";
 import { MIRROR, type Mirror, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
 
-/** Of the IOPS of the same mirror in sync. */
-const RATIO_MIN = 0.7;
+/**
+ * Of the IOPS of the same mirror in sync. The kernel's throttle leaves a thousandth of them; without it they are 0.8 to 1.8 on a quiet
+ * machine, and on a busy one they were once 0.55.
+ */
+const RATIO_MIN = 0.3;
 type Load = Omit<FioJob, "path">;
 const LOADS: readonly Load[] = [
   { kind: "write", count: 1 },
