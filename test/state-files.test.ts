@@ -211,6 +211,18 @@ test("a file that cannot be removed is thrown with its errno, and is no state an
   states.close();
 });
 
+test("in the runtime directory, a link is set aside, and what it leads to stays as it is", () => {
+  const directory = join(folder(), "..");
+  const victim = join(directory, "..", "victim");
+  writeFileSync(victim, "from grandmother");
+  symlinkSync(victim, join(directory, "lock"));
+  symlinkSync("/nowhere/at/all", join(directory, "flight-recorder"));
+  const sentences = claimRuntimeDirectory(directory);
+  assert.is(readFileSync(victim, "utf8"), "from grandmother");
+  assert.match(sentences.join("\n"), /\/lock is no regular file/);
+  assert.equal(readdirSync(join(directory, "set-aside")).sort(), ["flight-recorder", "lock"]);
+});
+
 test("in the runtime directory, what is of another kind than it should be is set aside", () => {
   const directory = join(folder(), "..");
   for (const name of ["lock", "control.sock", "flight-recorder", "flight-recorder.lost"])

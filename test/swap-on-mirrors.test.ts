@@ -40,6 +40,12 @@ test("swap on the mirror, on a volume on it, and in a file on that", () => {
   assert.equal(swapOnMirrors(found, TABLES), ["served"]);
 });
 
+test("swap on a partition of a RAID on the mirror", () => {
+  const found = machine().mapping("md0", "9:0", ["dm-0"]).partition("md0p1", "259:0", "md0");
+  found.swap("/dev/md0p1");
+  assert.equal(swapOnMirrors(found, TABLES), ["served"]);
+});
+
 test("swap elsewhere, and no swap", () => {
   const found = machine();
   assert.equal(swapOnMirrors(found, TABLES), []);

@@ -1,7 +1,7 @@
 // Finds swap that lies on mirrors whose log this machine's server keeps. The Node.js host must not serve them: the kernel frees
 // memory by writing to swap, that write waits for the server's answer, and a thread of the server waits for memory.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { Machine } from "./block-devices.ts";
 import type { TableLine } from "./device-mapper.ts";
@@ -40,7 +40,8 @@ function swapDevices(machine: Pick<Machine, "proc" | "node">): string[] {
 function namesBelow(machine: Pick<Machine, "sys">, numbers: string, seen = new Set<string>()): string[] {
   if (seen.has(numbers)) return [];
   seen.add(numbers);
-  const folder = join(machine.sys, "dev/block", numbers);
+  const folder = realPath(join(machine.sys, "dev/block", numbers));
+  if (folder === undefined) return [];
   const name = readText(join(folder, "dm/name"))?.trim();
   const slaves = list(join(folder, "slaves")).flatMap(
     (slave) => readText(join(folder, "slaves", slave, "dev"))?.trim() ?? [],
@@ -50,6 +51,15 @@ function namesBelow(machine: Pick<Machine, "sys">, numbers: string, seen = new S
     readText(join(folder, "partition")) === undefined ? undefined : readText(join(folder, "..", "dev"))?.trim();
   const below = [...slaves, ...(disk === undefined ? [] : [disk])];
   return [...(name === undefined ? [] : [name]), ...below.flatMap((one) => namesBelow(machine, one, seen))];
+}
+
+/** The folder that the kernel's link leads to: only there is a partition's disk the folder above. */
+function realPath(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function readText(path: string): string | undefined {

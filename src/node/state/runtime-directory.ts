@@ -2,6 +2,7 @@
 
 import {
   chmodSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -73,7 +74,8 @@ const isSocket = { is: (stats: Stats) => stats.isSocket(), oddity: "is no socket
 /** Moves those away that are something else. Returns a sentence for each. */
 function setAsideUnless({ is, oddity }: typeof isFile, paths: readonly string[], directory: string): string[] {
   return paths.flatMap((path) => {
-    const stats = statSync(path, { throwIfNoEntry: false });
+    // A link too is something else: the server would write to what it leads to.
+    const stats = lstatSync(path, { throwIfNoEntry: false });
     return stats === undefined || is(stats) ? [] : setAside(path, setAsideDirectory(directory), oddity).sentence;
   });
 }
