@@ -51,8 +51,10 @@ static _Noreturn void run(pid_t server) {
   prctl(PR_SET_NAME, "dm-ulogd:devices");
   log_ring = NULL; /* its own sentences are written where they come up */
   lock_memory(false);
+  keep_program_resident(false);
   console_start();
   lock_registry_start();
+  leg_flushes_start();
   if ((errno = pthread_create(&thread, NULL, take_jobs, NULL)) != 0) err(1, "a thread for devices");
   if ((errno = start_own_thread(watch, 0)) != 0) err(1, "a thread that looks at the machine");
   write_log(&shared->log);

@@ -18,6 +18,7 @@
 
 #include "core.h"
 #include "die.h"
+#include "memory-lock.h"
 
 #define WASM_PAGE_BYTES 65536ull
 /* All that an address of 32 bits reaches, and as much again, which an offset in the code may add to it. */
@@ -121,6 +122,7 @@ void wasm_rt_allocate_memory(wasm_rt_memory_t *linear, uint32_t pages, uint32_t 
   fcntl(memory_fd, F_ADD_SEALS, F_SEAL_SHRINK);
   if (mmap(reserved, LINEAR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memory_fd, 0) == MAP_FAILED)
     err(1, "the core's memory");
+  keep_resident_to_write(reserved, bytes);
   memory = reserved;
   memory_bytes = bytes;
 }
@@ -132,9 +134,10 @@ uint32_t wasm_rt_grow_memory(wasm_rt_memory_t *linear, uint32_t delta) {
   if (is_console) {
     if (mprotect(linear->data + from, added, PROT_READ | PROT_WRITE) < 0) return UINT32_MAX;
   } else {
-    if (added <= TAKEN_AT_ONCE_BYTES ? posix_fallocate(memory_fd, (off_t)from, (off_t)added) != 0
-                                     : ftruncate(memory_fd, (off_t)bytes) < 0)
+    bool is_taken = added <= TAKEN_AT_ONCE_BYTES;
+    if (is_taken ? posix_fallocate(memory_fd, (off_t)from, (off_t)added) != 0 : ftruncate(memory_fd, (off_t)bytes) < 0)
       return UINT32_MAX;
+    if (is_taken) keep_resident_to_write(memory + from, added);
     memory_bytes = bytes;
   }
   linear->pages += delta;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "memory-lock.h"
 #include "say.h"
 #include "trace-writer.h"
 
@@ -78,7 +79,7 @@ void flight_start(uint64_t bytes) {
   uint64_t half_bytes = bytes / 2 / FLIGHT_HEAD_BYTES * FLIGHT_HEAD_BYTES, size = FLIGHT_HEAD_BYTES + 2 * half_bytes;
   int fd = open(FLIGHT_NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   int error = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)size);
-  uint8_t *mapped = error != 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+  uint8_t *mapped = error != 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (error == 0 && mapped == MAP_FAILED) error = errno;
   if (fd >= 0) close(fd);
   if (error != 0) {
@@ -86,6 +87,7 @@ void flight_start(uint64_t bytes) {
     say(WARNING, "There is no flight recorder, since its file cannot be made: %s.", strerror(error));
     return;
   }
+  keep_resident_to_write(mapped, size);
   head = (struct flight_head *)mapped;
   for (int i = 0; i < 2; i++)
     halves[i] = (struct trace_buffer){(uint32_t *)(mapped + FLIGHT_HEAD_BYTES + (uint64_t)i * half_bytes), 0, half_bytes};

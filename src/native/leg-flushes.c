@@ -4,10 +4,12 @@
  */
 #include "leg-flushes.h"
 
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,7 +22,7 @@
 #define THREADS_MAX 64
 
 /* By handle, with the luid that they are of. A log has one flush under way at the most. */
-static struct { uint64_t luid; struct legs legs; } last[DM_ULOG_HANDLE_COUNT];
+static struct { uint64_t luid; struct legs legs; } *last;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t is_asked = PTHREAD_COND_INITIALIZER;
@@ -65,6 +67,11 @@ static void work(unsigned unused) {
     flush->error = flush_legs(handle, flush);
     job_done(PLACES + handle);
   }
+}
+
+void leg_flushes_start(void) {
+  last = calloc(DM_ULOG_HANDLE_COUNT, sizeof *last);
+  if (last == NULL) err(1, "legs of logs");
 }
 
 void start_flush(unsigned handle) {

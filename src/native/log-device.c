@@ -20,11 +20,13 @@
 #include "block-node.h"
 #include "futex.h"
 #include "lock-registry.h"
+#include "memory-lock.h"
 #include "shared.h"
 
 /* Longer than a device needs for the writes of a server that was killed, which holds the lock until they have ended. */
 #define LOCK_ATTEMPTS 500
 #define LOCK_RETRY_US 20000
+#define RESIDENT_BYTES_MAX (64ull << 20)
 
 struct log_device { int fd; uint32_t alignment; struct stat file; };
 
@@ -99,6 +101,13 @@ static void close_device(struct log_device *device) {
   registry_release(&device->file);
 }
 
+/* A write of this thread finds all pages that it reads. A larger memory has parts that nothing uses yet. */
+static void keep_resident_for_writes(unsigned number) {
+  uint64_t bytes = atomic_load(&shared->memory_bytes);
+  keep_resident(parts_of(number), PAGE_BYTES);
+  if (bytes <= RESIDENT_BYTES_MAX) keep_resident(memory, bytes);
+}
+
 void serve_device(unsigned number) {
   struct place *place = &shared->places[number];
   uint8_t *room = reading_of(number);
@@ -112,6 +121,7 @@ void serve_device(unsigned number) {
     switch (place->kind) {
       case DM_ULOG_EFFECT_KIND_OPEN:
         place->error = open_device(&device, place, (const char *)room);
+        keep_resident_for_writes(number);
         is_last = place->error != 0;
         break;
       case DM_ULOG_EFFECT_KIND_READ:

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -16,7 +17,7 @@
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
-#define STACK_BYTES 65536
+#define STACK_BYTES 40960
 
 static int avoid_oom_killer(void) {
   int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -26,10 +27,32 @@ static int avoid_oom_killer(void) {
   return written == 5 ? 0 : -1;
 }
 
-/* The stack is used once as deep as it will ever be. */
-static void touch_stack(void) {
+void touch_stack(void) {
   volatile char stack[STACK_BYTES];
   for (unsigned i = 0; i < sizeof stack; i += 4096) stack[i] = 0;
+}
+
+/* Where locks are forbidden, `lock_memory` has said so. */
+void keep_resident(const void *at, uint64_t bytes) { mlock(at, bytes); }
+
+/* A page that was mapped for reading faults once more when it is written first, on a machine that keeps its marks in software. */
+void keep_resident_to_write(void *at, uint64_t bytes) {
+  keep_resident(at, bytes);
+  for (uint64_t offset = 0; offset < bytes; offset += 4096) __atomic_fetch_or((uint8_t *)at + offset, 0, __ATOMIC_RELAXED);
+}
+
+void keep_program_resident(bool is_written_too) {
+  char line[512];
+  FILE *maps = fopen("/proc/self/maps", "re");
+  while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+    unsigned long from, to;
+    char access[5];
+    if (sscanf(line, "%lx-%lx %4s", &from, &to, access) != 3 || access[0] != 'r' || access[3] != 'p') continue;
+    if (access[1] == 'w' && !is_written_too) continue;
+    /* Pages of the kernel itself, [vdso] and [vvar], are always there. */
+    if (strstr(line, " [v") == NULL) keep_resident((void *)from, to - from);
+  }
+  if (maps != NULL) fclose(maps);
 }
 
 /* `sentence` has one %s, for the reason. */

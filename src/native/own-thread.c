@@ -11,6 +11,7 @@
 
 #include "bell.h"
 #include "lock-registry.h"
+#include "memory-lock.h"
 
 /* The deepest of these threads asks device-mapper for tables and needs 20 KiB. */
 #define STACK_BYTES (64u << 10)
@@ -24,6 +25,7 @@ static void close_others(int first, int last) {
 static void *run(void *given) {
   struct start start = *(struct start *)given;
   free(given);
+  touch_stack();
   if (unshare(CLONE_FILES) < 0) err(1, "a table of descriptors of its own");
   int low = bell_fd < lock_registry_fd ? bell_fd : lock_registry_fd;
   int high = bell_fd < lock_registry_fd ? lock_registry_fd : bell_fd;

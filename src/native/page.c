@@ -13,6 +13,7 @@
 #include "die.h"
 #include "engine.h"
 #include "loop.h"
+#include "memory-lock.h"
 #include "server-page.h"
 #include "shared.h"
 #include "spin.h"
@@ -36,9 +37,10 @@ void page_open(void) {
   unlink(NAME); /* readers of the server before keep its page */
   int fd = open(NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0 || (errno = posix_fallocate(fd, 0, sizeof *page)) != 0) die("The server's page cannot be made: %s.", strerror(errno));
-  page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+  page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (page == MAP_FAILED) die("The server's page cannot be made: %s.", strerror(errno));
   close(fd);
+  keep_resident_to_write(page, sizeof *page);
   page->version = SERVER_PAGE_VERSION;
   page->pid = (uint32_t)getpid();
   page->netlink_port = netlink_port;

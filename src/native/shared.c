@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "bell.h"
+#include "memory-lock.h"
 
 struct shared *shared;
 static struct part (*parts)[DM_ULOG_EXTENTS_MAX];
@@ -21,6 +22,7 @@ void *reserve_shared(uint64_t bytes) {
 
 void shared_make(void) {
   shared = reserve_shared(sizeof *shared);
+  keep_resident_to_write(shared, sizeof *shared);
   parts = reserve_shared(PLACES * sizeof *parts);
   readings = reserve_shared((uint64_t)PLACES * sizeof *readings);
 }

@@ -7,7 +7,7 @@
  */
 #include "watch.h"
 
-#include <errno.h>
+#include <err.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -60,7 +60,7 @@ void names_free(struct names *names) {
 }
 
 /* By handle: the log that was in no table at the last comparison; luid 0 for none. */
-static struct { uint64_t luid; char uuid[UUID_ROOM]; } absent[DM_ULOG_HANDLE_COUNT];
+static struct { uint64_t luid; char uuid[UUID_ROOM]; } *absent;
 
 bool read_log(uint32_t handle, uint64_t *luid, char *uuid) {
   uint32_t log = *(volatile uint32_t *)(memory + DM_ULOG_HANDLES + 4 * handle);
@@ -99,6 +99,8 @@ static void find_forgotten(void) {
 
 void watch(unsigned unused) {
   (void)unused;
+  absent = calloc(DM_ULOG_HANDLE_COUNT, sizeof *absent);
+  if (absent == NULL) err(1, "names of logs");
   while (*(volatile uint32_t *)&shared->server_port == 0) nanosleep(&(struct timespec){0, START_LOOK_NS}, NULL);
   flight_keep_lost();
   for (unsigned looks = 0;; looks++) {

@@ -106,10 +106,15 @@ export class Server {
     return (await this.status()).logs;
   }
 
-  async status(): Promise<Status> {
+  /** Of the process that answers the kernel. */
+  get pid(): number {
     const pid = this.#child?.pid;
     if (pid === undefined) throw new Error("There is no server to ask");
-    return this.#program.status(pid, this.#greeting);
+    return pid;
+  }
+
+  async status(): Promise<Status> {
+    return this.#program.status(this.pid, this.#greeting);
   }
 
   /** The only log there is. */
