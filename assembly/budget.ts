@@ -52,7 +52,7 @@ export const ADVANCE_BYTES: usize =
   STATE +
   OPEN +
   3 * HEAD +
-  5 * NOTICE;
+  6 * NOTICE;
 
 /** A request of regions: a word for each, and the longest answer. A constructor: also the log that it replaces, and the oldest luid. */
 const DATAGRAM: usize =

@@ -201,8 +201,9 @@ export function describeNotice(payload: Uint8Array): string {
   const code = load<u32>(at, NOTICE_CODE);
   const error = load<i32>(at, NOTICE_ERROR);
   const words = noticeWords(code, load<u64>(at, NOTICE_DETAIL));
+  const luid = load<u64>(at, NOTICE_LUID);
   const log =
-    "log " + printable(at + NOTICE_UUID, UUID_BYTES - 1) + " (luid " + decimal(load<u64>(at, NOTICE_LUID)) + "): ";
+    "log " + printable(at + NOTICE_UUID, UUID_BYTES - 1) + (luid == 0 ? ": " : " (luid " + decimal(luid) + "): ");
   if (isRefusal(code)) return log + "refused, " + words;
   return error == 0 ? log + words : log + words + " (" + errnoWords(error) + ")";
 }

@@ -32,6 +32,8 @@ export class Core {
   quietNs: u64;
   /** So many regions whose clear a device has not been told are told at once: each is resynced after a power cut. */
   lazyRegionsMax: u32;
+  /** The most regions that are marked on a log device ahead of a writer that moves on from region to region. */
+  aheadRegions: u32;
   /** Bytes that are written to a log device at once; of logs made from now on. */
   blockBytes: u32;
   /** The wake-up that the host was asked for last, ns; 0 for none. */

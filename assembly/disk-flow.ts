@@ -15,6 +15,7 @@ import {
   HEADER_FOREIGN,
   HEADER_GROWN,
   HEADER_NEW,
+  HEADER_OTHER,
   HEADER_SAME,
   HEADER_SHRUNK,
   HEADER_UNREAD,
@@ -46,7 +47,7 @@ import {
   PHASE_STORING,
   phaseAfter,
 } from "./disk-life";
-import { emitHead, emitIdentity, emitName, emitWrite } from "./effects";
+import { emitHead, emitIdentity, emitName, emitNotice, emitWrite } from "./effects";
 import {
   DEVICE_BUCKETS,
   EFFECT_KIND_CLOSE,
@@ -67,7 +68,9 @@ import {
   NOTICE_DEVICE_FAILED,
   NOTICE_DEVICE_GROWN,
   NOTICE_DEVICE_NEW,
+  NOTICE_DEVICE_OTHER,
   NOTICE_DEVICE_SHRUNK,
+  NOTICE_DEVICE_TAKEN_OVER,
   NOTICE_DEVICE_VERSION,
   NOTICE_LEGS_UNFLUSHED,
   NOTICE_REFUSED_DEVICE,
@@ -76,7 +79,7 @@ import {
   NOTICE_RESUMED,
   NOTICE_SUSPENDED,
 } from "./notices";
-import { bytesOnDisk, DISK_VERSION } from "./on-disk";
+import { bytesOnDisk, DISK_VERSION, OWNER_UUID_AT } from "./on-disk";
 import { EBUSY, EINVAL, EIO, ULOG_VERSION } from "./protocol";
 import { createState, deleteState, saveDeviceBehind, saveSets } from "./state-file";
 import {
@@ -326,7 +329,7 @@ function adopt(disk: Disk, error: i32): void {
     const isLost = isFirst && log.reconnects != 0;
     // `nosync` speaks of a new mirror: one that was lost has been written to, unless it was lost before its first resume,
     // and then the device's bits are of another life. So neither is believed.
-    const isFit = header == HEADER_NEW || isBelieved;
+    const isFit = header == HEADER_NEW || header == HEADER_OTHER || isBelieved;
     const growsClean = startsAnew && !isLost && isFit && (log.options & OPTION_NOSYNC) != 0;
     if (!isFit) disk.distrustDevice();
     disk.adoptBits(startsAnew || !isBelieved ? 0 : min(held, <u64>log.regionCount), growsClean);
@@ -343,7 +346,7 @@ function adopt(disk: Disk, error: i32): void {
     return;
   }
   const isKept = isBelieved && !startsAnew;
-  disk.withholdHeader(isKept, isKept && header == HEADER_SAME && isCurrentVersion);
+  disk.withholdHeader(isKept, isKept && header == HEADER_SAME && isCurrentVersion && disk.hasOwner());
   disk.clearTail();
   if (disk.phase == PHASE_STORING) storeNext(disk, 0);
   else finish(disk, error);
@@ -389,6 +392,9 @@ function tellOfHeader(disk: Disk, header: u32, error: i32): void {
     saveDeviceBehind(mirrorOf(log), 1);
   } else if (header == HEADER_NEW) {
     noticeOfLog(NOTICE_DEVICE_NEW, log, 0, log.regionCount);
+  } else if (header == HEADER_OTHER) {
+    noticeOfLog(NOTICE_DEVICE_OTHER, log, 0, log.regionCount);
+    emitNotice(NOTICE_DEVICE_TAKEN_OVER, 0, 0, 0, disk.image + OWNER_UUID_AT);
   } else if (header == HEADER_SHRUNK) {
     noticeOfLog(NOTICE_DEVICE_SHRUNK, log, 0, disk.heldRegions());
   } else if (header == HEADER_GROWN) {
@@ -459,6 +465,8 @@ function startBatch(disk: Disk, kind: u32): bool {
   }
   if (disk.writesInFlight == 0) return false;
   if (disk.urgentSet().population == 0) coverWaiters(disk);
+  // Marks ahead of a writer wait for their quiet time, as clears do.
+  if (kind == BATCH_URGENT && disk.freshSet().population != 0) armTimer(disk);
   return true;
 }
 

@@ -11,9 +11,11 @@
 //
 // Flush batching. MARK of a region that is clean in the image makes its block urgent. FLUSH starts a batch of the urgent
 // blocks, neighbours merged into one extent, or joins the next batch while one is under way. CLEAR makes a block lazy:
-// lazy blocks go out on a tick after a quiet time, and before a suspend or a destructor is answered.
+// lazy blocks go out on a tick after a quiet time, and before a suspend or a destructor is answered. Of a writer that moves on
+// from region to region, the device learns ahead where it goes (`markAhead`).
 
 import { ensure } from "./abort";
+import { core } from "./core";
 import { Deadline } from "./deadlines";
 import { PHASE_LOADING, PHASE_OPENING, PHASE_READY, PHASE_STORING } from "./disk-life";
 import { EXTENT_BYTES_MAX, EXTENTS_MAX, LAZY_BLOCKS_MAX } from "./limits";
@@ -28,9 +30,15 @@ import {
   DISK_VERSION,
   DISK_VERSION_AT,
   DISK_VERSION_OLD,
+  OWNER_AT,
+  OWNER_FORM,
+  OWNER_FORM_AT,
+  OWNER_MAGIC,
+  OWNER_UUID_AT,
   PAGE_BYTES,
   SECTOR_BYTES,
 } from "./on-disk";
+import { UUID_ROOM } from "./protocol";
 import { NO_REGION, RegionSet, regionSetBytes, regionSetInitialize, wordsOf } from "./region-set";
 
 /** What the header on a device says of the log. */
@@ -44,6 +52,8 @@ export const HEADER_NEW: u32 = 3;
 export const HEADER_FOREIGN: u32 = 4;
 /** The device could not be read, or not opened. */
 export const HEADER_UNREAD: u32 = 5;
+/** It is of another mirror's log. */
+export const HEADER_OTHER: u32 = 6;
 
 /** What a batch takes. */
 export const BATCH_URGENT: u32 = 0;
@@ -200,9 +210,19 @@ export class Disk extends Deadline {
     if (load<u32>(this.image, DISK_MAGIC_AT) != DISK_MAGIC) return HEADER_NEW;
     const version = load<u32>(this.image, DISK_VERSION_AT);
     if (version != DISK_VERSION && version != DISK_VERSION_OLD) return HEADER_FOREIGN;
+    if (this.hasOwner() && !this.isOwner()) return HEADER_OTHER;
     const held = this.heldRegions();
     const count = <u64>this.owner().regionCount;
     return held == count ? HEADER_SAME : held < count ? HEADER_GROWN : HEADER_SHRUNK;
+  }
+
+  /** Whether the header of the image says whose log it is. The kernel's own log does not, nor did earlier servers. */
+  hasOwner(): bool {
+    return load<u32>(this.image, OWNER_AT) == OWNER_MAGIC;
+  }
+
+  private isOwner(): bool {
+    return load<u32>(this.image, OWNER_FORM_AT) == OWNER_FORM && this.owner().hasUuid(this.image + OWNER_UUID_AT);
   }
 
   /** Regions of the log on the device, as the header of the image says. */
@@ -294,6 +314,46 @@ export class Disk extends Deadline {
     return ~dirty & valid;
   }
 
+  /**
+   * A writer that moves on from region to region would cost a write for each. A mark that follows regions which are not clean
+   * on the device takes as many behind it along as there are of these, up to what the host allows: they count as fresh, and
+   * are clean on the device again after the quiet time. Marks ahead stay within the block, which is written anyway.
+   */
+  private markAhead(block: u32): void {
+    const end = this.endWord(block);
+    for (let word = this.firstWord(block); word < end; word++) {
+      const image = this.imageWord(word);
+      if (image == 0) continue;
+      let news = image & ~this.cleanWord(word);
+      for (; news != 0; news &= news - 1) this.markBehind((word << 6) + <u32>ctz(news), block);
+    }
+  }
+
+  /** The same for one region that is marked on the device now. */
+  private markBehind(region: u32, block: u32): void {
+    const waiting = this.freshSet().population;
+    const room = core.lazyRegionsMax > waiting ? core.lazyRegionsMax - waiting : 0;
+    const count = this.runBefore(region, min(core.aheadRegions, room));
+    for (let i: u32 = 1; i <= count; i++) {
+      const ahead = region + i;
+      if (ahead >= this.owner().regionCount || this.blockOf(ahead) != block) return;
+      if (!this.owner().isClean(ahead) || this.settlingSet().has(ahead)) continue;
+      this.freshSet().add(ahead);
+      this.lazySet().add(block);
+    }
+  }
+
+  /** How many regions directly before `region` are not clean on the device, or will not be; `most` at the most. */
+  private runBefore(region: u32, most: u32): u32 {
+    let count: u32 = 0;
+    while (count < most && count < region) {
+      const before = region - 1 - count;
+      if (this.isCleanInImage(before) && this.owner().isClean(before)) break;
+      count++;
+    }
+    return count;
+  }
+
   /** Makes a block of the image what the device should say. Returns whether that changed it. */
   private compose(block: u32): bool {
     const end = this.endWord(block);
@@ -340,6 +400,9 @@ export class Disk extends Deadline {
     store<u32>(this.image, DISK_MAGIC, DISK_MAGIC_AT);
     store<u32>(this.image, DISK_VERSION, DISK_VERSION_AT);
     store<u64>(this.image, this.owner().regionCount, DISK_REGIONS_AT);
+    store<u32>(this.image, OWNER_MAGIC, OWNER_AT);
+    store<u32>(this.image, OWNER_FORM, OWNER_FORM_AT);
+    memory.copy(this.image + OWNER_UUID_AT, this.owner().uuid(), UUID_ROOM);
     this.unsureSet().add(0);
     return true;
   }
@@ -377,6 +440,7 @@ export class Disk extends Deadline {
         this.lazyLeft--;
         this.lazyCursor = max(this.lazyCursor, at);
       }
+      if (kind == BATCH_URGENT) this.markAhead(next);
       if (this.compose(next) || this.unsureSet().has(next)) {
         this.inFlightSet().add(next);
         if (this.extentBlocks == 0) this.extentFirst = next;

@@ -32,7 +32,7 @@ import {
 } from "./limits";
 
 /** Raised whenever an area, a record or the meaning of an export changes. */
-export const ABI_VERSION: u32 = 3;
+export const ABI_VERSION: u32 = 4;
 
 export const CORE: usize = 1024;
 export const CORE_BYTES: usize = 1024;
@@ -100,13 +100,15 @@ export const INPUT_KIND_RESTORE: u32 = 4;
 
 /**
  * INPUT_KIND: options; a field that is 0 stays as it was. +0 quiet time u64 (ns)   +8 most regions lazily clean u32
- * +12 block size u32, a power of two from 4096 to 65536 bytes, for logs made from now on. What does not fit is ignored.
+ * +12 block size u32, a power of two from 4096 to 65536 bytes, for logs made from now on; what does not fit is ignored
+ * +16 one more than the most regions to mark ahead of a sequential writer, u32, at most 4097   +20 zero
  */
 export const INPUT_KIND_CONFIGURE: u32 = 5;
 export const CONFIGURE_QUIET_NS: usize = 0;
 export const CONFIGURE_LAZY_REGIONS: usize = CONFIGURE_QUIET_NS + 8;
 export const CONFIGURE_BLOCK_BYTES: usize = CONFIGURE_LAZY_REGIONS + 4;
-export const CONFIGURE_BYTES: usize = CONFIGURE_BLOCK_BYTES + 4;
+export const CONFIGURE_AHEAD_REGIONS: usize = CONFIGURE_BLOCK_BYTES + 4;
+export const CONFIGURE_BYTES: usize = CONFIGURE_AHEAD_REGIONS + 8;
 
 /**
  * INPUT_KIND: the kernel has no table any more, active or inactive, that names this log: it was removed while nobody

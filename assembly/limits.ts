@@ -46,4 +46,4 @@ export const MARK_WAITERS_MAX: u32 = IS_SMALL ? 2 : 16;
 export const LIFE_WAITERS_MAX: u32 = IS_SMALL ? 1 : 4;
 
 /** Bytes of effects of one input; `budget.ts` proves that they are enough. */
-export const EFFECTS_BYTES_MAX: usize = IS_SMALL ? 18432 : 1048576;
+export const EFFECTS_BYTES_MAX: usize = IS_SMALL ? 19456 : 1048576;

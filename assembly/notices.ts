@@ -86,3 +86,7 @@ export const NOTICE_DEVICE_VERSION: u32 = 73;
 export const NOTICE_DEVICE_FAILED: u32 = 74;
 /** The legs' caches cannot be flushed. detail: regions whose clear waits for it. */
 export const NOTICE_LEGS_UNFLUSHED: u32 = 75;
+/** The log on the device was another mirror's. detail: number of regions of this one. The next notice says whose. */
+export const NOTICE_DEVICE_OTHER: u32 = 76;
+/** Of the log that the device held, luid 0. */
+export const NOTICE_DEVICE_TAKEN_OVER: u32 = 77;

@@ -4,7 +4,10 @@
 //        0    4  magic 0x4D695272, "MiRr" read as bytes 72 52 69 4d
 //        4    4  version 2; version 1 is the same on little-endian machines
 //        8    8  number of regions
-//       16 1008  not used
+//       16  496  not used
+//      512    4  "dmul" where it is known whose log it is. The kernel's log carries along the bytes that it does not use.
+//      516    4  1, the form of what follows
+//      520  136  the UUID of the mirror's log, padded with zeros
 //     1024    n  clean bits: bit i%8 of byte i/8 is set where region i is clean; bits beyond the last region are 0
 
 export const DISK_MAGIC: u32 = 0x4d69_5272;
@@ -14,6 +17,11 @@ export const DISK_MAGIC_AT: usize = 0;
 export const DISK_VERSION_AT: usize = DISK_MAGIC_AT + 4;
 export const DISK_REGIONS_AT: usize = DISK_VERSION_AT + 4;
 export const DISK_HEADER_BYTES: usize = DISK_REGIONS_AT + 8;
+export const OWNER_AT: usize = 512;
+export const OWNER_MAGIC: u32 = 0x6c75_6d64;
+export const OWNER_FORM_AT: usize = OWNER_AT + 4;
+export const OWNER_FORM: u32 = 1;
+export const OWNER_UUID_AT: usize = OWNER_FORM_AT + 4;
 /** Where the clean bits begin, in bytes. */
 export const BITS_OFFSET: u32 = 1024;
 

@@ -8,7 +8,9 @@ import {
   NOTICE_DEVICE_FAILED,
   NOTICE_DEVICE_GROWN,
   NOTICE_DEVICE_NEW,
+  NOTICE_DEVICE_OTHER,
   NOTICE_DEVICE_SHRUNK,
+  NOTICE_DEVICE_TAKEN_OVER,
   NOTICE_DEVICE_VERSION,
   NOTICE_FORGOTTEN,
   NOTICE_IN_SYNC,
@@ -189,6 +191,14 @@ export function noticeWords(code: u32, detail: u64): string {
       return "a state file is invalid or from another version; it was removed";
     case NOTICE_DEVICE_NEW:
       return "no log was on the log device; a new one with " + number + " regions is being written";
+    case NOTICE_DEVICE_OTHER:
+      return (
+        "the log device holds the log of another mirror, named next; nothing of it is believed for the " +
+        number +
+        " regions of this one, and a new log is being written (`dm-ulog set-owner` says beforehand that a log is a mirror's own)"
+      );
+    case NOTICE_DEVICE_TAKEN_OVER:
+      return "its log device holds another mirror's log from now on";
     case NOTICE_DEVICE_GROWN:
       return "the log on the device had " + number + " regions, fewer than the mirror; the missing ones are added";
     case NOTICE_DEVICE_SHRUNK:
@@ -222,6 +232,8 @@ export function noticePriority(code: u32, error: i32): i32 {
     case NOTICE_CROWDED_OUT:
     case NOTICE_RESTORE_REPAIRED:
     case NOTICE_DEVICE_SHRUNK:
+    case NOTICE_DEVICE_OTHER:
+    case NOTICE_DEVICE_TAKEN_OVER:
       return 4;
     default:
       return error == 0 ? 6 : 4;

@@ -38,6 +38,7 @@ class Logs {
       close: () => {},
       wake: () => {},
     };
+    this.engine.configure({ aheadRegions: 0 }, 1, this.handler);
     for (let log = 0; log < count; log++) {
       const sectors = (log === 0 ? REGIONS : 128) * SECTORS_PER_REGION;
       this.ask(log, "CTR", asciiBytes(`${sectors} clustered-disk /dev/log ${SECTORS_PER_REGION} nosync`));

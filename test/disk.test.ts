@@ -338,7 +338,11 @@ test("a device that was away while a region was copied says that it is clean whe
 test("quiet time, lazy regions and block size are options", () => {
   const made = new DeviceHost(newEngine());
   made.devices.set("/dev/log", new Uint8Array(1 << 20));
-  made.engine.configure({ quietNs: 5e6, lazyRegionsMax: 3, blockBytes: 8192 }, made.nowNs, made.handler);
+  made.engine.configure(
+    { quietNs: 5e6, lazyRegionsMax: 3, aheadRegions: 0, blockBytes: 8192 },
+    made.nowNs,
+    made.handler,
+  );
   made.engine.configure({ blockBytes: 5000 }, made.nowNs, made.handler);
   made.construct("131072 disk /dev/log 1024 nosync");
   made.ask("RESUME");

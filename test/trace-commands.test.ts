@@ -185,7 +185,7 @@ test("inspect --stats counts", () => {
   assert.match(text, /^request +number +refused +unanswered +at once +median +p99 +longest$/m);
   assert.match(text, /^IN_SYNC +13 /m);
   const json = JSON.parse(run("inspect", corpusFile("server-deaths"), "--stats", "--json").stdout);
-  assert.is(json.events, 143);
+  assert.is(json.events, 159);
   assert.is(json.requests.find(({ type }: { type: string }) => type === "IN_SYNC").count, 13);
   assert.ok(json.deviceWrites > 0 && json.flushes.ofDiskLogs > 0);
   const some = JSON.parse(run("inspect", corpusFile("server-deaths"), "--stats", "--json", "--type", "FLUSH").stdout);
@@ -214,7 +214,7 @@ test("inspect: a log device, whole and cut", () => {
   const file = made("log", log);
   const { status, stdout } = run("inspect", file);
   assert.is(status, 0);
-  assert.match(stdout, "a dirty log of version 2\n300 regions, 295 clean, 5 not");
+  assert.match(stdout, "a dirty log of version 2, which names no mirror\n300 regions, 295 clean, 5 not");
   assert.match(stdout, "Not clean: 7, 64-66, 299\n");
   assert.match(stdout, /^ {2}0 {2}\.{7}#\.{56}\n 64 {2}###\.{61}$/m);
   assert.match(stdout, /^256 {2}\.{43}#$/m);
@@ -231,6 +231,42 @@ test("inspect: a log device, whole and cut", () => {
   const foreign = run("inspect", made("foreign", log));
   assert.is(foreign.status, 2);
   assert.match(foreign.stderr, /version 9/);
+});
+
+test("set-owner says whose a log is, and changes nothing else", () => {
+  const log = new Uint8Array(8192).fill(0xff);
+  const view = new DataView(log.buffer);
+  view.setUint32(0, 0x4d69_5272, true);
+  view.setUint32(4, 2, true);
+  view.setBigUint64(8, 300n, true);
+  const file = made("owned", log);
+  const long = `LVM-${"x".repeat(124)}`;
+  for (const [uuid, before] of [
+    ["LVM-a", "nobody in particular"],
+    [long, "LVM-a"],
+    ["b", long],
+  ] as const) {
+    const { status, stdout } = run("set-owner", file, uuid);
+    assert.is(status, 0);
+    assert.match(stdout, `${file} is the log of ${uuid} from now on. It was the log of ${before}.`);
+    assert.is(JSON.parse(run("inspect", "--json", file).stdout).owner, uuid);
+  }
+  assert.match(run("inspect", file).stdout, "of the mirror b\n");
+  const after = new Uint8Array(readFileSync(file));
+  assert.equal(after.subarray(0, 512), log.subarray(0, 512));
+  assert.equal(after.subarray(1024), log.subarray(1024));
+
+  const refused = (sentence: RegExp, ...words: string[]) => {
+    const { status, stderr } = run("set-owner", ...words);
+    assert.is(status, 2);
+    assert.match(stderr, sentence);
+  };
+  refused(/1 to 128 printable characters/, file, `${long}y`);
+  refused(/1 to 128 printable characters/, file, "a b");
+  refused(/holds no dirty log. Nothing was written/, made("none", new Uint8Array(8192)), "a");
+  refused(/holds no dirty log/, made("cut", log.subarray(0, 600)), "a");
+  refused(/cannot be changed: ENOENT/, `${file}.none`, "a");
+  refused(/cannot be changed: it is no device/, "/dev/null", "a");
 });
 
 test("trace cut and merge: pieces replay by themselves, and together are the whole", () => {

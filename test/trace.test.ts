@@ -575,7 +575,10 @@ test("what is no trace is refused with a sentence", () => {
   const other = joined([bytes]);
   const version = `abi ${abi.ABI_VERSION}`;
   other[Buffer.from(other).indexOf(version) + version.length - 1] = "9".charCodeAt(0);
-  assert.throws(() => replay(open(other), releaseModule), /ABI version 9; this core has 3/);
+  assert.throws(
+    () => replay(open(other), releaseModule),
+    new RegExp(`ABI version 9; this core has ${abi.ABI_VERSION}`),
+  );
 });
 
 test("a damaged snapshot is refused, and not started from", () => {

@@ -2,15 +2,9 @@
 // the device without the core, so that it can show one that the core would refuse.
 
 import { closeSync, openSync, readSync } from "node:fs";
-import {
-  LOG_BITS_OFFSET,
-  LOG_MAGIC,
-  LOG_MAGIC_OFFSET,
-  LOG_REGION_COUNT_OFFSET,
-  LOG_VERSION_OFFSET,
-  LOG_VERSIONS,
-} from "../common/log-format.ts";
+import { LOG_BITS_OFFSET, LOG_REGION_COUNT_OFFSET, LOG_VERSION_OFFSET, LOG_VERSIONS } from "../common/log-format.ts";
 import { TraceError } from "../common/trace/format.ts";
+import { ownerOf } from "./log-header.ts";
 
 /** Bits are read in parts of this size, because a log may have 2^32 regions. */
 const PART_BYTES = 1 << 20;
@@ -26,6 +20,8 @@ type Range = [first: number, last: number];
 /** What is on a log device. */
 interface LogImage {
   version: number;
+  /** The UUID of the mirror that the header names, or null. */
+  owner: string | null;
   regionCount: number;
   cleanRegions: number;
   /** Regions whose bit is in the file: fewer than `regionCount` if the file is too short. */
@@ -40,11 +36,6 @@ interface LogImage {
 
 const RANGES_MAX = 100_000;
 
-/** Whether a file with this beginning is a log device. */
-export function isLog(head: Buffer): boolean {
-  return head.length >= 16 && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC;
-}
-
 /** Prints a log device. Returns the exit status. */
 export function inspectLog(path: string, json: boolean): number {
   const image = readImage(path);
@@ -55,7 +46,7 @@ export function inspectLog(path: string, json: boolean): number {
 function readImage(path: string): LogImage {
   const file = openSync(path, "r");
   try {
-    const head = Buffer.alloc(16);
+    const head = Buffer.alloc(LOG_BITS_OFFSET);
     readSync(file, head, 0, head.length, 0);
     const version = head.readUInt32LE(LOG_VERSION_OFFSET);
     const count = head.readBigUInt64LE(LOG_REGION_COUNT_OFFSET);
@@ -65,17 +56,26 @@ function readImage(path: string): LogImage {
     if (count > REGIONS_MAX) {
       throw new TraceError(`${path} is damaged: its header names ${count} regions, more than a log can have.`);
     }
-    return readBits(file, version, Number(count));
+    return readBits(file, version, ownerOf(head), Number(count));
   } finally {
     closeSync(file);
   }
 }
 
-function readBits(file: number, version: number, regionCount: number): LogImage {
+function readBits(file: number, version: number, owner: string | null, regionCount: number): LogImage {
   const cellCount = MAP_COLUMNS * MAP_ROWS_MAX;
   const regionsPerCell = Math.max(1, 2 ** Math.ceil(Math.log2(regionCount / cellCount)));
   const image: LogImage = {
-    ...{ version, regionCount, cleanRegions: 0, heldRegions: 0, notClean: [], hasAllRanges: true, regionsPerCell },
+    ...{
+      version,
+      owner,
+      regionCount,
+      cleanRegions: 0,
+      heldRegions: 0,
+      notClean: [],
+      hasAllRanges: true,
+      regionsPerCell,
+    },
     cells: new Array<number>(Math.ceil(regionCount / regionsPerCell)).fill(0),
   };
   const part = Buffer.alloc(PART_BYTES);
@@ -109,16 +109,16 @@ function addNotClean(image: LogImage, region: number): void {
   else image.hasAllRanges = false;
 }
 
-function jsonOf({ version, regionCount, cleanRegions, heldRegions, notClean, hasAllRanges }: LogImage): object {
-  return { kind: "log", version, regionCount, cleanRegions, heldRegions, notClean, hasAllRanges };
+function jsonOf({ version, owner, regionCount, cleanRegions, heldRegions, notClean, hasAllRanges }: LogImage): object {
+  return { kind: "log", version, owner, regionCount, cleanRegions, heldRegions, notClean, hasAllRanges };
 }
 
 function text(path: string, image: LogImage): string {
-  const { version, regionCount, cleanRegions, heldRegions, notClean } = image;
+  const { version, owner, regionCount, cleanRegions, heldRegions, notClean } = image;
   const count = (value: number) => value.toLocaleString("en-US");
   const notCleanCount = heldRegions - cleanRegions;
   const lines = [
-    `${path}: a dirty log of version ${version}`,
+    `${path}: a dirty log of version ${version}${owner === null ? ", which names no mirror" : `, of the mirror ${owner}`}`,
     `${count(regionCount)} regions, ${count(cleanRegions)} clean, ${count(notCleanCount)} not clean, which a mirror will resync when it starts with this log.`,
   ];
   if (heldRegions < regionCount) {

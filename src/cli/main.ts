@@ -52,6 +52,15 @@ function blockSize(text: string): number {
   return value;
 }
 
+/** As many as the core takes. */
+const MARK_AHEAD_MAX = 4096;
+
+function markAhead(text: string): number {
+  const value = wholeNumber(text);
+  if (value > MARK_AHEAD_MAX) throw new InvalidArgumentError(`Give a number from 0 to ${MARK_AHEAD_MAX}.`);
+  return value;
+}
+
 function position(text: string): Position {
   const parsed = parsePosition(text);
   if (parsed === null)
@@ -116,6 +125,12 @@ program
     "write clears early when this many wait; regions of waiting clears are resynced after a power cut",
     positive,
     65536,
+  )
+  .option(
+    "--mark-ahead <number>",
+    "mark up to this many regions on the log device ahead of a sequential writer, which saves a write for each; 0 for none",
+    markAhead,
+    64,
   )
   .option(
     "--block-size <bytes>",
@@ -301,6 +316,24 @@ program
   .action(async (file: string, options: InspectOptions) => {
     const { inspect } = await import("./inspect.ts");
     process.exitCode = await inspect(file, options);
+  });
+
+program
+  .command("set-owner")
+  .description(
+    "Say whose log a device holds: a mirror whose UUID has changed goes on with its log, and is not resynced.",
+  )
+  .argument("<device>", "a log device that no mirror uses")
+  .argument("<uuid>", "the UUID of the log, as the mirror's table line names it")
+  .addHelpText(
+    "after",
+    `
+A server believes a log that names its own mirror, and one that names nobody. dm-ulog inspect <device> shows the name.
+Exit status: 0, or 2 if the device holds no log or cannot be changed.`,
+  )
+  .action(async (device: string, uuid: string) => {
+    const { setOwner } = await import("./set-owner.ts");
+    process.exitCode = await setOwner(device, uuid);
   });
 
 const trace = program.command("trace").description("Cut or merge trace files, or locate the dissector for Wireshark.");

@@ -38,6 +38,7 @@ export function nativeArguments(options: ServeOptions): string[] {
     ...["--runtime-dir", options.runtimeDir],
     ...["--quiet-time", String(options.quietTime)],
     ...["--lazy-regions", String(options.lazyRegions)],
+    ...["--mark-ahead", String(options.markAhead)],
     ...["--block-size", String(options.blockSize)],
     ...["--flight-recorder", String(options.flightRecorder)],
     ...(options.spin === undefined ? [] : ["--spin", String(options.spin)]),

@@ -15,6 +15,7 @@ export interface ServeOptions {
   runtimeDir: string;
   quietTime: number;
   lazyRegions: number;
+  markAhead: number;
   blockSize: number;
   record?: string;
   recordSize: number;
@@ -76,6 +77,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     engineOptions: {
       quietNs: options.quietTime * NS_PER_MS,
       lazyRegionsMax: options.lazyRegions,
+      aheadRegions: options.markAhead,
       blockBytes: options.blockSize,
     },
     failed(error) {

@@ -72,6 +72,8 @@ export interface EngineOptions {
   quietNs?: number;
   /** When this many clears wait for the device, they are written at once; 65,536 by default. */
   lazyRegionsMax?: number;
+  /** The most regions to mark on the device ahead of a writer that moves on from region to region, 0 to 4,096; 64 by default. */
+  aheadRegions?: number;
   /** The size of written blocks, a power of two from 4,096 (the default) to 65,536 bytes; for logs created afterwards. */
   blockBytes?: number;
 }
@@ -332,6 +334,8 @@ export class Engine {
     view.setBigUint64(0, BigInt(options.quietNs ?? 0), true);
     view.setUint32(8, options.lazyRegionsMax ?? 0, true);
     view.setUint32(12, options.blockBytes ?? 0, true);
+    view.setUint32(16, options.aheadRegions === undefined ? 0 : options.aheadRegions + 1, true);
+    view.setUint32(20, 0, true);
     this.input(abi.INPUT_KIND_CONFIGURE, abi.CONFIGURE_BYTES, 0, nowNs, handler);
   }
 

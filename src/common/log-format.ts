@@ -11,4 +11,12 @@ export const LOG_VERSIONS: readonly number[] = [1, 2];
 export const LOG_VERSION_OFFSET = 4;
 /** u64. */
 export const LOG_REGION_COUNT_OFFSET = 8;
+/** Where "dmul" stands (u32), if the log names its mirror; then the form of what follows, 1 (u32), and the UUID. */
+export const LOG_OWNER_OFFSET = 512;
+export const LOG_OWNER_MAGIC = 0x6c75_6d64;
+export const LOG_OWNER_FORM_OFFSET = 516;
+export const LOG_OWNER_FORM = 1;
+/** Padded with zeros. */
+export const LOG_OWNER_UUID_OFFSET = 520;
+export const LOG_OWNER_UUID_BYTES = 136;
 export const LOG_BITS_OFFSET = 1024;

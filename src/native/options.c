@@ -10,10 +10,14 @@
 #include "clock.h"
 #include "say.h"
 
+/* As many as the core takes. */
+#define MARK_AHEAD_MAX 4096
+
 struct options options = {
     .runtime_directory = "/run/dm-ulog",
     .quiet_ns = 3000 * NS_PER_MS,
     .lazy_regions = 65536,
+    .ahead_regions = 64,
     .block_bytes = 4096,
     .flight_bytes = 16u << 20,
     .spin_us = 50,
@@ -27,6 +31,8 @@ static const char help[] =
     "  --quiet-time <ms>           write a clear to the log device when its region has been idle this long (default: 3000)\n"
     "  --lazy-regions <number>     write clears early when this many wait; regions of waiting clears are resynced after a\n"
     "                              power cut (default: 65536)\n"
+    "  --mark-ahead <number>       mark up to this many regions on the log device ahead of a sequential writer, which saves a\n"
+    "                              write for each; 0 for none (default: 64)\n"
     "  --block-size <bytes>        write logs in blocks of this size: 4096, 8192, 16384, 32768 or 65536 (default: 4096)\n"
     "  --flight-recorder <size>    memory for the last events, such as 1M; 0 for none (default: 16M)\n"
     "  --spin <us>                 look for the next request this long before sleeping, where that pays; 0 for never\n"
@@ -71,10 +77,11 @@ static enum log_format format(const char *text) {
 }
 
 void options_read(int argc, char **argv) {
-  enum { RUNTIME_DIR, QUIET_TIME, LAZY_REGIONS, BLOCK_SIZE, FLIGHT, SPIN, REAL_TIME, TAKE_OVER, DETACH, NO_KEEPER, FORCE, LOG_FORMAT,
-         KERNEL_PORT, VERSION, HELP };
+  enum { RUNTIME_DIR, QUIET_TIME, LAZY_REGIONS, MARK_AHEAD, BLOCK_SIZE, FLIGHT, SPIN, REAL_TIME, TAKE_OVER, DETACH, NO_KEEPER, FORCE,
+         LOG_FORMAT, KERNEL_PORT, VERSION, HELP };
   static const struct option known[] = {
       {"runtime-dir", 1, NULL, RUNTIME_DIR}, {"quiet-time", 1, NULL, QUIET_TIME},  {"lazy-regions", 1, NULL, LAZY_REGIONS},
+      {"mark-ahead", 1, NULL, MARK_AHEAD},
       {"block-size", 1, NULL, BLOCK_SIZE},   {"flight-recorder", 1, NULL, FLIGHT}, {"spin", 1, NULL, SPIN},
       {"real-time", 1, NULL, REAL_TIME},     {"take-over", 0, NULL, TAKE_OVER},    {"detach", 0, NULL, DETACH},        {"no-keeper", 0, NULL, NO_KEEPER},
       {"force", 0, NULL, FORCE},             {"log-format", 1, NULL, LOG_FORMAT},  {"kernel-port", 1, NULL, KERNEL_PORT},
@@ -86,6 +93,7 @@ void options_read(int argc, char **argv) {
       case RUNTIME_DIR: options.runtime_directory = optarg; break;
       case QUIET_TIME: options.quiet_ns = number(name, optarg, 1, UINT32_MAX) * NS_PER_MS; break;
       case LAZY_REGIONS: options.lazy_regions = (uint32_t)number(name, optarg, 1, UINT32_MAX); break;
+      case MARK_AHEAD: options.ahead_regions = (uint32_t)number(name, optarg, 0, MARK_AHEAD_MAX); break;
       case BLOCK_SIZE:
         options.block_bytes = (uint32_t)number(name, optarg, 4096, 65536);
         if ((options.block_bytes & (options.block_bytes - 1)) != 0) errx(1, "--block-size %s is no power of two.", optarg);

@@ -8,7 +8,7 @@
 struct options {
   const char *runtime_directory;
   uint64_t quiet_ns;
-  uint32_t lazy_regions, block_bytes;
+  uint32_t lazy_regions, ahead_regions, block_bytes;
   uint64_t flight_bytes;
   uint32_t spin_us;
   uint32_t real_time_priority; /* 0 for none */

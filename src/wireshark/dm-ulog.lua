@@ -86,6 +86,7 @@ local h = {
   at = ProtoField.uint64("dm_ulog_host.wake", "Time, ns"),
   quiet = ProtoField.uint64("dm_ulog_host.quiet", "Quiet time, ns"),
   lazy = ProtoField.uint32("dm_ulog_host.lazy_regions", "Most regions lazily clean"),
+  ahead = ProtoField.uint32("dm_ulog_host.ahead_regions", "Most regions marked ahead, and one"),
   block = ProtoField.uint32("dm_ulog_host.block_size", "Block size"),
   notice = ProtoField.uint32("dm_ulog_host.notice", "Notice"),
   detail = ProtoField.uint64("dm_ulog_host.detail", "Detail"),
@@ -357,10 +358,11 @@ local INPUT_PAYLOAD = {
     return head_words(tvb)
   end,
   CONFIGURE = function(tvb, tree)
-    if tvb:len() < 16 then return nil end
+    if tvb:len() < 24 then return nil end
     tree:add_le(h.quiet, tvb(0, 8))
     tree:add_le(h.lazy, tvb(8, 4))
     tree:add_le(h.block, tvb(12, 4))
+    tree:add_le(h.ahead, tvb(16, 4))
     return ""
   end,
   ["SNAPSHOT PART"] = function(tvb, tree)

@@ -63,6 +63,7 @@ const ERRORS = [0, 0, 0, 0, 0, 0, -5, -19, -28, 1, 0x7fff_ffff, -0x8000_0000];
 const NUMBERS = [0, 1, 2, 3, 7, 8, 16, 17, 160, 168, 255, 256, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
 const QUIETS_NS = [0, 7, 1_000_000, 3_000_000_000, 2 ** 40];
 const LAZY_REGIONS = [0, 1, 3, 65_536, 0xffff_ffff];
+const AHEAD_REGIONS = [0, 1, 5, 64, 4096, 0xffff_fffe];
 const BLOCK_BYTES = [0, 1, 4096, 8192, 65_536, 65_537, 131_072, 0xffff_ffff];
 /** Inputs in which everything must have come to rest when nothing is asked any more. */
 const REST_INPUTS_MAX = 5000;
@@ -482,6 +483,7 @@ export class World {
           {
             quietNs: pick(QUIETS_NS, b),
             lazyRegionsMax: pick(LAZY_REGIONS, b >>> 8),
+            aheadRegions: pick(AHEAD_REGIONS, c >>> 8),
             blockBytes: pick(BLOCK_BYTES, c),
           },
           this.nowNs,

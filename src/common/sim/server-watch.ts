@@ -58,6 +58,10 @@ export class ServerWatch implements ServerObserver {
     this.restoreCheck.restored(engine);
   }
 
+  givesUp(luid: bigint): void {
+    this.restoreCheck.mayBeGone(luid);
+  }
+
   stateLost(): void {
     this.restoreCheck.forget();
     this.durability.stateLost();

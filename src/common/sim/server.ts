@@ -31,6 +31,8 @@ export interface ServerObserver {
   died(engine: Engine): void;
   /** Another has taken up what it left. */
   restored(engine: Engine): void;
+  /** It gives up a log that no table of the kernel names. */
+  givesUp(luid: bigint): void;
 }
 
 /** A server process. */
@@ -123,6 +125,7 @@ export class SimulatedServer implements Transport {
       const log = logOf(engine, handle);
       if (log === null || this.surroundings.legsOf(log.luid, log.uuid) !== undefined) continue;
       // The kernel has removed the mirror while no server ran, and will not say so again.
+      this.observer?.givesUp(log.luid);
       this.carryOut(process, () => engine.forget(handle, log.luid, log.uuid, this.clock.nowNs, this.effects));
       if (this.process !== process) return;
     }

@@ -1,0 +1,27 @@
+// What the header of a log on a device says, read without the core.
+
+import {
+  LOG_BITS_OFFSET,
+  LOG_MAGIC,
+  LOG_MAGIC_OFFSET,
+  LOG_OWNER_FORM,
+  LOG_OWNER_FORM_OFFSET,
+  LOG_OWNER_MAGIC,
+  LOG_OWNER_OFFSET,
+  LOG_OWNER_UUID_BYTES,
+  LOG_OWNER_UUID_OFFSET,
+} from "../common/log-format.ts";
+
+/** Whether a file with this beginning is a log device. */
+export function isLog(head: Buffer): boolean {
+  return head.length >= 16 && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC;
+}
+
+/** The UUID in the header of a log, or null where it names nobody. */
+export function ownerOf(head: Buffer): string | null {
+  if (head.length < LOG_BITS_OFFSET || head.readUInt32LE(LOG_OWNER_OFFSET) !== LOG_OWNER_MAGIC) return null;
+  if (head.readUInt32LE(LOG_OWNER_FORM_OFFSET) !== LOG_OWNER_FORM) return "of a later version of dm-ulog";
+  const room = head.subarray(LOG_OWNER_UUID_OFFSET, LOG_OWNER_UUID_OFFSET + LOG_OWNER_UUID_BYTES);
+  const end = room.indexOf(0);
+  return room.toString("latin1", 0, end < 0 ? room.length : end);
+}

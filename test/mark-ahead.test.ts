@@ -1,0 +1,133 @@
+// Marks ahead of a writer that moves on from region to region: how many writes they save, and what bounds them.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Engine, type EngineOptions } from "../src/common/engine.ts";
+import { DeviceHost } from "./device-host.ts";
+import { debugWasm } from "./harness.ts";
+
+const BLOCK_BYTES = 4096;
+const HEADER_BYTES = 1024;
+/** The first block holds the header too. */
+const REGIONS_IN_FIRST_BLOCK = (BLOCK_BYTES - HEADER_BYTES) * 8;
+
+function resumed(regions: number, options: EngineOptions = {}): DeviceHost {
+  const made = new DeviceHost(new Engine(new WebAssembly.Module(debugWasm)));
+  made.devices.set("/dev/log", new Uint8Array(1 << 20));
+  made.engine.configure(options, made.nowNs, made.handler);
+  assert.is(made.construct(`${regions * 1024} clustered-disk /dev/log 1024 nosync`).error, 0);
+  assert.is(made.ask("RESUME").error, 0);
+  made.writes = [];
+  return made;
+}
+
+function isClean(made: DeviceHost, region: number): boolean {
+  const byte = (made.devices.get("/dev/log") as Uint8Array)[HEADER_BYTES + (region >>> 3)] as number;
+  return ((byte >>> (region & 7)) & 1) === 1;
+}
+
+const notClean = (made: DeviceHost, from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => from + i).filter((region) => !isClean(made, region));
+
+/** Marks regions one after the other. Returns how many writes that took. */
+function writesOf(made: DeviceHost, regions: Iterable<number>): number {
+  const before = made.writes.length;
+  for (const region of regions) {
+    assert.is(made.ask("FLUSH", [region]).error, 0);
+    assert.not.ok(isClean(made, region), `the mark of region ${region} is durable when it is answered`);
+  }
+  return made.writes.length - before;
+}
+
+function* sequence(from: number, count: number): Generator<number> {
+  for (let i = 0; i < count; i++) yield from + i;
+}
+
+test("a sequential writer of 1,000 regions costs 20 writes, and one in 65 from then on", () => {
+  const made = resumed(10_000);
+  // The run before each write is 0, 1, 3, 7, 15, 31, 63, then 64 at the most.
+  assert.is(writesOf(made, sequence(100, 1000)), 7 + Math.ceil((1000 - 127) / 65));
+});
+
+test("without it, each region costs a write; 3 regions ahead, one in four", () => {
+  assert.is(writesOf(resumed(10_000, { aheadRegions: 0 }), sequence(100, 100)), 100);
+  assert.is(writesOf(resumed(10_000, { aheadRegions: 3 }), sequence(100, 103)), 3 + (103 - 7) / 4);
+});
+
+test("marks of one request count as those of several", () => {
+  const made = resumed(10_000);
+  made.ask("FLUSH", [50, 51, 52, 53]);
+  assert.equal(notClean(made, 40, 70), [50, 51, 52, 53, 54, 55, 56]);
+});
+
+test("a mark that follows nothing takes nothing along", () => {
+  const made = resumed(10_000);
+  assert.is(writesOf(made, [5000, 70, 9000, 3]), 4);
+  assert.equal(notClean(made, 0, 10_000), [3, 70, 5000, 9000]);
+});
+
+test("what was marked ahead and never written to is clean on the device again after the quiet time", () => {
+  const made = resumed(10_000);
+  writesOf(made, sequence(100, 4));
+  assert.equal(notClean(made, 90, 120), [100, 101, 102, 103, 104, 105, 106]);
+  made.ask("CLEAR_REGION", [100, 101, 102, 103]);
+  made.tick(3);
+  assert.equal(notClean(made, 90, 120), []);
+  assert.is(writesOf(made, [104]), 1);
+});
+
+test("a suspend leaves none of it on the device", () => {
+  const made = resumed(10_000);
+  writesOf(made, sequence(100, 4));
+  made.ask("CLEAR_REGION", [100, 101, 102, 103]);
+  made.ask("PRESUSPEND");
+  assert.is(made.ask("POSTSUSPEND").error, 0);
+  assert.equal(notClean(made, 90, 120), []);
+});
+
+test("it ends with the block, and with the mirror", () => {
+  const made = resumed(100_000);
+  const end = REGIONS_IN_FIRST_BLOCK;
+  writesOf(made, sequence(end - 20, 17));
+  assert.equal(notClean(made, end - 5, end + 5).at(-1), end - 1);
+  made.writes = [];
+  assert.is(writesOf(made, [end]), 1, "the next block is written for its own first mark");
+  assert.equal(made.writes, [{ offset: BLOCK_BYTES, size: BLOCK_BYTES }]);
+  assert.ok(notClean(made, end, end + 64).length === 21, "and what came before it counts for it");
+
+  const small = resumed(100);
+  writesOf(small, sequence(60, 40));
+  assert.equal(notClean(small, 60, 128).length, 128 - 60, "bits behind the last region are never set");
+});
+
+test("no more regions wait for their clear than may be lazy", () => {
+  const made = resumed(10_000, { lazyRegionsMax: 5 });
+  writesOf(made, sequence(100, 32));
+  assert.ok(notClean(made, 100, 200).length <= 32 + 5);
+  const full = resumed(10_000, { lazyRegionsMax: 3, quietNs: 1e15 });
+  full.ask("FLUSH", [9000, 9002, 9004]);
+  full.ask("CLEAR_REGION", [9000, 9002, 9004]);
+  writesOf(full, [10, 11]);
+  assert.equal(notClean(full, 0, 100), [10, 11], "as many as may wait do so already");
+});
+
+test("a region ahead that gets out of sync stays so on the device", () => {
+  const made = resumed(10_000);
+  writesOf(made, sequence(100, 4));
+  assert.is(made.ask("SET_REGION_SYNC", [105, 0]).error, 0);
+  made.ask("CLEAR_REGION", [100, 101, 102, 103]);
+  made.tick(4);
+  assert.equal(notClean(made, 90, 120), [105]);
+});
+
+test("the next server finds what was marked ahead, and ends it", () => {
+  const made = resumed(10_000);
+  writesOf(made, sequence(100, 4));
+  made.restart(new Engine(new WebAssembly.Module(debugWasm)));
+  made.completeAll();
+  made.tick(3);
+  assert.equal(notClean(made, 90, 120), [100, 101, 102, 103]);
+  assert.is(writesOf(made, sequence(104, 8)), 2, "and the run goes on");
+});
+
+test.run();
