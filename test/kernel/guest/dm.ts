@@ -11,6 +11,9 @@ export const legTable = {
   /** Makes a resync last seconds on any machine, however fast. */
   slow: (disk: string, sizeSectors: number, offsetSectors = 0) =>
     `0 ${sizeSectors} delay ${disk} ${offsetSectors} 0 ${disk} ${offsetSectors} ${SLOW_WRITE_MS}`,
+  /** Writes take so long, reads do not. */
+  delayed: (disk: string, sizeSectors: number, writeMs: number) =>
+    `0 ${sizeSectors} delay ${disk} 0 0 ${disk} 0 ${writeMs}`,
   failing: (sizeSectors: number) => `0 ${sizeSectors} error`,
   failingWrites: (disk: string, sizeSectors: number) => `0 ${sizeSectors} flakey ${disk} 0 0 1000 1 error_writes`,
 };

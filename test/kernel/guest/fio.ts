@@ -1,9 +1,11 @@
 import { runCommand } from "./command.ts";
 
-/** 4 KiB each, at random places of a device, past the page cache. */
+/** 4 KiB each, past the page cache. */
 export interface FioJob {
   path: string;
   kind: "write" | "read";
+  /** At random places, or one behind the other. */
+  isSequential?: boolean;
   /** How many do so at a time, each waiting for its own. */
   count: number;
 }
@@ -27,12 +29,12 @@ export async function measureIops(jobs: readonly FioJob[], runTimeMs: number): P
     "--randseed=1",
     "--output-format=json",
   ];
-  const each = jobs.flatMap(({ path, kind, count }, i) => [
+  const each = jobs.flatMap(({ path, kind, count, isSequential }, i) => [
     `--name=${i}`,
     "--stonewall",
     "--new_group",
     `--filename=${path}`,
-    `--rw=rand${kind}`,
+    `--rw=${isSequential ? kind : `rand${kind}`}`,
     `--numjobs=${count}`,
   ]);
   const text = await runCommand("fio", [...common, ...each], TIME_LIMIT_MS);

@@ -8,11 +8,13 @@ import { legFailureScenarios } from "./leg-failure.ts";
 import { lifeScenarios } from "./life.ts";
 import { listenerScenarios } from "./listeners.ts";
 import { logFailureScenarios } from "./log-failure.ts";
+import { logOwnerScenarios } from "./log-owner.ts";
 import { lostWritesScenarios } from "./lost-writes.ts";
 import { powerCutScenarios } from "./power-cut.ts";
 import { removedScenarios } from "./removed.ts";
 import { resyncScenarios } from "./resync.ts";
 import { serviceScenarios } from "./service.ts";
+import { slowLogScenarios } from "./slow-log.ts";
 import { speedScenarios } from "./speed.ts";
 import { suspendScenarios } from "./suspend.ts";
 import { swapScenarios } from "./swap.ts";
@@ -31,6 +33,7 @@ export const scenarios: Scenario[] = [
   ...diskLogScenarios,
   ...diskLifeScenarios,
   ...logFailureScenarios,
+  ...logOwnerScenarios,
   ...powerCutScenarios,
   ...lostWritesScenarios,
   ...killServerScenarios,
@@ -44,6 +47,7 @@ export const scenarios: Scenario[] = [
   ...writePathScenarios,
   ...swapScenarios,
   ...writesInResyncScenarios,
+  ...slowLogScenarios,
   ...speedScenarios,
 ];
 

@@ -40,7 +40,9 @@ function pagesOut(): number {
  * marks of its page tables in software.
  */
 function memoryOf({ server }: Lab): { majorFaults: number; residentKiB: number } {
-  const fields = readFileSync(`/proc/${server.pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
+  const fields = readFileSync(`/proc/${server.pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
   const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/status`, "utf8"));
   return { majorFaults: Number(fields[9]), residentKiB: Number(resident?.[1]) };
 }
