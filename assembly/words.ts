@@ -195,7 +195,7 @@ export function noticeWords(code: u32, detail: u64): string {
       return (
         "the log device holds the log of another mirror, named next; nothing of it is believed for the " +
         number +
-        " regions of this one, and a new log is being written (`dm-ulog set-owner` says beforehand that a log is a mirror's own)"
+        " regions of this one, and a new log is being written (`dm-ulog adopt` says beforehand that a log is a mirror's own)"
       );
     case NOTICE_DEVICE_TAKEN_OVER:
       return "its log device holds another mirror's log from now on";

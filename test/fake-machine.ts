@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Device, Machine, Node } from "../src/node/devices/block-devices.ts";
 import type { Contents } from "../src/node/devices/signatures.ts";
 
-export const EMPTY: Contents = { signatures: [], logRegions: null, isBlank: true, byBlkid: true };
+export const EMPTY: Contents = { signatures: [], logRegions: null, logOwner: null, isBlank: true, byBlkid: true };
 
 export class FakeMachine implements Machine {
   readonly folder = realpathSync(mkdtempSync(join(tmpdir(), "dm-ulog-machine-")));

@@ -180,6 +180,17 @@ test("a log that is there already is believed: said; of another mirror: refused"
   await doubted(/log of a mirror of 2048 regions; this one has 1024\. .* Give --sync to discard it/, [A, B], {
     ...{ logDevice: LOG, regionSize: "1M" },
   });
+  machine.held.set(LOG, { ...EMPTY, logRegions: regions, logOwner: "LVM-other" });
+  await doubted(
+    /the log of the mirror LVM-other, which loses it\. .* and is resynced\. .* dm-ulog adopt \S+ u$/,
+    [A, B],
+    { logDevice: LOG, uuid: "u" },
+  );
+  await doubted(/LVM-other, which loses it\. This mirror does not believe it\. Name/, [A, B], {
+    ...{ logDevice: LOG, sync: true },
+  });
+  machine.held.set(LOG, { ...EMPTY, logRegions: regions, logOwner: "u" });
+  assert.match((await make([A, B], { logDevice: LOG, uuid: "u" })).notes.join(), /are not resynced\.$/);
 });
 
 test("a file that is another mirror's log already, by whatever name", async () => {

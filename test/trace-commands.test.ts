@@ -233,7 +233,7 @@ test("inspect: a log device, whole and cut", () => {
   assert.match(foreign.stderr, /version 9/);
 });
 
-test("set-owner says whose a log is, and changes nothing else", () => {
+test("adopt says whose a log is, and changes nothing else", () => {
   const log = new Uint8Array(8192).fill(0xff);
   const view = new DataView(log.buffer);
   view.setUint32(0, 0x4d69_5272, true);
@@ -246,7 +246,7 @@ test("set-owner says whose a log is, and changes nothing else", () => {
     [long, "LVM-a"],
     ["b", long],
   ] as const) {
-    const { status, stdout } = run("set-owner", file, uuid);
+    const { status, stdout } = run("adopt", file, uuid);
     assert.is(status, 0);
     assert.match(stdout, `${file} is the log of ${uuid} from now on. It was the log of ${before}.`);
     assert.is(JSON.parse(run("inspect", "--json", file).stdout).owner, uuid);
@@ -257,7 +257,7 @@ test("set-owner says whose a log is, and changes nothing else", () => {
   assert.equal(after.subarray(1024), log.subarray(1024));
 
   const refused = (sentence: RegExp, ...words: string[]) => {
-    const { status, stderr } = run("set-owner", ...words);
+    const { status, stderr } = run("adopt", ...words);
     assert.is(status, 2);
     assert.match(stderr, sentence);
   };

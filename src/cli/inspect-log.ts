@@ -4,7 +4,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { LOG_BITS_OFFSET, LOG_REGION_COUNT_OFFSET, LOG_VERSION_OFFSET, LOG_VERSIONS } from "../common/log-format.ts";
 import { TraceError } from "../common/trace/format.ts";
-import { ownerOf } from "./log-header.ts";
+import { ownerOf } from "../node/devices/log-header.ts";
 
 /** Bits are read in parts of this size, because a log may have 2^32 regions. */
 const PART_BYTES = 1 << 20;

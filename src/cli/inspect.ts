@@ -2,9 +2,9 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { BLOCK_SECTION, TraceError } from "../common/trace/format.ts";
+import { isLog } from "../node/devices/log-header.ts";
 import { inspectLog } from "./inspect-log.ts";
 import { inspectTrace, type TraceFilter } from "./inspect-trace.ts";
-import { isLog } from "./log-header.ts";
 import { withTraceErrors } from "./trace-files.ts";
 
 export interface InspectOptions extends TraceFilter {

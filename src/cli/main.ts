@@ -3,7 +3,7 @@
 
 import { isIP } from "node:net";
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
-import { FLIGHT_BYTES_DEFAULT, FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/recording/flight-sizes.ts";
+import { FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/recording/flight-sizes.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/state/runtime-paths.ts";
 import { LIVE_PORT_DEFAULT, LOOPBACK, METRICS_PORT_DEFAULT } from "../node/web/defaults.ts";
 import type { DoctorOptions } from "./doctor.ts";
@@ -144,10 +144,9 @@ program
   .addOption(
     new Option(
       "--flight-recorder <size>",
-      "memory for the last events, which show what happened when something goes wrong; 0 for none",
-    )
-      .default(FLIGHT_BYTES_DEFAULT, "16M")
-      .argParser(flightBytes),
+      "memory for the last events, which show what happened when something goes wrong; 0 for none (default: 2M, which the " +
+        "native host locks, and 16M with the Node.js host)",
+    ).argParser(flightBytes),
   )
   .option(
     "--crash-directory <directory>",
@@ -319,7 +318,7 @@ program
   });
 
 program
-  .command("set-owner")
+  .command("adopt")
   .description(
     "Say whose log a device holds: a mirror whose UUID has changed goes on with its log, and is not resynced.",
   )
@@ -332,8 +331,8 @@ A server believes a log that names its own mirror, and one that names nobody. dm
 Exit status: 0, or 2 if the device holds no log or cannot be changed.`,
   )
   .action(async (device: string, uuid: string) => {
-    const { setOwner } = await import("./set-owner.ts");
-    process.exitCode = await setOwner(device, uuid);
+    const { adopt } = await import("./adopt.ts");
+    process.exitCode = await adopt(device, uuid);
   });
 
 const trace = program.command("trace").description("Cut or merge trace files, or locate the dissector for Wireshark.");

@@ -40,7 +40,7 @@ export function nativeArguments(options: ServeOptions): string[] {
     ...["--lazy-regions", String(options.lazyRegions)],
     ...["--mark-ahead", String(options.markAhead)],
     ...["--block-size", String(options.blockSize)],
-    ...["--flight-recorder", String(options.flightRecorder)],
+    ...(options.flightRecorder === undefined ? [] : ["--flight-recorder", String(options.flightRecorder)]),
     ...(options.spin === undefined ? [] : ["--spin", String(options.spin)]),
     ...(options.realTime === undefined ? [] : ["--real-time", String(options.realTime)]),
     ...(options.takeOver === true ? ["--take-over"] : []),

@@ -20,7 +20,7 @@ export interface ServeOptions {
   record?: string;
   recordSize: number;
   recordFiles: number;
-  flightRecorder: number;
+  flightRecorder?: number;
   crashDirectory?: string;
   /** The port of the view, or true for the default port. */
   view?: number | true;
@@ -70,7 +70,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     log,
     application: `dm-ulog ${packageVersion()}`,
     runtimeDirectory: options.runtimeDir,
-    flightBytes: options.flightRecorder,
+    ...(options.flightRecorder === undefined ? {} : { flightBytes: options.flightRecorder }),
     ...(options.crashDirectory === undefined ? {} : { crashDirectory: resolve(options.crashDirectory) }),
     ...recordingOf(options),
     ...viewOf(options),

@@ -145,8 +145,8 @@ function legDoubts(name: string, contents: Contents, isFirst: boolean, isNosync:
 function examineLogContents(
   name: string,
   device: Device,
-  { signatures, logRegions, isBlank }: Contents,
-  { regionCount, isLogNew }: WantedMirror,
+  { signatures, logRegions, logOwner, isBlank }: Contents,
+  { uuid, regionCount, isLogNew }: WantedMirror,
   { doubts, notes }: Verdict,
 ): void {
   if (signatures.length > 0) {
@@ -161,12 +161,18 @@ function examineLogContents(
           "(truncate --size 4M FILE makes one), or give --force if nobody needs it.",
       );
     }
+  } else if (logOwner !== null && logOwner !== uuid) {
+    doubts.push(
+      `The log device ${name} holds the log of the mirror ${logOwner}, which loses it. This mirror does not believe it` +
+        `${isLogNew ? "" : ", and is resynced"}. Name another device, give --force, or if the mirror is the same under another ` +
+        `UUID: dm-ulog adopt ${name} ${uuid}`,
+    );
   } else if (isLogNew) {
     notes.push(`The log device ${name} holds the log of a mirror of ${logRegions} regions, which is discarded.`);
   } else if (logRegions === regionCount) {
     notes.push(
       `The log device ${name} holds a log of ${logRegions} regions. It is believed when the mirror starts: regions that are ` +
-        "clean in it are not resynced. If it is another mirror's, give --sync.",
+        `clean in it are not resynced.${logOwner === null ? " If it is another mirror's, give --sync." : ""}`,
     );
   } else {
     doubts.push(

@@ -17,7 +17,8 @@
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
-#define STACK_BYTES 40960
+/* A write to a log device needs less. */
+#define STACK_BYTES 8192
 
 static int avoid_oom_killer(void) {
   int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -29,7 +30,7 @@ static int avoid_oom_killer(void) {
 
 void touch_stack(void) {
   volatile char stack[STACK_BYTES];
-  for (unsigned i = 0; i < sizeof stack; i += 4096) stack[i] = 0;
+  for (unsigned i = 0; i < sizeof stack; i += 1024) stack[i] = 0;
 }
 
 /* Where locks are forbidden, `lock_memory` has said so. */

@@ -25,7 +25,7 @@ void keep_resident_to_write(void *at, uint64_t bytes);
  */
 void keep_program_resident(bool is_written_too);
 
-/* A thread's stack is used once as deep as it will ever be: 40 KiB. */
+/* The stack of a thread that writes to a device is used once as deep as a write needs it. The server's own is whole. */
 void touch_stack(void);
 
 /* Runs before everything that has no such priority, 1 to 99. Says where that cannot be. */

@@ -19,7 +19,7 @@ struct options options = {
     .lazy_regions = 65536,
     .ahead_regions = 64,
     .block_bytes = 4096,
-    .flight_bytes = 16u << 20,
+    .flight_bytes = 2u << 20,
     .spin_us = 50,
     .has_keeper = true,
 };
@@ -34,7 +34,7 @@ static const char help[] =
     "  --mark-ahead <number>       mark up to this many regions on the log device ahead of a sequential writer, which saves a\n"
     "                              write for each; 0 for none (default: 64)\n"
     "  --block-size <bytes>        write logs in blocks of this size: 4096, 8192, 16384, 32768 or 65536 (default: 4096)\n"
-    "  --flight-recorder <size>    memory for the last events, such as 1M; 0 for none (default: 16M)\n"
+    "  --flight-recorder <size>    memory for the last events, such as 1M; 0 for none (default: 2M)\n"
     "  --spin <us>                 look for the next request this long before sleeping, where that pays; 0 for never\n"
     "                              (default: 50)\n"
     "  --real-time <priority>      run with this priority of SCHED_RR, from 1 to 99 (default: none)\n"

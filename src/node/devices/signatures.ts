@@ -6,13 +6,15 @@
 
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readSync } from "node:fs";
-import { LOG_MAGIC, LOG_MAGIC_OFFSET, LOG_REGION_COUNT_OFFSET } from "../../common/log-format.ts";
+import { logRegionsOf, ownerOf } from "./log-header.ts";
 
 export interface Contents {
   /** Names as in blkid, such as `ext4` and `gpt`; empty if no signature was found. */
   signatures: string[];
   /** Regions of the dirty log on it, or null if it holds none. */
   logRegions: number | null;
+  /** UUID of the mirror that this log names, or null. */
+  logOwner: string | null;
   /** Whether it begins with zeros: 4 KiB, or its whole length if that is less. */
   isBlank: boolean;
   /** Whether blkid looked; otherwise only the list here was used. */
@@ -26,9 +28,6 @@ const BLKID_TIMEOUT_MS = 20_000;
 const BLKID_FOUND = 0;
 const BLKID_NOTHING = 2;
 const BLKID_AMBIGUOUS = 8;
-
-/** Of a log device's header, as far as it is looked at. */
-const LOG_HEAD_BYTES = 16;
 
 const KIB = 1024;
 const MD = "\xfc\x4e\x2b\xa9";
@@ -54,13 +53,6 @@ function beforeEnd(unitBytes: number, distanceBytes: number) {
   return (sizeBytes: number) => Math.floor(sizeBytes / unitBytes) * unitBytes - distanceBytes;
 }
 
-/** Regions of the dirty log on a device with this beginning, or null if it holds none. */
-export function logRegionsOf(head: Buffer): number | null {
-  return head.length >= LOG_HEAD_BYTES && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC
-    ? Number(head.readBigUInt64LE(LOG_REGION_COUNT_OFFSET))
-    : null;
-}
-
 /** Finds out what a device holds. Throws if it cannot be read. */
 export function contentsOf(path: string, sizeBytes: number, blkid: Blkid = runBlkid): Contents {
   const file = openSync(path, "r");
@@ -72,6 +64,7 @@ export function contentsOf(path: string, sizeBytes: number, blkid: Blkid = runBl
     return {
       signatures: known ?? usualSignatures(file, sizeBytes),
       logRegions: logRegionsOf(begin),
+      logOwner: ownerOf(begin),
       isBlank: begin.every((byte) => byte === 0),
       byBlkid: known !== undefined,
     };

@@ -10,6 +10,7 @@ import { listenerScenarios } from "./listeners.ts";
 import { logFailureScenarios } from "./log-failure.ts";
 import { logOwnerScenarios } from "./log-owner.ts";
 import { lostWritesScenarios } from "./lost-writes.ts";
+import { nativeMemoryScenarios } from "./native-memory.ts";
 import { powerCutScenarios } from "./power-cut.ts";
 import { removedScenarios } from "./removed.ts";
 import { resyncScenarios } from "./resync.ts";
@@ -45,6 +46,7 @@ export const scenarios: Scenario[] = [
   ...viewScenarios,
   ...serviceScenarios,
   ...writePathScenarios,
+  ...nativeMemoryScenarios,
   ...swapScenarios,
   ...writesInResyncScenarios,
   ...slowLogScenarios,

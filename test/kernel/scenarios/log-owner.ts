@@ -52,7 +52,7 @@ const foreignLog: Scenario = {
     assert.equal((await again.status()).inSyncRegions, again.regionCount, "its own log");
     await again.remove();
 
-    lab.note((await lab.dmUlog("set-owner", LOG_DEVICE, "first")).trim());
+    lab.note((await lab.dmUlog("adopt", LOG_DEVICE, "first")).trim());
     const given = await lab.makeMirror(FIRST, kernels.contents);
     assert.equal((await given.status()).inSyncRegions, given.regionCount, "a log that it was given");
     await given.checkContents();

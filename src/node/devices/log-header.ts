@@ -10,11 +10,20 @@ import {
   LOG_OWNER_OFFSET,
   LOG_OWNER_UUID_BYTES,
   LOG_OWNER_UUID_OFFSET,
-} from "../common/log-format.ts";
+  LOG_REGION_COUNT_OFFSET,
+} from "../../common/log-format.ts";
+
+/** Magic, version and number of regions. */
+const HEAD_BYTES = 16;
 
 /** Whether a file with this beginning is a log device. */
 export function isLog(head: Buffer): boolean {
-  return head.length >= 16 && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC;
+  return head.length >= HEAD_BYTES && head.readUInt32LE(LOG_MAGIC_OFFSET) === LOG_MAGIC;
+}
+
+/** Regions of the dirty log on a device with this beginning, or null if it holds none. */
+export function logRegionsOf(head: Buffer): number | null {
+  return isLog(head) ? Number(head.readBigUInt64LE(LOG_REGION_COUNT_OFFSET)) : null;
 }
 
 /** The UUID in the header of a log, or null where it names nobody. */

@@ -11,14 +11,14 @@ import {
   LOG_OWNER_UUID_OFFSET,
 } from "../common/log-format.ts";
 import { TraceError } from "../common/trace/format.ts";
-import { isLog, ownerOf } from "./log-header.ts";
+import { isLog, ownerOf } from "../node/devices/log-header.ts";
 import { withTraceErrors } from "./trace-files.ts";
 
 /** The kernel takes 128 bytes and a NUL. */
 const UUID_BYTES_MAX = 128;
 
 /** Says in the header of a log whose it is. Its bits stay. Returns the exit status: 2 where that cannot be. */
-export function setOwner(path: string, uuid: string): Promise<number> {
+export function adopt(path: string, uuid: string): Promise<number> {
   return withTraceErrors(async () => {
     if (!/^[!-~]+$/.test(uuid) || uuid.length > UUID_BYTES_MAX)
       throw new TraceError(`The UUID of a log has 1 to ${UUID_BYTES_MAX} printable characters: not "${uuid}".`);
