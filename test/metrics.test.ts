@@ -67,6 +67,7 @@ function source(): MetricsSource {
     counters: words.counters(peer.engine),
     logs: words.logs(peer.engine),
     others: { listeners: [], dropped: 7, toCheck: ["LVM-test"] },
+    spin: { windowNs: 20_000, tries: 5, hits: 3, spentSeconds: 0.25 },
   };
 }
 
@@ -117,6 +118,10 @@ test("metrics are as Prometheus reads them, and hold what the core counts", () =
     [`dm_ulog_log_out_of_sync_regions${log}`, 1],
     [`dm_ulog_log_in_sync_regions${log}`, 127],
     [`dm_ulog_log_marks_total${log}`, 2],
+    ["dm_ulog_spin_window_seconds", 0.00002],
+    ["dm_ulog_spins_total", 5],
+    ["dm_ulog_spin_hits_total", 3],
+    ["dm_ulog_spin_seconds_total", 0.25],
     ['dm_ulog_request_duration_seconds_bucket{type="MARK_REGION",le="0.000001"}', 0],
     ['dm_ulog_request_duration_seconds_bucket{type="MARK_REGION",le="0.000004"}', 1],
     ['dm_ulog_request_duration_seconds_bucket{type="MARK_REGION",le="+Inf"}', 1],

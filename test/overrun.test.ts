@@ -141,10 +141,10 @@ if (!enterNetworkNamespace()) {
       assert.is(server.console.logs(server)[0]?.dirtyRegions, threads);
       assert.ok(server.overruns >= 1);
       assert.match(sentences.join("\n"), /^warning: The kernel's requests came faster .* \(1 times so far\)/m);
-      const { overruns, latencies, others } = server;
+      const { overruns, latencies, others, spin } = server;
       const counters = server.console.counters(server);
       const text = metricsText({
-        ...{ version: "1", uptimeSeconds: 1, residentBytes: 1, counters, logs: [], latencies, overruns, others },
+        ...{ version: "1", uptimeSeconds: 1, residentBytes: 1, counters, logs: [], latencies, overruns, others, spin },
       });
       assert.match(text, new RegExp(`^dm_ulog_receive_overruns_total ${overruns}$`, "m"));
     } finally {

@@ -4,6 +4,7 @@
 import { isIP } from "node:net";
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/recording/flight-sizes.ts";
+import { SPIN_US_MAX } from "../node/requests/spin.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/state/runtime-paths.ts";
 import { LIVE_PORT_DEFAULT, LOOPBACK, METRICS_PORT_DEFAULT } from "../node/web/defaults.ts";
 import type { DoctorOptions } from "./doctor.ts";
@@ -49,6 +50,12 @@ function ipAddress(text: string): string {
 function blockSize(text: string): number {
   const value = wholeNumber(text);
   if (![4096, 8192, 16384, 32768, 65536].includes(value)) throw new InvalidArgumentError("Give one of those sizes.");
+  return value;
+}
+
+function spinTime(text: string): number {
+  const value = wholeNumber(text);
+  if (value > SPIN_US_MAX) throw new InvalidArgumentError(`Give a number from 0 to ${SPIN_US_MAX}.`);
   return value;
 }
 
@@ -160,8 +167,8 @@ program
   )
   .option(
     "--spin <us>",
-    "native host: look for the next request this long before sleeping, where that pays",
-    wholeNumber,
+    "look for the next request this long before sleeping, where that pays; 0 for never (default: 50)",
+    spinTime,
   )
   .option("--real-time <priority>", "native host: run with this priority of SCHED_RR, from 1 to 99", positive)
   .option("--take-over", "native host: take the place of the running one, without a request waiting for it")

@@ -29,8 +29,8 @@ export interface ServeOptions {
   force?: boolean;
   /** Left out, the native host where it was built. */
   host?: "native" | "node";
-  /** Of the native host alone. */
   spin?: number;
+  /** Of the native host alone. */
   realTime?: number;
   takeOver?: true;
   logFormat?: LogFormat;
@@ -40,7 +40,7 @@ const NS_PER_MS = 1e6;
 
 export async function serve(options: ServeOptions): Promise<void> {
   if (isNativeWanted(options)) return serveNatively(options);
-  for (const option of ["spin", "realTime", "takeOver"] as const) {
+  for (const option of ["realTime", "takeOver"] as const) {
     if (options[option] !== undefined) throw new Error(`Only the native host has --${dashed(option)}.`);
   }
   const missing = missingPrerequisites();
@@ -74,6 +74,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     ...(options.crashDirectory === undefined ? {} : { crashDirectory: resolve(options.crashDirectory) }),
     ...recordingOf(options),
     ...viewOf(options),
+    ...(options.spin === undefined ? {} : { spinUs: options.spin }),
     engineOptions: {
       quietNs: options.quietTime * NS_PER_MS,
       lazyRegionsMax: options.lazyRegions,

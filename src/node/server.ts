@@ -19,6 +19,7 @@ import { Latencies, type LatencyHistogram } from "./requests/latencies.ts";
 import { Mailbox } from "./requests/mailbox.ts";
 import { holdersOf, requestSockets } from "./requests/netlink-sockets.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./requests/request-thread.ts";
+import { readSpin, SPIN_US_DEFAULT, type SpinCounters, spinMemory } from "./requests/spin.ts";
 import { LiveView, type LiveViewOptions } from "./web/view.ts";
 
 /** What a server is started with. */
@@ -41,6 +42,8 @@ export interface ServerOptions {
   record?: RecordingOptions;
   /** Bytes of the flight recorder, which lies in the runtime directory; 0 for none. */
   flightBytes?: number;
+  /** The longest time that the server looks for the next request before it sleeps, where that pays, µs; 0 for never, 50 by default. */
+  spinUs?: number;
   /** Where traces of failures are put; left out, a folder of the runtime directory. */
   crashDirectory?: string;
   /** A page that shows what the engine does, for those who look on. It takes a flight recorder. */
@@ -61,6 +64,7 @@ interface Parts {
   recording: FileRecording;
   flights: FlightFolders | undefined;
   waits: Latencies;
+  spin: SharedArrayBuffer;
   view: LiveView | undefined;
   log: Log;
 }
@@ -93,6 +97,7 @@ export class Server implements MemorySource {
     const mailbox = new Mailbox();
     const latencies = new Latencies(console.abi);
     const bell = new Bell();
+    const spin = spinMemory();
     const { runtimeDirectory, crashDirectory } = options;
     const flights = runtimeDirectory === undefined ? undefined : { runtimeDirectory, crashDirectory };
     if (flights !== undefined) putFlightAside(flights);
@@ -119,6 +124,8 @@ export class Server implements MemorySource {
       mailbox: mailbox.shared,
       latencies: latencies.shared,
       bell: bell.shared,
+      spin,
+      spinUs: options.spinUs ?? SPIN_US_DEFAULT,
       engineOptions: options.engineOptions ?? {},
       keeper: requestEnd,
       runtimeDirectory,
@@ -156,7 +163,7 @@ export class Server implements MemorySource {
     };
     const view = await startView(options, flight);
     const { log } = options;
-    const parts = { bell, mailbox, exited, keeperEnded, recording, flights, waits: latencies, view, log };
+    const parts = { bell, mailbox, exited, keeperEnded, recording, flights, waits: latencies, spin, view, log };
     const server = new Server(console, port, parts);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
@@ -172,6 +179,11 @@ export class Server implements MemorySource {
   /** How long requests waited for their answers, by type. */
   get latencies(): LatencyHistogram[] {
     return this.parts.waits.read();
+  }
+
+  /** What looking for requests before sleeping has cost, and how often it paid. */
+  get spin(): SpinCounters {
+    return readSpin(this.parts.spin);
   }
 
   /** How often requests were lost to a full receive buffer, as of the last look into memory. */

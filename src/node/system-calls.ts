@@ -49,6 +49,7 @@ const setsockopt: (fd: number, level: number, option: number, value: Uint8Array,
 const getsockopt: (fd: number, level: number, option: number, value: Uint8Array, valueBytes: Uint32Array) => number =
   libc.func("int getsockopt(int, int, int, void *, void *)");
 const fcntl: (fd: number, command: number, argument: number) => number = libc.func("int fcntl(int, int, int)");
+const getrusage: (who: number, usage: Uint8Array) => number = libc.func("int getrusage(int, void *)");
 const close: (fd: number) => number = libc.func("int close(int)");
 const flock: (fd: number, operation: number) => number = libc.func("int flock(int, int)");
 
@@ -99,6 +100,16 @@ const MAP_SHARED = 1;
 const MAP_POPULATE = 0x8000;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 const S_IFBLK = 0o060000;
+
+const RUSAGE_THREAD = 1;
+/** struct rusage: two times of two words, then counts, of which the involuntary switches are the last. */
+const usage = new BigInt64Array(18);
+const usageBytes = new Uint8Array(usage.buffer);
+
+/** How often the kernel took the processor from this thread though it had not done. */
+export function involuntarySwitches(): number {
+  return getrusage(RUSAGE_THREAD, usageBytes) < 0 ? 0 : Number(usage[17]);
+}
 
 /** The error of the last call that failed on this thread, as a positive errno. */
 export function errno(): number {

@@ -122,6 +122,7 @@ export function serverMetrics(server: Server, version: string): string {
     latencies: server.latencies,
     overruns: server.overruns,
     others: server.others,
+    spin: server.spin,
   });
 }
 

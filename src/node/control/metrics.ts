@@ -3,8 +3,9 @@
 
 import type { Counters, LogDescription } from "../../common/console.ts";
 import { BUCKET_BOUNDS_SECONDS, type LatencyHistogram } from "../requests/latencies.ts";
+import type { SpinCounters } from "../requests/spin.ts";
 import type { ListenerReport } from "./listener-watch.ts";
-import type { BusyDevice, SpinCounters } from "./native-host.ts";
+import type { BusyDevice } from "./native-host.ts";
 import { type Labels, PrometheusText, type Sample } from "./prometheus.ts";
 
 export interface MetricsSource {
@@ -16,8 +17,7 @@ export interface MetricsSource {
   latencies: readonly LatencyHistogram[];
   overruns: number;
   others: ListenerReport;
-  /** The native host alone looks for the next request before it sleeps. */
-  spin?: SpinCounters;
+  spin: SpinCounters;
   busyDevices?: readonly BusyDevice[];
 }
 
@@ -36,7 +36,7 @@ export function metricsText(source: MetricsSource): string {
   const logs = newestOfEach(source.logs);
   writeLogs(text, logs);
   writeOthers(text, source.others, logs);
-  if (source.spin !== undefined) writeSpin(text, source.spin);
+  writeSpin(text, source.spin);
   if (source.busyDevices !== undefined) writeBusyDevices(text, source.busyDevices);
   return text.toString();
 }

@@ -8,6 +8,7 @@ import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs"
 import { type Console, type LogDescription, type MemorySource, nameOfHandle } from "../../common/console.ts";
 import { type LatencyHistogram, latencyRow } from "../requests/latencies.ts";
 import { holdersOf, type Listener, requestSockets } from "../requests/netlink-sockets.ts";
+import type { SpinCounters } from "../requests/spin.ts";
 import { serverPagePath } from "../state/runtime-paths.ts";
 
 const MAGIC = 0x47505355;
@@ -46,14 +47,6 @@ export interface BusyDevice {
   uuid: string;
   operation: string;
   seconds: number;
-}
-
-/** How often the server looked for the next request before it slept, how often one came, and what that took. */
-export interface SpinCounters {
-  windowNs: number;
-  tries: number;
-  hits: number;
-  spentSeconds: number;
 }
 
 export class NativeHost implements MemorySource {

@@ -73,9 +73,18 @@ export class ConnectorSocket {
 
   /** Waits for a datagram. Returns its size, which exceeds the buffer's where it did not fit, or TIMED_OUT or DRAINED. */
   receive(buffer: Uint8Array): number {
+    return this.take(buffer, MSG_TRUNC);
+  }
+
+  /** The same without waiting. */
+  look(buffer: Uint8Array): number {
+    return this.take(buffer, MSG_TRUNC | MSG_DONTWAIT);
+  }
+
+  private take(buffer: Uint8Array, wanted: number): number {
     for (;;) {
       this.senderSize[0] = SOCKADDR_NL_BYTES;
-      const flags = this.isDraining ? MSG_TRUNC | MSG_DONTWAIT : MSG_TRUNC;
+      const flags = this.isDraining ? wanted | MSG_DONTWAIT : wanted;
       const size = recvfrom(this.fd, buffer, buffer.length, flags, this.senderBytes, this.senderSize);
       if (size >= 0) {
         this.senderPort = this.sender[1] as number;
@@ -118,9 +127,9 @@ export function netlinkAddress(port: number): Uint8Array {
   return new Uint8Array(address.buffer);
 }
 
-/** Sends a datagram; returns 0 or a positive errno. */
-export function sendDatagram(fd: number, datagram: Uint8Array, address: Uint8Array): number {
-  return sendto(fd, datagram, datagram.length, 0, address, SOCKADDR_NL_BYTES) < 0 ? errno() : 0;
+/** Sends the first `size` bytes as a datagram; returns 0 or a positive errno. */
+export function sendDatagram(fd: number, datagram: Uint8Array, address: Uint8Array, size = datagram.length): number {
+  return sendto(fd, datagram, size, 0, address, SOCKADDR_NL_BYTES) < 0 ? errno() : 0;
 }
 
 /** The descriptor of this process' connector socket with a given port: node-netlink keeps it to itself. */

@@ -1,8 +1,6 @@
-// The request path: socket, core, socket. A thread of its own whose loop does nothing else, so that status, metrics or
-// a slow terminal never delay an answer to the kernel.
-//
-// It never waits for anything but a datagram: log devices and legs have threads of their own, which ring the bell, and
-// state files are memory.
+// The thread of the request path: puts together what request-loop.ts works with. The loop does nothing else, so that status,
+// metrics or a slow terminal never delay an answer to the kernel: log devices and legs have threads of their own, which ring the
+// bell, and state files are memory.
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type EffectHandler, Engine, type EngineOptions } from "../../common/engine.ts";
@@ -20,13 +18,15 @@ import {
 } from "../recording/recorder.ts";
 import { setAsideDirectory, stateDirectory } from "../state/runtime-paths.ts";
 import { StateFiles } from "../state/state-files.ts";
-import { negativeErrno } from "../system-calls.ts";
+import { involuntarySwitches, negativeErrno } from "../system-calls.ts";
 import { Bell } from "./bell.ts";
-import { ConnectorSocket, DRAINED, netlinkAddress, sendDatagram, TIMED_OUT } from "./connector-socket.ts";
+import { ConnectorSocket, netlinkAddress, sendDatagram } from "./connector-socket.ts";
 import { ForgottenLogs, type KnownLog, logsOf, unnamed } from "./forgotten-logs.ts";
 import { Latencies } from "./latencies.ts";
 import { Mailbox } from "./mailbox.ts";
+import { RequestLoop } from "./request-loop.ts";
 import { RequestRecall } from "./request-recall.ts";
+import { Spin } from "./spin.ts";
 import { WakeUp } from "./wake-up.ts";
 
 export interface RequestThreadOptions {
@@ -35,6 +35,9 @@ export interface RequestThreadOptions {
   mailbox: SharedArrayBuffer;
   latencies: SharedArrayBuffer;
   bell: SharedArrayBuffer;
+  /** Counters of the spin (spin.ts), and the longest time that the loop looks for a request before it sleeps, µs. */
+  spin: SharedArrayBuffer;
+  spinUs: number;
   /** To io-keeper.ts. */
   keeper: MessagePort;
   engineOptions: EngineOptions;
@@ -68,10 +71,8 @@ export type RequestThreadMessage =
   | { kind: "invariant violated"; violation: Violation };
 
 const NS_PER_MS = 1e6;
-/** A server that stops has answered all it has received when nothing more comes for this long, µs. */
-const STOP_SILENCE_US = 5000;
-/** It waits no longer than this for a log device. */
-const STOP_TIMEOUT_NS = 1500 * NS_PER_MS;
+/** More than a message of the connector can have. */
+const ANSWER_BYTES_MAX = 16_384;
 
 /** Notices of one input that are told. A constructor that fails makes two or three. */
 const NOTICES_MAX = 64;
@@ -133,11 +134,15 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
     ({ shared }) => askKeeper({ kind: "device", channel: shared }),
   );
 
+  const outbox = new Uint8Array(ANSWER_BYTES_MAX);
   const notices: Uint8Array[] = [];
   let lostNotices = 0;
   const handler: EffectHandler = {
     send(address, size) {
-      const error = sendDatagram(socket.fd, engine.bytes().subarray(address, address + size), kernel);
+      const bytes = engine.bytes();
+      // Copied byte by byte: a view of it would be an object for each answer.
+      for (let i = 0; i < size; i++) outbox[i] = bytes[address + i] as number;
+      const error = sendDatagram(socket.fd, outbox, kernel, size);
       latencies.answered(engine.replySeq(address), engine.replyType(address), nowNs());
       if (error !== 0) post({ kind: "send failed", errno: error });
     },
@@ -211,50 +216,34 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   if (socket.bufferWarning !== undefined) warn(socket.bufferWarning);
   recall.askForUnanswered();
 
-  let memory: Uint8Array = new Uint8Array(0);
-  let inbox = memory;
-  // Stopping: nothing new is received, and what has come is answered before the loop ends.
-  let stopAtNs = 0;
-  for (;;) {
-    if (memory.length === 0) {
-      memory = engine.bytes();
-      inbox = memory.subarray(abi.INPUT_PAYLOAD, abi.INPUT_PAYLOAD + abi.INPUT_PAYLOAD_BYTES_MAX);
-    }
-    const size = socket.receive(inbox);
-    const now = nowNs();
-    if (stopAtNs !== 0 && (now > stopAtNs || (size === TIMED_OUT && devices.isIdle()))) break;
-    if (size === TIMED_OUT) {
-      if (stopAtNs === 0) wakeUp.timedOut(now);
-    } else if (size === DRAINED) {
-      recall.askForLost();
-      warn(
-        "The kernel's requests came faster than this server took them: its receive buffer was full, and some were lost " +
-          `(${socket.overruns} times so far). The kernel was asked to send them again.`,
-      );
-    } else if (socket.senderPort === socket.port) {
+  const loop = new RequestLoop({
+    ...{
+      engine,
+      handler,
+      socket,
+      kernelPort: options.kernelPort,
+      nowNs,
+      wakeUp,
+      recall,
+      latencies,
+      devices,
+      deliverDone,
+      warn,
+    },
+    spin: new Spin(options.spinUs, options.spin, involuntarySwitches),
+    rung(memory) {
       bell.taken();
-      if (mailbox.stopRequested() && stopAtNs === 0) {
-        stopAtNs = now + STOP_TIMEOUT_NS;
-        socket.leave(abi.CN_IDX_DM);
-        socket.setTimeout(STOP_SILENCE_US);
-      }
       mailbox.answer(memory, socket.overruns);
       deliverDone();
       takeOrders();
-    } else {
-      const senderPort = socket.senderPort === options.kernelPort ? abi.KERNEL_PORT : socket.senderPort || -1;
-      if (senderPort === abi.KERNEL_PORT) {
-        const seq = engine.requestSeq();
-        recall.saw(seq);
-        latencies.received(seq, now);
-      }
-      engine.datagramReceived(size, senderPort, now, handler);
-    }
-    if (stopAtNs === 0 && wakeUp.isDue(now)) engine.ticked(now, handler);
-    if (devices.hasLost) deliverDone();
-    recorder.settle();
-    tellNotices();
-  }
+      return mailbox.stopRequested();
+    },
+    settle() {
+      recorder.settle();
+      tellNotices();
+    },
+  });
+  loop.run();
   recorder.close();
   options.recorder.orders.close();
   states?.close();
