@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -45,6 +46,17 @@ static bool wait_for_word(int fd) {
   return count > 0;
 }
 
+/* Waits for the old server to connect. Returns false where it does not in time; `*has_ended` where it died instead. */
+static bool wait_for_old(int listener, pid_t pid, bool *has_ended) {
+  struct pollfd waiting[] = {{listener, POLLIN, 0}, {(int)syscall(SYS_pidfd_open, pid, 0), POLLIN, 0}};
+  int count;
+  do count = poll(waiting, 2, ANSWER_MS);
+  while (count < 0 && errno == EINTR);
+  if (waiting[1].fd >= 0) close(waiting[1].fd);
+  *has_ended = waiting[0].revents == 0 && waiting[1].revents != 0;
+  return waiting[0].revents != 0;
+}
+
 static int listen_for_old(void) {
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   unlink(NAME);
@@ -60,9 +72,14 @@ int take_over(void) {
     errx(1, "Process %ld serves this machine and cannot hand over. End it, and start this server without --take-over.", pid);
   int listener = listen_for_old();
   if (kill((pid_t)pid, SIGUSR2) < 0) err(1, "process %ld", pid);
-  old_fd = wait_for_word(listener) ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+  bool has_ended;
+  old_fd = wait_for_old(listener, (pid_t)pid, &has_ended) ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
   unlink(NAME);
   close(listener);
+  if (has_ended) {
+    say(WARNING, "The server before this one ended when it was asked to hand over.");
+    return -1; /* this one begins as any other */
+  }
   if (old_fd < 0) errx(1, "Process %ld did not hand over within %d s. It goes on serving.", pid, ANSWER_MS / 1000);
   int fd = wait_for_word(old_fd) ? receive_descriptor(old_fd, &word) : -1;
   struct service_manager told;

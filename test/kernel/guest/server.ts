@@ -12,6 +12,8 @@ const STOP_TIME_LIMIT_MS = 10_000;
 /** The kernel sends a flush that only clears 3 s late. */
 const WAIT_TIME_LIMIT_MS = 20_000;
 const QUIET_TIME_MS = 1000;
+/** A server whose successor was killed serves again by then, or has ended. */
+const SURVIVAL_TIME_MS = 400;
 
 /** The server under test, as a person would start it. */
 export class Server {
@@ -34,14 +36,9 @@ export class Server {
   async start(options: ServerOptions = {}): Promise<void> {
     const [program, ...args] = this.#program.command(options);
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-    this.#child = child;
-    this.#isStopping = false;
+    this.#watch(child);
     createInterface({ input: child.stderr }).on("line", (line) => say(`server: ${line}`));
     const lines = createInterface({ input: child.stdout });
-    child.on("exit", (exitCode, signal) => {
-      this.#child = undefined;
-      if (!this.#isStopping) this.#reportDeath(new Error(`The server ended by itself: ${exitCode ?? signal}`));
-    });
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error("The server never said it was serving")), START_TIME_LIMIT_MS);
       child.on("error", reject);
@@ -94,6 +91,49 @@ export class Server {
     ]);
     await this.start({ words: ["--take-over"] });
     if ((await outcome) !== 0) throw new Error(`The server that was taken over from ended with ${await outcome}`);
+  }
+
+  /**
+   * The same, and one of the two is killed so long after the new one was started. Returns which server serves then, the one that
+   * was not killed or, where the old one had handed over before, a third.
+   */
+  async takeOverAndKill(whom: "old" | "new", afterMs: number): Promise<"old" | "new" | "third"> {
+    const old = this.#child;
+    if (!old) throw new Error("There is no server to take over from");
+    this.#isStopping = true;
+    old.removeAllListeners("exit");
+    const starting = this.start({ words: ["--take-over"] }).then(
+      () => "serves",
+      (error: Error) => error.message,
+    );
+    const fresh = this.#child as ChildProcess;
+    fresh.removeAllListeners("exit");
+    const ended = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;
+    await sleep(afterMs);
+    (whom === "old" ? old : fresh).kill("SIGKILL");
+    if (whom === "old") {
+      const outcome = await starting;
+      if (outcome !== "serves" || ended(fresh)) throw new Error(`The new server does not go on: ${outcome}`);
+      this.#watch(fresh);
+      return "new";
+    }
+    await sleep(SURVIVAL_TIME_MS);
+    if (ended(old)) {
+      await this.start();
+      return "third";
+    }
+    this.#watch(old);
+    return "old";
+  }
+
+  /** From now on this process is the server, and its end by itself a failure. */
+  #watch(child: ChildProcess): void {
+    this.#child = child;
+    this.#isStopping = false;
+    child.on("exit", (exitCode, signal) => {
+      this.#child = undefined;
+      if (!this.#isStopping) this.#reportDeath(new Error(`The server ended by itself: ${exitCode ?? signal}`));
+    });
   }
 
   /** Starts another server, which is expected to exit by itself. */

@@ -14,6 +14,8 @@ const HANG_MS = 8000;
 /** The kernel looks for a server every 2 s: less shows that it never had to. What was seen is printed. */
 const STALL_MS_MAX = 1900;
 const TAKE_OVERS = 10;
+/** About as long as one takes in the guest. */
+const TAKE_OVER_MS = 300;
 
 /** Mirrors side by side on the same disks. */
 function placed(index: number, options: MirrorOptions, lab: Lab): Promise<Mirror> {
@@ -115,4 +117,40 @@ const takeOver: Scenario = {
   },
 };
 
-export const writePathScenarios = [logDeviceHangs, takeOver];
+const takeOverKilled: Scenario = {
+  name: "take-over-killed",
+  sentence: `${2 * TAKE_OVERS} times one of two servers is killed while one takes over from the other: the other goes on.`,
+  nativeOnly: "taking over",
+  nativeKernelLog: {},
+  timeLimitMs: 120_000,
+  async run(lab) {
+    await lab.server.start();
+    const mirrors = [await placed(0, MIRROR, lab), await placed(1, DISK_MIRROR, lab)];
+    for (const mirror of mirrors) await mirror.waitInSync();
+    const loads = mirrors.map((mirror) => keepWriting(lab, mirror));
+    const survivors = { old: 0, new: 0, third: 0 };
+    for (let i = 0; i < 2 * TAKE_OVERS; i++) {
+      const whom = i % 2 === 0 ? "new" : "old";
+      survivors[await lab.server.takeOverAndKill(whom, lab.random.below(TAKE_OVER_MS))]++;
+      await sleep(100);
+    }
+    // One that hangs when it is asked to hand over, and dies then.
+    process.kill(lab.server.pid, "SIGSTOP");
+    survivors[await lab.server.takeOverAndKill("old", TAKE_OVER_MS)]++;
+    const stalls = await Promise.all(loads.map((load) => load.stop()));
+    for (const mirror of mirrors) {
+      await mirror.checkContents();
+      const { inSyncRegions, regionCount } = await mirror.status();
+      assert.equal(inSyncRegions, regionCount, "nothing is to be resynced");
+    }
+    const { old, new: fresh, third } = survivors;
+    lab.note(
+      `the old one went on ${old} times, the new one ${fresh}, a third ${third}; longest stall ${Math.max(...stalls).toFixed(0)} ms`,
+    );
+    for (const stall of stalls) assert.ok(stall < STALL_MS_MAX, `a write took ${stall.toFixed(0)} ms`);
+    for (const mirror of mirrors.reverse()) await mirror.remove();
+    await lab.server.stop();
+  },
+};
+
+export const writePathScenarios = [logDeviceHangs, takeOver, takeOverKilled];
