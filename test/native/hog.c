@@ -1,6 +1,6 @@
 /*
  * Takes more memory than a machine has, so that pages go to swap and come back: writes a number into each page and checks it in the
- * next pass.
+ * next pass. With 0 passes it takes the memory once, locks it, and keeps it until it is killed.
  *
  * usage: hog MIBIBYTES PASSES
  */
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define PAGE_BYTES 4096u
 
@@ -17,6 +18,12 @@ int main(int argc, char **argv) {
   uint64_t pages = strtoull(argv[1], NULL, 10) << 8, passes = strtoull(argv[2], NULL, 10);
   uint8_t *memory = mmap(NULL, pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) err(1, "mmap");
+  if (passes == 0) {
+    if (mlock(memory, pages * PAGE_BYTES) < 0) err(1, "mlock");
+    puts("taken");
+    fflush(stdout);
+    pause();
+  }
   for (uint64_t pass = 1; pass <= passes; pass++) {
     for (uint64_t page = 0; page < pages; page++) {
       uint64_t *number = (uint64_t *)(memory + page * PAGE_BYTES);

@@ -1,6 +1,8 @@
-/** Swap on a mirror: the server must answer while the machine has no memory left but what its answer frees. */
+/** Swap and dirty pages on a mirror: the server must answer while the machine has no memory left but what its answer frees. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand, tryCommand } from "../guest/command.ts";
 import { DISK_SIZE_BYTES, DISKS } from "../guest/contract.ts";
@@ -91,4 +93,56 @@ const swapOnMirror: Scenario = {
   },
 };
 
-export const swapScenarios = [swapOnMirror];
+/** What the guest keeps for itself and the page cache: a fraction of the file. */
+const LEFT_MIB = 28;
+const FILE_MIB = 48;
+const FILES = 3;
+const FOLDER = "/run/on-mirror";
+
+/** Writes files that are larger than what memory is left, and reads them back. */
+async function writeBack(lab: Lab, title: string, options: MirrorOptions): Promise<void> {
+  const mirror = await lab.makeMirror(options, NOT_CHECKED);
+  await runCommand("mkfs.ext4", ["-q", "-O", "^has_journal", mirror.path], HOG_TIME_LIMIT_MS);
+  mkdirSync(FOLDER, { recursive: true });
+  await runCommand("mount", [mirror.path, FOLDER]);
+  const takenMiB = memoryMiB("MemAvailable") - LEFT_MIB;
+  const hog = spawn(join(lab.repositoryPath, "dist/native/hog"), [String(takenMiB), "0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(hog.stdout, "data");
+  const memoryBefore = memoryOf(lab);
+  const startedAt = performance.now();
+  for (let i = 0; i < FILES; i++) {
+    const words = ["if=/dev/urandom", `of=${FOLDER}/file`, "bs=64k", `count=${FILE_MIB * 16}`, "conv=fsync"];
+    await runCommand("dd", words, HOG_TIME_LIMIT_MS);
+  }
+  const seconds = (performance.now() - startedAt) / 1000;
+  const memoryAfter = memoryOf(lab);
+  const before = await runCommand("sha256sum", [`${FOLDER}/file`], HOG_TIME_LIMIT_MS);
+  hog.kill("SIGKILL");
+  await once(hog, "exit");
+  await runCommand("umount", [FOLDER]);
+  await runCommand("mount", [mirror.path, FOLDER]);
+  assert.equal(await runCommand("sha256sum", [`${FOLDER}/file`], HOG_TIME_LIMIT_MS), before);
+  await runCommand("umount", [FOLDER]);
+  assert.equal((await mirror.status()).health, "AA");
+  assert.deepEqual(memoryAfter, memoryBefore, `${title}: the server's memory was not all there`);
+  lab.note(`${title}: ${FILES} files of ${FILE_MIB} MiB with ${LEFT_MIB} MiB of memory left, ${seconds.toFixed(1)} s`);
+  await mirror.remove();
+}
+
+const writebackBeyondRam: Scenario = {
+  name: "writeback-beyond-ram",
+  sentence: "A file system on a mirror takes files larger than the memory that is left: beside the kernel's own log.",
+  notForNode: "it may wait for memory that only its own answer frees",
+  timeLimitMs: 400_000,
+  isAlone: true,
+  memoryMiB: 192,
+  async run(lab) {
+    await lab.server.start();
+    for (const { title, options } of KINDS) await writeBack(lab, title, options);
+    await lab.server.stop();
+  },
+};
+
+export const swapScenarios = [swapOnMirror, writebackBeyondRam];
