@@ -6,6 +6,7 @@ const PACKAGE_OF_COMMAND: Record<string, string> = {
   modprobe: "kmod",
   dmsetup: "dmsetup",
   fio: "fio",
+  "mkfs.ext4": "e2fsprogs",
   // For the C appliance.
   wasm2c: "wabt",
   cc: "gcc libc6-dev",
