@@ -18,7 +18,7 @@ import { type ReplaySummary, replay } from "../src/common/trace/replay.ts";
 import { Trace } from "../src/common/trace/trace.ts";
 import { EventLog, EventLogReader, halfBytesOf, logBytesOf } from "../src/node/recording/event-log.ts";
 import { createFlight, mapFlight, readFlight } from "../src/node/recording/flight-recorder.ts";
-import { keepFlight, keepLostFlight, putFlightAside, saveFlight } from "../src/node/recording/flights.ts";
+import { keepFlight, keepLastFlight, keepLostFlight, putFlightAside, saveFlight } from "../src/node/recording/flights.ts";
 import { Recorder, type RecorderOrder } from "../src/node/recording/recorder.ts";
 import { RecordingChannel } from "../src/node/recording/recording-channel.ts";
 import { TraceFiles } from "../src/node/recording/trace-files.ts";
@@ -480,6 +480,30 @@ test("flight recorder: saved on demand and on failure, a bounded number of times
     "the newest",
   );
   recorded.close();
+});
+
+test("flight recorder: a server that fails leaves one trace, and none in a folder that may be on its mirror", () => {
+  const directory = folder();
+  const flights = { runtimeDirectory: directory };
+  assert.is(keepLastFlight(flights), undefined);
+  const recorded = new Recorded(directory);
+  recorded.life.begin().go(50);
+  assert.match(keepLastFlight(flights) ?? "", /Its last events are in .*crashes\/crash-1/);
+  putFlightAside(flights);
+  assert.is(keepLostFlight(flights), undefined, "the next server has nothing to save");
+
+  const other = folder();
+  const crashDirectory = join(folder(), "kept");
+  const kept = { runtimeDirectory: other, crashDirectory };
+  assert.is(keepLastFlight(kept), undefined);
+  const failing = new Recorded(other);
+  failing.life.begin().go(50);
+  assert.match(keepLastFlight(kept) ?? "", /The next server saves the last events in .*kept\. Until then/);
+  assert.not.ok(existsSync(crashDirectory));
+  putFlightAside(kept);
+  assert.match(keepLostFlight(kept) ?? "", /previous server was killed or crashed.*kept\/crash-1/);
+  recorded.close();
+  failing.close();
 });
 
 test("an invariant that does not hold is told, once", () => {

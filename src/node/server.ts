@@ -12,7 +12,14 @@ import { type Log, levelOf } from "./log-level.ts";
 import { FileRecording } from "./recording/file-recording.ts";
 import { createFlight } from "./recording/flight-recorder.ts";
 import { FLIGHT_BYTES_DEFAULT } from "./recording/flight-sizes.ts";
-import { type FlightFolders, keepFlight, keepLostFlight, putFlightAside, saveFlight } from "./recording/flights.ts";
+import {
+  type FlightFolders,
+  keepFlight,
+  keepLastFlight,
+  keepLostFlight,
+  putFlightAside,
+  saveFlight,
+} from "./recording/flights.ts";
 import type { RecordingOptions } from "./recording/trace-files.ts";
 import { Bell } from "./requests/bell.ts";
 import { Latencies, type LatencyHistogram } from "./requests/latencies.ts";
@@ -148,7 +155,7 @@ export class Server implements MemorySource {
       worker.on("message", (message: RequestThreadMessage) => {
         tell(message, console, options.log);
         if (message.kind === "listening") resolve(message.port);
-        if (message.kind === "invariant violated") tellOfFlight(flights, options);
+        if (message.kind === "invariant violated") tellOfFlight(flights, options, keepFlight);
       });
     });
     const port = await listening.catch(async (error) => {
@@ -156,8 +163,12 @@ export class Server implements MemorySource {
       await endsWithin(keeperEnded, STOP_TIMEOUT_MS);
       throw error;
     });
+    let hasFailed = false;
     failed = async (error) => {
-      tellOfFlight(flights, options);
+      // A thread that fails takes others with it.
+      if (hasFailed) return;
+      hasFailed = true;
+      tellOfFlight(flights, options, keepLastFlight);
       await recording.finish();
       options.failed(error);
     };
@@ -289,8 +300,8 @@ async function startView({ view, log }: ServerOptions, flight: string | undefine
 }
 
 /** The server has failed, or what it knows is wrong. */
-function tellOfFlight(flights: FlightFolders | undefined, { log }: ServerOptions): void {
-  const sentence = flights === undefined ? undefined : keepFlight(flights);
+function tellOfFlight(flights: FlightFolders | undefined, { log }: ServerOptions, keep: typeof keepFlight): void {
+  const sentence = flights === undefined ? undefined : keep(flights);
   if (sentence !== undefined) log(sentence, "error");
 }
 

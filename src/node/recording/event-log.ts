@@ -27,6 +27,8 @@ const NO_AGE = -1;
 const TWO_TO_32 = 0x1_0000_0000;
 
 export const HEAD_BYTES = 4096;
+/** Where a word says whether the server runs, or did not end normally: 0 where nobody misses it. */
+export const IS_RUNNING_OFFSET = IS_RUNNING * 4;
 
 /** Bytes of a half, if the log takes about `sizeBytes` in total. */
 export function halfBytesOf(sizeBytes: number): number {

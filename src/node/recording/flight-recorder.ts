@@ -1,11 +1,11 @@
 // The flight recorder: an event log in a mapped file of the runtime directory, so that it outlives the process.
 
-import { closeSync, existsSync, openSync, readSync, rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { writeSectionEnd } from "../../common/trace/section.ts";
 import { TraceBuffer } from "../../common/trace/trace-buffer.ts";
 import { flightPath } from "../state/runtime-paths.ts";
 import { allocateFile, mapFile, sizeOf } from "../system-calls.ts";
-import { HEAD_BYTES, halfBytesOf, type LogHead, logBytesOf, readLogHead } from "./event-log.ts";
+import { HEAD_BYTES, halfBytesOf, IS_RUNNING_OFFSET, type LogHead, logBytesOf, readLogHead } from "./event-log.ts";
 
 /** Room for the blocks that end a section. */
 const END_BYTES = 256;
@@ -66,6 +66,16 @@ export function isFlightRunning(path: string): boolean {
   const fd = openSync(path, "r");
   try {
     return readHead(fd)?.isRunning === true;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Nobody misses the server of this flight recorder any more. It must have stopped writing. */
+export function endFlight(path: string): void {
+  const fd = openSync(path, "r+");
+  try {
+    writeSync(fd, new Uint8Array(4), 0, 4, IS_RUNNING_OFFSET);
   } finally {
     closeSync(fd);
   }

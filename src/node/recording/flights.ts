@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crashDirectory, flightPath, lostFlightPath } from "../state/runtime-paths.ts";
-import { isFlightRunning, readFlight } from "./flight-recorder.ts";
+import { endFlight, isFlightRunning, readFlight } from "./flight-recorder.ts";
 import { checkReplaceable } from "./trace-files.ts";
 
 /** How many traces of crashes are kept, numbered from 1 on; older ones are deleted. */
@@ -28,6 +28,22 @@ export function saveFlight({ runtimeDirectory }: FlightFolders, path: string): v
 /** Saves the events before a failure of this server. Returns a sentence that names the file, or says why there is none. */
 export function keepFlight(folders: FlightFolders): string | undefined {
   return keep(flightPath(folders.runtimeDirectory), folders);
+}
+
+/**
+ * The same for a server that has failed and ends now. It writes to memory alone: a folder on a disk may lie on a mirror that waits
+ * for this server, so the next one saves the events there. One crash leaves one trace.
+ */
+export function keepLastFlight(folders: FlightFolders): string | undefined {
+  const { runtimeDirectory } = folders;
+  const flight = flightPath(runtimeDirectory);
+  if (folders.crashDirectory !== undefined) {
+    if (!isFlightRunning(flight)) return undefined;
+    return `The next server saves the last events in ${folders.crashDirectory}. Until then they are in ${flight}.`;
+  }
+  const sentence = keep(flight, folders);
+  if (sentence !== undefined) endFlight(flight);
+  return sentence;
 }
 
 /** Moves the flight recorder of an earlier server aside before this one makes its own. It takes hardly any time. */
