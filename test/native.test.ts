@@ -45,6 +45,26 @@ interface Running {
   said: () => string;
 }
 
+test("system calls that the native host never makes are forbidden, in every thread", () => {
+  if (lacking !== undefined) return;
+  const folder = mkdtempSync(join(tmpdir(), "dm-ulog-seccomp-"));
+  const tests = fileURLToPath(new URL("native/", import.meta.url));
+  const program = join(folder, "forbidden");
+  const includes = [`-I${SOURCES}`, `-I${DIST}`, `-I${join(DIST, "native")}`, "-D_GNU_SOURCE", "-pthread"];
+  execFileSync("cc", ["-std=c11", ...includes, "-o", program, join(tests, "forbidden.c"), join(SOURCES, "seccomp.c")]);
+  const printed = execFileSync(program, { encoding: "utf8" });
+  assert.is(printed, "before: allowed, others allowed\nafter: EPERM, others allowed\nthread: EPERM, others allowed\n");
+  rmSync(folder, { recursive: true });
+});
+
+function parentOf(pid: string): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  } catch {
+    return undefined; // it has ended
+  }
+}
+
 function testHost(program: string): void {
   const { abi } = new Engine(new WebAssembly.Module(releaseWasm));
   const kernel = new PlayedKernel(abi, "LVM-n");
@@ -130,6 +150,11 @@ function testHost(program: string): void {
 
   test("status and metrics are read from what it shares, while it answers", async () => {
     const { child, port } = await start();
+    const own = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && parentOf(pid) === child.pid);
+    assert.ok(own.length >= 1);
+    for (const pid of [String(child.pid), ...own]) {
+      assert.match(readFileSync(`/proc/${pid}/status`, "utf8"), /^Seccomp:\s+2$/m);
+    }
     let isOver = false;
     const asking = (async () => {
       let asked = 0;

@@ -18,7 +18,13 @@ import { type ReplaySummary, replay } from "../src/common/trace/replay.ts";
 import { Trace } from "../src/common/trace/trace.ts";
 import { EventLog, EventLogReader, halfBytesOf, logBytesOf } from "../src/node/recording/event-log.ts";
 import { createFlight, mapFlight, readFlight } from "../src/node/recording/flight-recorder.ts";
-import { keepFlight, keepLastFlight, keepLostFlight, putFlightAside, saveFlight } from "../src/node/recording/flights.ts";
+import {
+  keepFlight,
+  keepLastFlight,
+  keepLostFlight,
+  putFlightAside,
+  saveFlight,
+} from "../src/node/recording/flights.ts";
 import { Recorder, type RecorderOrder } from "../src/node/recording/recorder.ts";
 import { RecordingChannel } from "../src/node/recording/recording-channel.ts";
 import { TraceFiles } from "../src/node/recording/trace-files.ts";

@@ -16,6 +16,7 @@
 #include "log-device.h"
 #include "memory-lock.h"
 #include "own-thread.h"
+#include "seccomp.h"
 #include "shared.h"
 #include "watch.h"
 
@@ -52,6 +53,7 @@ static _Noreturn void run(pid_t server) {
   log_ring = NULL; /* its own sentences are written where they come up */
   lock_memory(false);
   keep_program_resident(false);
+  forbid_system_calls();
   console_start();
   lock_registry_start();
   leg_flushes_start();

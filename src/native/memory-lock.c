@@ -93,5 +93,4 @@ void keep_capabilities(uint64_t kept) {
   }
   /* A unit that forbids the call has bounded the capabilities itself. */
   if (syscall(SYS_capset, &header, data) < 0 && errno != EPERM) say(WARNING, "Capabilities cannot be given up: %s.", strerror(errno));
-  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

@@ -24,6 +24,7 @@
 #include "page.h"
 #include "recall.h"
 #include "say.h"
+#include "seccomp.h"
 #include "service-manager.h"
 #include "shared.h"
 #include "spin.h"
@@ -115,6 +116,7 @@ int main(int argc, char **argv) {
   run_in_real_time(options.real_time_priority);
   /* SYS_ADMIN: the kernel drops replies without it. IPC_LOCK: memory of later logs is locked too. */
   keep_capabilities(1ull << CAP_SYS_ADMIN | 1ull << CAP_NET_ADMIN | 1ull << CAP_IPC_LOCK);
+  forbid_system_calls();
   tell_ready();
   recall_unanswered();
 

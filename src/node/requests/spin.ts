@@ -26,6 +26,7 @@ const HITS = 2;
 const SPENT = 3;
 const COUNTERS = 4;
 
+/** How often the server looked for the next request before it slept, how often one came, and what that took. */
 export interface SpinCounters {
   /** How long the server looks at present. */
   windowNs: number;
