@@ -18,7 +18,7 @@ import { ensure } from "./abort";
 import { core } from "./core";
 import { Deadline } from "./deadlines";
 import { PHASE_LOADING, PHASE_OPENING, PHASE_READY, PHASE_STORING } from "./disk-life";
-import { EXTENT_BYTES_MAX, EXTENTS_MAX, LAZY_BLOCKS_MAX } from "./limits";
+import { AHEAD_AFTER, EXTENT_BYTES_MAX, EXTENTS_MAX, LAZY_BLOCKS_MAX } from "./limits";
 import { DOUBT_NONE, Log, SET_RECORD_BYTES } from "./log";
 import {
   BITS_OFFSET,
@@ -61,6 +61,11 @@ export const BATCH_URGENT: u32 = 0;
 export const BATCH_SOME: u32 = 1;
 /** Everything that the device does not hold, or may not. */
 export const BATCH_ALL: u32 = 2;
+
+/** Writers that move on through a mirror, whose way is known: where each marks next, and how many regions it has marked. */
+const WRITERS_FOLLOWED: u32 = 4;
+const WRITER_NEXT: usize = 0;
+const WRITER_MARKED: usize = 4;
 
 @unmanaged
 export class Disk extends Deadline {
@@ -115,6 +120,12 @@ export class Disk extends Deadline {
   isAbandoned: u32;
   /** While storing: the header on the device is another, and is written when the bits are. */
   headerPending: u32;
+  /** Of the writers that are followed, the place of the next new one; of each two words, WRITER_…, from `writers` on. */
+  oldestWriter: u32;
+  writers: u64;
+  private writer1: u64;
+  private writer2: u64;
+  private writer3: u64;
 
   owner(): Log {
     return changetype<Log>(this.log);
@@ -315,43 +326,50 @@ export class Disk extends Deadline {
   }
 
   /**
-   * A writer that moves on from region to region would cost a write for each. A mark that follows regions which are not clean
-   * on the device takes as many behind it along as there are of these, up to what the host allows: they count as fresh, and
-   * are clean on the device again after the quiet time. Marks ahead stay within the block, which is written anyway.
+   * A writer that moves on from region to region would cost a write for each. So the device learns ahead where it goes: as many
+   * regions as it has marked so far, up to what the host allows. They count as fresh, and are clean on the device again after the
+   * quiet time. Marks ahead stay within the block, which is written anyway.
    */
   private markAhead(block: u32): void {
+    if (core.aheadRegions == 0) return;
     const end = this.endWord(block);
     for (let word = this.firstWord(block); word < end; word++) {
       const image = this.imageWord(word);
       if (image == 0) continue;
       let news = image & ~this.cleanWord(word);
-      for (; news != 0; news &= news - 1) this.markBehind((word << 6) + <u32>ctz(news), block);
+      for (; news != 0; news &= news - 1) this.follow((word << 6) + <u32>ctz(news), block);
     }
   }
 
-  /** The same for one region that is marked on the device now. */
-  private markBehind(region: u32, block: u32): void {
-    const waiting = this.freshSet().population;
-    const room = core.lazyRegionsMax > waiting ? core.lazyRegionsMax - waiting : 0;
-    const count = this.runBefore(region, min(core.aheadRegions, room));
-    for (let i: u32 = 1; i <= count; i++) {
-      const ahead = region + i;
-      if (ahead >= this.owner().regionCount || this.blockOf(ahead) != block) return;
-      if (!this.owner().isClean(ahead) || this.settlingSet().has(ahead)) continue;
-      this.freshSet().add(ahead);
-      this.lazySet().add(block);
+  /** A region is marked on the device now: the writer that it belongs to moves on, or is a new one. */
+  private follow(region: u32, block: u32): void {
+    let writer: u32 = 0;
+    while (writer < WRITERS_FOLLOWED && load<u32>(this.writerAt(writer), WRITER_NEXT) != region) writer++;
+    const isNew = writer == WRITERS_FOLLOWED;
+    if (isNew) writer = this.oldestWriter++ % WRITERS_FOLLOWED;
+    const at = this.writerAt(writer);
+    let marked: u32 = isNew ? 1 : load<u32>(at, WRITER_MARKED) + 1;
+    let next = region + 1;
+    if (marked >= AHEAD_AFTER) {
+      const waiting = this.freshSet().population;
+      const room = core.lazyRegionsMax > waiting ? core.lazyRegionsMax - waiting : 0;
+      const last = min(region + min(min(marked, core.aheadRegions), room), this.owner().regionCount - 1);
+      for (; next <= last && this.blockOf(next) == block; next++) {
+        if (!this.owner().isClean(next) || this.settlingSet().has(next)) continue;
+        this.freshSet().add(next);
+        this.lazySet().add(block);
+      }
+      marked += next - region - 1;
     }
+    // What is marked already costs no write, and tells nothing of the writer.
+    const beyond = min(next + core.aheadRegions, this.owner().regionCount);
+    while (next < beyond && !this.isCleanInImage(next)) next++;
+    store<u32>(at, next, WRITER_NEXT);
+    store<u32>(at, marked, WRITER_MARKED);
   }
 
-  /** How many regions directly before `region` are not clean on the device, or will not be; `most` at the most. */
-  private runBefore(region: u32, most: u32): u32 {
-    let count: u32 = 0;
-    while (count < most && count < region) {
-      const before = region - 1 - count;
-      if (this.isCleanInImage(before) && this.owner().isClean(before)) break;
-      count++;
-    }
-    return count;
+  private writerAt(writer: u32): usize {
+    return changetype<usize>(this) + offsetof<Disk>("writers") + (<usize>writer << 3);
   }
 
   /** Makes a block of the image what the device should say. Returns whether that changed it. */

@@ -39,6 +39,12 @@ export const EXTENT_BYTES_MAX: u32 = IS_SMALL ? 8192 : 16777216;
 /** Lazy blocks that one input composes: at 4 KiB each some 0.1 ms of work. The rest follows with the next input. */
 export const LAZY_BLOCKS_MAX: u32 = IS_SMALL ? 3 : 64;
 
+/**
+ * Regions that a writer has marked one behind the other before the device learns ahead where it goes. Writers at random places
+ * come to so many by chance in no mirror worth the name.
+ */
+export const AHEAD_AFTER: u32 = IS_SMALL ? 2 : 8;
+
 /** Requests of one log that wait until marks are durable. A kernel has three or four outstanding at the most. */
 export const MARK_WAITERS_MAX: u32 = IS_SMALL ? 2 : 16;
 
