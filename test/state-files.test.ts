@@ -45,6 +45,23 @@ function open(directory: string, bootId?: string): StateFiles {
 const words = new BigUint64Array(1024);
 const memory = new Uint8Array(words.buffer);
 
+test("a file is locked into memory when it is made, and when it is found", () => {
+  const directory = folder();
+  const locked = () => {
+    const maps = readFileSync("/proc/self/smaps", "utf8");
+    const [mapping] = maps.slice(maps.indexOf(`${directory}/3`)).split("VmFlags:");
+    return Number(/^Locked: +(\d+) kB$/m.exec(mapping as string)?.[1]);
+  };
+  const states = open(directory);
+  states.create(3, 10_000);
+  assert.is(locked(), 12);
+  states.close();
+  const later = open(directory);
+  assert.is(later.list().length, 1);
+  assert.is(locked(), 12);
+  later.close();
+});
+
 test("a file is zeros, then what was written", () => {
   const directory = folder();
   const states = open(directory);

@@ -23,7 +23,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { allocateFile, type Mapping, mapFile, sizeOf, unmapFile } from "../system-calls.ts";
+import { allocateFile, lockMemory, type Mapping, mapFile, sizeOf, unmapFile } from "../system-calls.ts";
 import { setAside } from "./set-aside.ts";
 
 const THIS_BOOT = "/proc/sys/kernel/random/boot_id";
@@ -202,6 +202,8 @@ export class StateFiles {
 
   private map(handle: number, fd: number, sizeBytes: number): StateFile {
     const mapping = mapFile(fd, sizeBytes);
+    // Where that is forbidden, the server has said so of its program (memory-lock.ts).
+    lockMemory(mapping.address, sizeBytes);
     const file = { ...mapping, words: wordsOf(mapping.bytes.buffer) };
     this.files.set(handle, file);
     return file;
