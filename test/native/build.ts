@@ -19,8 +19,10 @@ export function buildLabPrograms(folder = join(ROOT, "dist/native")): void {
 /** Builds the host, or brings it up to date with its sources and the core. Returns where it is. Throws what the compiler says. */
 export function buildNative(folder = join(ROOT, "dist/native"), corePath = join(ROOT, "dist/dm-ulog.wasm")): string {
   const target = join(folder, "dm-ulogd");
-  const words = ["-C", join(ROOT, "src/native"), `OUT=${folder}`, `CORE=${corePath}`, target];
-  const { status, stdout, stderr } = spawnSync("make", words, { encoding: "utf8" });
+  const sources = join(ROOT, "src/native");
+  // Test files run at the same time, and each may be the first to need it.
+  const words = [sources, "make", "-C", sources, `OUT=${folder}`, `CORE=${corePath}`, target];
+  const { status, stdout, stderr } = spawnSync("flock", words, { encoding: "utf8" });
   if (status !== 0) throw new Error(`The native host cannot be built:\n${stdout}${stderr}`);
   return target;
 }

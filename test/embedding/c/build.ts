@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 const DIST = join(FOLDER, "../../../dist");
 /** Programs and the packages they are in. */
-const NEEDED = { wasm2c: "wabt", cc: "gcc libc6-dev", make: "make" };
+const NEEDED = { wasm2c: "wabt", cc: "gcc libc6-dev", make: "make", flock: "util-linux" };
 
 /** Debian packages that are not installed: of those that the programs here need, and of `more`, by the program's name. */
 export function missingPackages(more: Readonly<Record<string, string>> = {}): string[] {
