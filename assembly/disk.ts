@@ -369,7 +369,7 @@ export class Disk extends Deadline {
   }
 
   private writerAt(writer: u32): usize {
-    return changetype<usize>(this) + offsetof<Disk>("writers") + (<usize>writer << 3);
+    return changetype<usize>(this) + offsetof<Disk>("writers") + ((<usize>writer) << 3);
   }
 
   /** Makes a block of the image what the device should say. Returns whether that changed it. */
