@@ -39,7 +39,6 @@ class Rig {
   timeoutUs = 0;
   isStopAsked = false;
   isIdle = true;
-  hasLost = false;
   settled = 0;
   readonly spin: Spin;
   readonly wakeUp = new WakeUp((timeoutUs) => this.setTimeout(timeoutUs));
