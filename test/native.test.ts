@@ -245,6 +245,19 @@ function testHost(program: string): void {
     assert.is(await end(first.child, "SIGTERM"), 0);
   });
 
+  // The one that held the lock is gone when it is to be asked: what decides is the lock, as for a server that takes over nothing.
+  test("a server whose predecessor dies before it is asked begins as any other", async () => {
+    const first = await start();
+    await end(first.child, "SIGKILL");
+    const lock = ["--no-fork", "--nonblock", join(runtime, "lock")];
+    const second = spawnSync("flock", [...lock, program, ...words("--take-over")], { encoding: "utf8", timeout: LIMIT_MS });
+    assert.is(second.status, 1);
+    assert.match(second.stderr, /serves this machine already \(process \d+\)/);
+    const third = await start("--take-over");
+    assert.is(third.port, first.port, "the keeper's socket");
+    assert.is(await end(third.child, "SIGTERM"), 0);
+  });
+
   test("a mark is in the log file before its flush is answered; a second server is refused", async () => {
     const { child, port } = await start();
     const path = join(folder, "mirror.log");

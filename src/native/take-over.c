@@ -46,15 +46,19 @@ static bool wait_for_word(int fd) {
   return count > 0;
 }
 
-/* Waits for the old server to connect. Returns false where it does not in time; `*has_ended` where it died instead. */
-static bool wait_for_old(int listener, pid_t pid, bool *has_ended) {
+/* Asks the old server, and waits for it to connect. Returns false where it does not in time; `*has_ended` where it died. */
+static bool ask_old(int listener, pid_t pid, bool *has_ended) {
   struct pollfd waiting[] = {{listener, POLLIN, 0}, {(int)syscall(SYS_pidfd_open, pid, 0), POLLIN, 0}};
-  int count;
-  do count = poll(waiting, 2, ANSWER_MS);
-  while (count < 0 && errno == EINTR);
+  int count = 0;
+  /* Fails with ESRCH alone: it was alive when the lock was looked at. */
+  *has_ended = waiting[1].fd < 0 || kill(pid, SIGUSR2) < 0;
+  if (!*has_ended) {
+    do count = poll(waiting, 2, ANSWER_MS);
+    while (count < 0 && errno == EINTR);
+    *has_ended = waiting[0].revents == 0 && waiting[1].revents != 0;
+  }
   if (waiting[1].fd >= 0) close(waiting[1].fd);
-  *has_ended = waiting[0].revents == 0 && waiting[1].revents != 0;
-  return waiting[0].revents != 0;
+  return count > 0 && waiting[0].revents != 0;
 }
 
 static int listen_for_old(void) {
@@ -71,9 +75,8 @@ int take_over(void) {
   if (!page_is_of_native_server((pid_t)pid))
     errx(1, "Process %ld serves this machine and cannot hand over. End it, and start this server without --take-over.", pid);
   int listener = listen_for_old();
-  if (kill((pid_t)pid, SIGUSR2) < 0) err(1, "process %ld", pid);
   bool has_ended;
-  old_fd = wait_for_old(listener, (pid_t)pid, &has_ended) ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+  old_fd = ask_old(listener, (pid_t)pid, &has_ended) ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
   unlink(NAME);
   close(listener);
   if (has_ended) {
