@@ -250,7 +250,10 @@ function testHost(program: string): void {
     const first = await start();
     await end(first.child, "SIGKILL");
     const lock = ["--no-fork", "--nonblock", join(runtime, "lock")];
-    const second = spawnSync("flock", [...lock, program, ...words("--take-over")], { encoding: "utf8", timeout: LIMIT_MS });
+    const second = spawnSync("flock", [...lock, program, ...words("--take-over")], {
+      encoding: "utf8",
+      timeout: LIMIT_MS,
+    });
     assert.is(second.status, 1);
     assert.match(second.stderr, /serves this machine already \(process \d+\)/);
     const third = await start("--take-over");

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "engine.h"
-#include "memory-lock.h"
+#include "resident-file.h"
 #include "say.h"
 #include "trace-writer.h"
 
@@ -22,6 +22,8 @@
 #define NO_AGE (-1)
 
 static struct flight_head *head; /* NULL where there is no recorder */
+/* Of the file until it has its name. */
+static int unnamed_fd;
 static struct trace_buffer halves[2], *buffer;
 static int32_t age;
 /* An event was too large: no event is written until both halves have begun again. */
@@ -73,28 +75,35 @@ static void put_aside(void) {
   else unlink(FLIGHT_NAME);
 }
 
-void flight_start(uint64_t bytes) {
-  put_aside();
+static void give_up(void) {
+  say(WARNING, "There is no flight recorder, since its file cannot be made: %s.", strerror(errno));
+  head = NULL;
+}
+
+void flight_prepare(uint64_t bytes) {
   if (bytes == 0) return;
-  uint64_t half_bytes = bytes / 2 / FLIGHT_HEAD_BYTES * FLIGHT_HEAD_BYTES, size = FLIGHT_HEAD_BYTES + 2 * half_bytes;
-  int fd = open(FLIGHT_NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  int error = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)size);
-  uint8_t *mapped = error != 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (error == 0 && mapped == MAP_FAILED) error = errno;
-  if (fd >= 0) close(fd);
-  if (error != 0) {
-    unlink(FLIGHT_NAME);
-    say(WARNING, "There is no flight recorder, since its file cannot be made: %s.", strerror(error));
+  uint64_t half_bytes = bytes / 2 / FLIGHT_HEAD_BYTES * FLIGHT_HEAD_BYTES;
+  uint8_t *mapped = resident_file_make(FLIGHT_HEAD_BYTES + 2 * half_bytes, &unnamed_fd);
+  head = (struct flight_head *)mapped;
+  if (head == NULL) {
+    give_up();
     return;
   }
-  keep_resident_to_write(mapped, size);
-  head = (struct flight_head *)mapped;
   for (int i = 0; i < 2; i++)
     halves[i] = (struct trace_buffer){(uint32_t *)(mapped + FLIGHT_HEAD_BYTES + (uint64_t)i * half_bytes), 0, half_bytes};
   buffer = &halves[0];
   head->half_bytes = (uint32_t)half_bytes;
   head->halves[1].age = NO_AGE;
   head->magic = FLIGHT_MAGIC;
+}
+
+void flight_start(void) {
+  put_aside();
+  if (head == NULL) return;
+  if (!resident_file_name(unnamed_fd, FLIGHT_NAME)) {
+    give_up();
+    return;
+  }
   __atomic_store_n(&head->is_running, 1, __ATOMIC_SEQ_CST);
   begin_half(START_FRESH, 0);
 }

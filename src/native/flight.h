@@ -19,8 +19,11 @@ struct flight_head {
   struct { int32_t age; uint32_t events_at, used, has_gap; } halves[2];
 };
 
-/* Makes the file, with about so many bytes; 0 for no recorder. That of a server that was killed is put aside. */
-void flight_start(uint64_t bytes);
+/* Makes a file of about so many bytes, 0 for no recorder, which has no name yet. Takes 20 to 40 ms where page faults are slow. */
+void flight_prepare(uint64_t bytes);
+
+/* Gives it its name, and begins. The file of a server that was killed is put aside. */
+void flight_start(void);
 
 /* An input was handled, and its effects carried out: it is an event now. */
 void flight_handled(uint32_t effects_bytes);

@@ -232,10 +232,10 @@ static void end_devices(void) {
 enum ending serve(void) {
   uint64_t look_ns = 0;
   set_timeout(LOOK_NS / NS_PER_US);
-  for (;;) {
+  /* What has been received, or lost, is this server's: the next one never hears of it. */
+  while (!is_hand_over_asked || is_draining) {
     ssize_t size = receive();
     int error = size < 0 ? errno : 0;
-    if (is_hand_over_asked) break;
     if (error == ENOBUFS) {
       overruns++;
       is_draining = true;

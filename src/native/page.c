@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -13,7 +12,7 @@
 #include "die.h"
 #include "engine.h"
 #include "loop.h"
-#include "memory-lock.h"
+#include "resident-file.h"
 #include "server-page.h"
 #include "shared.h"
 #include "spin.h"
@@ -23,6 +22,8 @@
 #define WAITING 1024
 
 static struct server_page *page;
+/* Of its file until it has its name. */
+static int unnamed_fd;
 static struct { uint32_t number; uint64_t since_ns; } waiting[WAITING];
 
 static void name_life(char *life, size_t bytes) {
@@ -33,14 +34,12 @@ static void name_life(char *life, size_t bytes) {
   life[strcspn(life, "\n")] = 0;
 }
 
+void page_prepare(void) {
+  page = resident_file_make(sizeof *page, &unnamed_fd);
+  if (page == NULL) die("The server's page cannot be made: %s.", strerror(errno));
+}
+
 void page_open(void) {
-  unlink(NAME); /* readers of the server before keep its page */
-  int fd = open(NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0 || (errno = posix_fallocate(fd, 0, sizeof *page)) != 0) die("The server's page cannot be made: %s.", strerror(errno));
-  page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (page == MAP_FAILED) die("The server's page cannot be made: %s.", strerror(errno));
-  close(fd);
-  keep_resident_to_write(page, sizeof *page);
   page->version = SERVER_PAGE_VERSION;
   page->pid = (uint32_t)getpid();
   page->netlink_port = netlink_port;
@@ -54,6 +53,8 @@ void page_open(void) {
   atomic_store(&shared->memory_bytes, memory_bytes);
   atomic_thread_fence(memory_order_release);
   page->magic = SERVER_PAGE_MAGIC;
+  unlink(NAME); /* readers of the server before keep its page */
+  if (!resident_file_name(unnamed_fd, NAME)) die("The server's page cannot be made: %s.", strerror(errno));
 }
 
 const char *page_life(void) { return page->life; }

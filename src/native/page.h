@@ -6,7 +6,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Makes the file `server`. Ends the process where there is no room for it. */
+/* Makes the page's file, which has no name yet. Ends the process where there is no room for it. */
+void page_prepare(void);
+
+/* Names it `server`: who looks from now on sees this server. */
 void page_open(void);
 
 /* Around an input. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/connector.h>
 #include <linux/netlink.h>
-#include <stdbool.h>
 
 #include "dm-ulog.h"
 #include "loop.h"
@@ -29,8 +28,8 @@ static void tell(uint32_t first, uint32_t count) {
   }
 }
 
-void recall_unanswered(void) {
-  if (*last_request != 0) tell(*last_request - NUMBERS_AROUND, 2 * NUMBERS_AROUND + 1);
+void recall_unanswered(bool was_heard) {
+  if (*last_request != 0) tell(*last_request - NUMBERS_AROUND, NUMBERS_AROUND + 1 + (was_heard ? 0 : NUMBERS_AROUND));
 }
 
 void recall_lost(void) {

@@ -6,10 +6,11 @@
 #ifndef RECALL_H
 #define RECALL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Of what an earlier server took with it. */
-void recall_unanswered(void);
+/* Of what an earlier server took with it; `was_heard` where none was sent that no server received. */
+void recall_unanswered(bool was_heard);
 
 /* The receive buffer was full, and is empty now. */
 void recall_lost(void);

@@ -98,16 +98,19 @@ int main(int argc, char **argv) {
   make_bell();
   engine_start();
   pid_t devices = device_process_start();
+  /* What takes time is done before the server that this one takes over from stops answering. */
+  page_prepare();
+  flight_prepare(options.flight_bytes);
   die_of_faults();
   catch_signals();
 
-  int kept = options.is_take_over ? take_over() : -1;
+  int taken_over = options.is_take_over ? take_over() : -1;
   claim(options.is_forced);
   tidy_runtime_directory();
-  open_socket(kept >= 0 ? kept : socket_kept());
+  open_socket(taken_over >= 0 ? taken_over : socket_kept());
   keep_socket(netlink_fd, options.has_keeper);
   page_open();
-  flight_start(options.flight_bytes);
+  flight_start();
   /* From now on the other process may ring, and look at what this one has begun. */
   shared->server_port = netlink_port;
   start_engine();
@@ -118,7 +121,7 @@ int main(int argc, char **argv) {
   keep_capabilities(1ull << CAP_SYS_ADMIN | 1ull << CAP_NET_ADMIN | 1ull << CAP_IPC_LOCK);
   forbid_system_calls();
   tell_ready();
-  recall_unanswered();
+  recall_unanswered(taken_over >= 0);
 
   if (serve() == HANDED_OVER) hand_over(devices, argv);
   notify_service_manager("STOPPING=1", -1);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "die.h"
-#include "memory-lock.h"
+#include "resident-file.h"
 #include "say.h"
 #include "set-aside.h"
 
@@ -42,11 +42,9 @@ static void path_of(char *path, uint32_t handle, const char *ending) {
 static int map(struct state *state, const char *path, uint64_t size, int flags) {
   int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
   if (fd < 0) return -errno;
-  int error = posix_fallocate(fd, 0, (off_t)size);
-  void *bytes = error == 0 ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
-  if (error == 0 && bytes == MAP_FAILED) error = errno;
+  void *bytes = resident_file_map(fd, size);
+  int error = bytes == NULL ? errno : 0;
   close(fd);
-  if (error == 0) keep_resident_to_write(bytes, size);
   if (error == 0) *state = (struct state){bytes, size};
   return -error;
 }
