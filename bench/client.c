@@ -22,7 +22,8 @@
 
 #define DATAGRAMS_MAX 1024
 #define DATAGRAM_BYTES_MAX 4096
-#define REPLY_TIMEOUT_SECONDS 5
+/* As long as the kernel waits (drivers/md/dm-log-userspace-transfer.c). */
+#define REPLY_TIMEOUT_SECONDS 15
 /* What the benchmark takes as "not on this machine" rather than as a failure. */
 #define EXIT_NOT_PERMITTED 2
 
@@ -104,8 +105,8 @@ int main(int argc, char **argv) {
   }
 
   qsort(durations_ns, count, sizeof *durations_ns, ascending);
-  printf("{\"medianNs\": %lld, \"meanNs\": %lld, \"p99Ns\": %lld}\n", (long long)durations_ns[count / 2],
-         (long long)(sum_ns / (int64_t)count), (long long)durations_ns[count * 99 / 100]);
+  printf("{\"medianNs\": %lld, \"meanNs\": %lld, \"p99Ns\": %lld, \"maxNs\": %lld}\n", (long long)durations_ns[count / 2],
+         (long long)(sum_ns / (int64_t)count), (long long)durations_ns[count * 99 / 100], (long long)durations_ns[count - 1]);
   free(durations_ns);
   return 0;
 }

@@ -52,9 +52,9 @@ export async function benchmarkRecording(options: BenchmarkOptions): Promise<Ben
 }
 
 /** Marks and clears in turns, so that each changes the log and its state file. */
-export function marksAndClears({ corePath, seed }: BenchmarkOptions): Conversation {
-  return conversation(corePath, REGION_COUNT, (exchange) => {
-    const regions = new RandomRegions(seed, REGION_COUNT);
+export function marksAndClears({ corePath, seed }: BenchmarkOptions, regionCount = REGION_COUNT): Conversation {
+  return conversation(corePath, regionCount, (exchange) => {
+    const regions = new RandomRegions(seed, regionCount);
     return Array.from({ length: PAIRS }, () => {
       const region = regions.next();
       return [exchange("MARK_REGION", region), exchange("CLEAR_REGION", region)];

@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { benchmarkDiskLogs } from "./disk-logs.ts";
 import { benchmarkHostile } from "./hostile.ts";
+import { benchmarkLargeState } from "./large-state.ts";
 import { benchmarkLives } from "./lives.ts";
 import { benchmarkRecording } from "./recording.ts";
 import { benchmarkRequests } from "./requests.ts";
@@ -23,6 +24,7 @@ const benchmarks: Record<string, (options: BenchmarkOptions) => BenchmarkResult 
   recording: benchmarkRecording,
   view: benchmarkView,
   hostile: benchmarkHostile,
+  "large-state": benchmarkLargeState,
 };
 
 const { values, positionals } = parseArgs({

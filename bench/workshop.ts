@@ -29,6 +29,7 @@ export interface RoundTrips {
   medianNs: number;
   meanNs: number;
   p99Ns: number;
+  maxNs: number;
 }
 
 export interface EchoServer {
@@ -152,16 +153,8 @@ export class Workshop {
     program: string,
     processor?: number,
   ): Promise<EchoServer & { cpuSeconds: () => number; runtime: string }> {
-    const runtime = this.path(`runtime-${this.children.length}`);
-    const words = [
-      "--runtime-dir",
-      runtime,
-      "--kernel-port",
-      String(this.clientPort),
-      "--no-keeper",
-      "--flight-recorder",
-      "1M",
-    ];
+    const runtime = this.makeRuntimeDirectory(`native-${this.children.length}`);
+    const words = ["--runtime-dir", runtime, "--kernel-port", String(this.clientPort), "--no-keeper"];
     const child = this.start([program, ...words], processor, ["ignore", "pipe", "ignore"]);
     const [line] = (await Promise.race([
       once(child.stdout as NodeJS.ReadableStream, "data"),
@@ -175,15 +168,27 @@ export class Workshop {
     return { port: Number(/netlink port (\d+)/.exec(line.toString())?.[1]), cpuSeconds, runtime };
   }
 
-  /** Starts a command of dm-ulog that looks on, and resolves with the address that it says. */
-  async startOnlooker(...words: string[]): Promise<URL> {
+  /** Starts a command of dm-ulog that looks on, and resolves with the first that it says. `end` lets it finish what it does. */
+  async startCommand(...words: string[]): Promise<{ said: string; end: () => Promise<void> }> {
     const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
     const child = this.start([process.execPath, program, ...words], undefined, ["ignore", "pipe", "inherit"]);
+    const closed = once(child, "close");
     const [line] = (await Promise.race([
       once(child.stdout as NodeJS.ReadableStream, "data"),
-      once(child, "close").then(() => Promise.reject(new Error(`dm-ulog ${words[0]} has ended by itself.`))),
+      closed.then(() => Promise.reject(new Error(`dm-ulog ${words[0]} has ended by itself.`))),
     ])) as [Buffer];
-    return new URL(/http:\S+/.exec(line.toString())?.[0] ?? "");
+    const end = async () => {
+      child.kill();
+      const [status] = await closed;
+      if (status !== 0) throw new Error(`dm-ulog ${words[0]} has ended with ${status}.`);
+    };
+    return { said: line.toString(), end };
+  }
+
+  /** The same, and resolves with the address that it says. */
+  async startOnlooker(...words: string[]): Promise<URL> {
+    const { said } = await this.startCommand(...words);
+    return new URL(/http:\S+/.exec(said)?.[0] ?? "");
   }
 
   /** Starts a crowd that torments these addresses as long as the benchmark runs. */
