@@ -16,7 +16,6 @@ export const DISK_VERSION_OLD: u32 = 1;
 export const DISK_MAGIC_AT: usize = 0;
 export const DISK_VERSION_AT: usize = DISK_MAGIC_AT + 4;
 export const DISK_REGIONS_AT: usize = DISK_VERSION_AT + 4;
-export const DISK_HEADER_BYTES: usize = DISK_REGIONS_AT + 8;
 export const OWNER_AT: usize = 512;
 export const OWNER_MAGIC: u32 = 0x6c75_6d64;
 export const OWNER_FORM_AT: usize = OWNER_AT + 4;

@@ -41,6 +41,7 @@ import {
   STATE_UUID,
   saveHeader,
   saveSets,
+  saveText,
   stateCheck,
   stateFileBytes,
   stateTextBytes,
@@ -168,7 +169,10 @@ function finish(log: Log): void {
   log.dirtyCount = dirty;
   log.state = log.restoredState;
   noticeOfLog(NOTICE_RESTORED, log, 0, log.inSyncCount());
-  if (log.damagedWords != 0) noticeOfLog(NOTICE_RESTORE_REPAIRED, log, 0, log.damagedWords);
+  if (log.damagedWords != 0) {
+    noticeOfLog(NOTICE_RESTORE_REPAIRED, log, 0, log.damagedWords);
+    saveText(log);
+  }
   if (log.damagedWords != 0 || inBoth != 0) saveSets(log);
   // Both copies are of one content again, and what the mirror knows of its device is in the file of each luid.
   saveHeader(log);

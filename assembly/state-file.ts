@@ -49,10 +49,15 @@ export function stateFileBytes(log: Log): u64 {
 export function createState(log: Log): void {
   if (log.isRetired != 0) return;
   emitHead(EFFECT_KIND_STATE_CREATE, log.handle, 0, stateFileBytes(log), 0);
-  const textBytes = stateTextBytes(log.constructorBytes);
-  emitStateWrite(log.handle, log.constructorBytes, STATE_TEXT, STATE_TEXT + textBytes, log.constructorText);
+  saveText(log);
   saveSets(log);
   saveHeader(log);
+}
+
+/** Writes the constructor string. */
+export function saveText(log: Log): void {
+  const second = STATE_TEXT + stateTextBytes(log.constructorBytes);
+  emitStateWrite(log.handle, log.constructorBytes, STATE_TEXT, second, log.constructorText);
 }
 
 /** Removes the file of a log that nothing more is written for: one that is about to go, or to be retired. */

@@ -83,6 +83,7 @@ test("counters tell requests by type, refusals and what was dropped", () => {
   assert.is(counters.requests.FLUSH, "2");
   assert.is(counters.requests.CTR, "1");
   assert.is(counters.requests.unknown, "1");
+  assert.is(counters.flushes, "2");
   assert.is(counters.refused, "2");
   assert.is(counters.droppedTruncated, "1");
   assert.is(counters.droppedForeign, "1");
@@ -103,6 +104,8 @@ test("requests and replies in words", () => {
   assert.is(request("CTR", asciiBytes("16 core 2")), 'CTR #7 log LVM-a luid 5 v3: "16 core 2"');
   assert.is(request("CTR", asciiBytes("16 core 2\0")), 'CTR #7 log LVM-a luid 5 v3: "16 core 2" (reconnecting)');
   assert.is(request(99), "unknown request 99 #7 log LVM-a luid 5 v3");
+  for (const type of ["IN_SYNC", "IS_CLEAN", "SET_REGION_SYNC", "IS_REMOTE_RECOVERING", "MARK_REGION"] as const)
+    assert.is(request(type), `${type} #7 log LVM-a luid 5 v3`, "a payload that is too short");
 
   const replies: string[] = [];
   for (const [type, data] of [

@@ -140,6 +140,7 @@ test("a device that has grown brings regions that are out of sync, or in sync wi
     made.ask("RESUME");
     assert.is(inSync(made), expected, `${regions}${options}`);
     assert.is(device(made)[8], regions);
+    assert.match(made.notices.join(), regions === 50 ? /had 100 regions, more/ : /had 100 regions, fewer/);
   }
 });
 
@@ -275,6 +276,48 @@ test("a suspend writes all that is lazy before it is answered", () => {
   assert.is(made.ask("DTR").error, 0);
   assert.is(made.opened.size, 0);
   assert.equal(words.logs(made.engine), []);
+});
+
+test("a suspend that is not done when the destructor comes is answered before it", () => {
+  const made = resumed(128, " nosync");
+  made.ask("FLUSH", [7]);
+  made.ask("CLEAR_REGION", [7]);
+  const suspend = made.request("POSTSUSPEND");
+  const destroy = made.request("DTR");
+  assert.is(made.replyTo(suspend), undefined);
+  made.completeAll();
+  const answered = made.replies.filter(({ seq }) => seq === suspend || seq === destroy);
+  assert.equal(
+    answered.map(({ seq, error }) => [seq, error]),
+    [
+      [suspend, 0],
+      [destroy, 0],
+    ],
+  );
+});
+
+test("the error that reading a log device ended with is told as it was", () => {
+  const ENXIO = -6;
+  const made = host(128, " nosync");
+  const seq = made.request("RESUME");
+  made.complete(0, ENXIO);
+  made.completeAll();
+  assert.is(made.replyTo(seq)?.error, 0);
+  assert.match(made.notices.join(), /the log device has failed: .* \(errno 6\)/);
+  assert.is(inSync(made), 0);
+});
+
+test("a mark whose write failed is written by the next flush, though that one brings no mark", () => {
+  const made = resumed(128, " nosync");
+  made.ask("MARK_REGION", [7]);
+  const failed = made.request("FLUSH");
+  made.complete(0, EIO);
+  assert.is(made.replyTo(failed)?.error, EIO);
+  const seq = made.request("FLUSH");
+  assert.is(made.replyTo(seq), undefined, "what the device may not hold is not vouched for");
+  made.complete();
+  assert.is(made.replyTo(seq)?.error, 0);
+  assert.not.ok(cleanOnDevice(made, 7));
 });
 
 test("SET_REGION_SYNC to out of sync is durable before it is answered", () => {

@@ -27,6 +27,8 @@ const limits = exportsOf(small) as { readonly [name: string]: number } & {
   INPUT_PAYLOAD_BYTES_MAX: number;
   EFFECTS_BYTES_MAX: number;
 };
+/** Of the small core, which does not export it. */
+const LAZY_BLOCKS_MAX = 3;
 const EIO = -5;
 const EAGAIN = -11;
 const ENOMEM = -12;
@@ -152,6 +154,35 @@ test("lazy work of more blocks than an input composes goes out in several, and a
   made.tick(2 + SCATTERED.length);
   for (const region of SCATTERED) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
   assert.is(made.wakeAtNs, 0);
+});
+
+test("blocks in which regions never rest do not keep the others from the device", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  made.ask("FLUSH", SCATTERED);
+  made.ask("CLEAR_REGION", SCATTERED);
+  const busy = SCATTERED.slice(0, 2 * LAZY_BLOCKS_MAX);
+  for (let i = 0; i < 4 * SCATTERED.length; i++) {
+    made.ask("FLUSH", busy);
+    made.ask("CLEAR_REGION", busy);
+    made.tick();
+  }
+  for (const region of SCATTERED.slice(busy.length)) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
+});
+
+test("a suspend in the midst of lazy work leaves none of it for later", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  made.ask("FLUSH", SCATTERED);
+  made.ask("CLEAR_REGION", SCATTERED);
+  made.tick(2);
+  const written = SCATTERED.filter((region) => bitOf(deviceOf(made), region) === 1);
+  assert.ok(written.length > 0 && written.length < SCATTERED.length, "a round is under way");
+  assert.is(made.ask("POSTSUSPEND").error, 0);
+  for (const region of SCATTERED) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
+  assert.is(made.ask("RESUME").error, 0);
+  assert.is(made.ask("FLUSH", [0]).error, 0);
+  assert.is(made.wakeAtNs, 0, "nothing is due");
 });
 
 // ---- a device that hangs

@@ -41,6 +41,48 @@ function completeFailing(made: DeviceHost): void {
   while (made.pending.length > 0) made.complete(0, made.pending[0]?.effect === EFFECT_KIND_FLUSH_LEGS ? 0 : EIO);
 }
 
+test("of two state files that both say resumed, the later luid has the mirror, whichever is restored first", () => {
+  const made = newHost();
+  construct(made, OLD);
+  made.ask("RESUME", [], UUID, OLD);
+  const [handle] = [...made.stateFiles.keys()] as [number];
+  const old = (made.stateFiles.get(handle) as Uint8Array).slice();
+  construct(made, NEW);
+  made.ask("POSTSUSPEND", [], UUID, OLD);
+  made.ask("RESUME", [], UUID, NEW);
+  // The server ended when the one file was written and the other was not yet.
+  const files = new Map([...made.stateFiles].map(([key, file]) => [key, key === handle ? old : file]));
+  assert.is(files.size, 2);
+  for (const order of [[...files], [...files].reverse()]) {
+    const other = newHost();
+    for (const [key, file] of order) {
+      other.stateFiles.set(key, file.slice());
+      other.engine.restoreLog(key, file, other.nowNs, other.handler);
+    }
+    other.completeAll();
+    const states = words.logs(other.engine).map(({ luid, state }) => [luid, state]);
+    assert.equal(states.sort(), [
+      [String(OLD), "suspended"],
+      [String(NEW), "resumed"],
+    ]);
+  }
+});
+
+test("the luids of a mirror find each other by a UUID of any length, whatever their own numbers are", () => {
+  for (const length of [1, 68, 128]) {
+    const made = newHost();
+    const uuid = "u".repeat(length);
+    const stateOf = (luid: bigint) => words.logs(made.engine).find((log) => log.luid === String(luid))?.state;
+    const luids = [1n, 0x5555_5555_5555_5555n, 0xffff_8880_0123_4567n];
+    for (const luid of luids) {
+      assert.is(made.ask("CTR", asciiBytes(TEXT), uuid, luid).error, 0, `${length} characters`);
+      for (const other of luids) if (other < luid) made.ask("POSTSUSPEND", [], uuid, other);
+      assert.is(made.ask("RESUME", [], uuid, luid).error, 0);
+      assert.is(stateOf(luid), "resumed");
+    }
+  }
+});
+
 // ---- two mirrors, one file
 
 test("two mirrors with one regular file as log: the second is refused, by whatever path it comes", () => {

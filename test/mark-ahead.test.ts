@@ -49,6 +49,13 @@ test("a sequential writer of 1,000 regions costs 25 writes, and one in 65 from t
   assert.is(writesOf(made, sequence(100, 1000)), 8 + 3 + Math.ceil((1000 - 135) / 65));
 });
 
+test("a suspend marks nothing ahead: what is clean is clean on the device when it is answered", () => {
+  const made = resumed(10_000);
+  for (const region of sequence(100, 20)) assert.is(made.ask("MARK_REGION", [region]).error, 0);
+  assert.is(made.ask("POSTSUSPEND").error, 0);
+  assert.equal(notClean(made, 0, 10_000), [...sequence(100, 20)]);
+});
+
 test("without it, each region costs a write; 3 regions ahead, one in four", () => {
   assert.is(writesOf(resumed(10_000, { aheadRegions: 0 }), sequence(100, 100)), 100);
   assert.is(writesOf(resumed(10_000, { aheadRegions: 3 }), sequence(100, 107)), 8 + (107 - 11) / 4);

@@ -98,6 +98,80 @@ for (const text of KINDS) {
   });
 }
 
+// ---- a file that lies
+
+/** Where a header says it, and how long its copies are (state-header.ts). */
+const FIELDS = { check: 8, luid: 16, state: 32, marksInDoubt: 44, uuidBytes: 52, constructorBytes: 56, uuid: 64 };
+
+/** FNV-1a, as state-file.ts has it. */
+function checkOf(header: Uint8Array, text: Uint8Array): bigint {
+  let mixed = 0xcbf2_9ce4_8422_2325n;
+  for (const byte of [...header.subarray(FIELDS.luid), ...text])
+    mixed = BigInt.asUintN(64, (mixed ^ BigInt(byte)) * 0x0000_0100_0000_01b3n);
+  return mixed;
+}
+
+/** Changes both copies of the header, and makes their checks hold. */
+function forged(made: DeviceHost, change: (header: DataView) => void): Uint8Array {
+  const file = fileOf(made).slice();
+  for (const at of [0, HEADER_BYTES]) {
+    const header = file.subarray(at, at + HEADER_BYTES);
+    const view = new DataView(file.buffer, at, HEADER_BYTES);
+    change(view);
+    const text = file.subarray(2 * HEADER_BYTES).subarray(0, view.getUint32(FIELDS.constructorBytes, true));
+    view.setBigUint64(FIELDS.check, checkOf(header, text), true);
+  }
+  return file;
+}
+
+test("a state file whose check holds is refused where what it says cannot be", () => {
+  const made = varied(KINDS[0]);
+  assert.equal(
+    forged(made, () => {}),
+    fileOf(made),
+    "nothing changed, and the check is the core's",
+  );
+  const set = (field: keyof typeof FIELDS, value: number) => (header: DataView) =>
+    header.setUint32(FIELDS[field], value, true);
+  const lies: Record<string, (header: DataView) => void> = {
+    "no state": set("state", 0),
+    "the state of a log that is being restored": set("state", 5),
+    "an unknown state": set("state", 99),
+    "no UUID": (header) => {
+      set("uuidBytes", 0)(header);
+      header.setUint8(FIELDS.uuid, 0);
+    },
+    "a UUID, and a length of 0": set("uuidBytes", 0),
+    "a shorter UUID than it says": set("uuidBytes", UUID.length + 1),
+    "a longer UUID than it says": set("uuidBytes", UUID.length - 1),
+    "a doubt that there is not": set("marksInDoubt", 3),
+    "a constructor string that is none": set("constructorBytes", 3),
+  };
+  for (const [what, lie] of Object.entries(lies)) {
+    const other = takeUp(made, forged(made, lie));
+    assert.equal(words.logs(other.engine), [], what);
+    assert.is(other.stateFiles.size, 0, what);
+    assert.match(other.notices.join(), /state file is invalid/, what);
+  }
+});
+
+test("what one copy of the header or of the constructor string has lost is there twice again after a restart", () => {
+  const made = varied(KINDS[0]);
+  const textBytes = (KINDS[0].length + 7) & ~7;
+  const [header, text] = [FIELDS.luid, 2 * HEADER_BYTES];
+  const copies = { header: [header, header + HEADER_BYTES], "constructor string": [text, text + textBytes] } as const;
+  for (const [what, [first, second]] of Object.entries(copies)) {
+    const file = fileOf(made).slice();
+    file[first] = (file[first] as number) ^ 1;
+    const other = takeUp(made, file);
+    assert.match(other.notices.join(), /two copies in its state file differed in 1 place/, what);
+    const mended = fileOf(other).slice();
+    assert.equal(mended, fileOf(takeUp(other, mended)), what);
+    mended[second] = (mended[second] as number) ^ 1;
+    assert.equal(statesOf(takeUp(other, mended)), statesOf(made), what);
+  }
+});
+
 // ---- a kill between two stores
 
 /** What the kernel asks, and what it may rely on once it is answered. */

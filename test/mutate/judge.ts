@@ -1,0 +1,109 @@
+// Judges mutants one by one, in a copy of the repository: builds a core with the mistake in it, and runs tests until one fails.
+// A process of its own: its parent sends a mutant, or null for the core as it is, and is sent a Verdict.
+
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Mutant } from "./mutants.ts";
+
+export interface Verdict {
+  /** `invalid`: the compiler refuses it. */
+  outcome: "killed" | "survived" | "invalid";
+  /** The test file that failed, or what the compiler said. */
+  by?: string;
+  /** How long each test file took, in ms. */
+  tookMs: Record<string, number>;
+}
+
+/**
+ * Test files that could tell, the quickest and those that tell most first. Each asks the core itself; what asks a host with a core
+ * in it tells nothing more.
+ */
+export const TEST_FILES = [
+  "requests",
+  "disk",
+  "corpus",
+  "luids",
+  "mark-ahead",
+  "log-owner",
+  "forgotten-logs",
+  "log-devices",
+  "console",
+  "notices",
+  "layout",
+  "limits",
+  "regions.fuzz",
+  "datagrams.fuzz",
+  "determinism",
+  "effects-room",
+  "state-damage",
+  "core.fuzz",
+  "sim",
+];
+
+const TARGETS = ["debug", "small", "release"];
+/** Without a measurement yet. */
+const LIMIT_MS = 120_000;
+
+interface Compiler {
+  ready: Promise<void>;
+  createMemoryStream(): { toString(): string };
+  main(words: string[], options: { stdout: unknown; stderr: unknown }, done: (error: Error | null) => number): void;
+}
+
+const [folder, limits] = [process.argv[2] as string, JSON.parse(process.argv[3] ?? "{}") as Record<string, number>];
+process.chdir(folder);
+
+process.on("message", async (mutant: Mutant | null) => {
+  process.send?.(await judge(mutant));
+});
+
+async function judge(mutant: Mutant | null): Promise<Verdict> {
+  if (mutant === null) return (await build()) ?? runTests();
+  const path = join("assembly", mutant.file);
+  const source = readFileSync(path, "utf8");
+  writeFileSync(path, source.slice(0, mutant.start) + mutant.text + source.slice(mutant.end));
+  try {
+    return (await build()) ?? (await runTests());
+  } finally {
+    writeFileSync(path, source);
+  }
+}
+
+/** Returns a verdict where the compiler refuses it. */
+async function build(): Promise<Verdict | undefined> {
+  const compiler = createRequire(import.meta.url)("assemblyscript/cli/asc") as Compiler;
+  await compiler.ready;
+  for (const target of TARGETS) {
+    const said = compiler.createMemoryStream();
+    const error = await new Promise<Error | null>((resolve) => {
+      compiler.main(["assembly/index.ts", "--target", target], { stdout: said, stderr: said }, (error) => {
+        resolve(error);
+        return 0;
+      });
+    });
+    if (error !== null) return { outcome: "invalid", by: `${said}`.trim().split("\n")[0] ?? "", tookMs: {} };
+  }
+  return undefined;
+}
+
+async function runTests(): Promise<Verdict> {
+  const tookMs: Record<string, number> = {};
+  for (const name of TEST_FILES) {
+    const startMs = performance.now();
+    const isPassed = await passes(`test/${name}.test.ts`, limits[name] ?? LIMIT_MS);
+    tookMs[name] = Math.round(performance.now() - startMs);
+    if (!isPassed) return { outcome: "killed", by: name, tookMs };
+  }
+  return { outcome: "survived", tookMs };
+}
+
+async function passes(file: string, limitMs: number): Promise<boolean> {
+  const child = spawn(process.execPath, ["--import", "tsx", file], {
+    stdio: "ignore",
+    timeout: limitMs,
+    killSignal: "SIGKILL",
+  });
+  return new Promise((resolve) => child.on("exit", (status) => resolve(status === 0)));
+}

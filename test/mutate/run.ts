@@ -1,0 +1,183 @@
+// `npm run mutate -- [--sample N] [--seed N] [--only TEXT] [--survivors]`: makes one mistake at a time in the core and sees whether a
+// test tells. `--only` takes those whose name has the text in it. What was judged before is not judged again while its source file is
+// the same; `--survivors` judges those anew that survived. Fails where too many survive, or one does without a sentence why it changes
+// nothing (harmless.json).
+
+import { type ChildProcess, fork } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { Random } from "../../src/common/sim/random.ts";
+import type { Verdict } from "./judge.ts";
+import { coreMutants, type Mutant } from "./mutants.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ASSEMBLY = join(ROOT, "assembly");
+const RESULTS = fileURLToPath(new URL("results.jsonl", import.meta.url));
+const HARMLESS = fileURLToPath(new URL("harmless.json", import.meta.url));
+const NOT_COPIED = new Set(["node_modules", ".git", "results.jsonl"]);
+const KILLED_SHARE_MIN = 0.97;
+/** A test file that takes so many times as long as with the right core, and so many ms more, hangs. */
+const PATIENCE = 5;
+const PATIENCE_MS = 5000;
+
+interface Result {
+  id: string;
+  /** Hash of the source file. */
+  source: string;
+  outcome: Verdict["outcome"];
+  by?: string;
+}
+
+const { values } = parseArgs({
+  options: {
+    sample: { type: "string" },
+    seed: { type: "string", default: "1" },
+    only: { type: "string", default: "" },
+    survivors: { type: "boolean", default: false },
+  },
+});
+
+class Workbench {
+  private readonly folder = mkdtempSync(join(tmpdir(), "dm-ulog-mutants-"));
+  private judge: ChildProcess;
+
+  constructor(limits: Record<string, number>) {
+    cpSync(ROOT, this.folder, { recursive: true, filter: (path) => !NOT_COPIED.has(path.split("/").at(-1) as string) });
+    symlinkSync(join(ROOT, "node_modules"), join(this.folder, "node_modules"));
+    writeFileSync(join(this.folder, "asconfig.json"), quickBuilds());
+    this.judge = fork(fileURLToPath(new URL("judge.ts", import.meta.url)), [this.folder, JSON.stringify(limits)], {
+      execArgv: ["--import", "tsx"],
+    });
+  }
+
+  async verdict(mutant: Mutant | null): Promise<Verdict> {
+    const answered = once(this.judge, "message");
+    this.judge.send(mutant as unknown as object);
+    const [verdict] = (await answered) as [Verdict];
+    return verdict;
+  }
+
+  close(): void {
+    this.judge.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The build's settings without what makes it take its time. */
+function quickBuilds(): string {
+  const config = JSON.parse(readFileSync(join(ROOT, "asconfig.json"), "utf8"));
+  for (const target of Object.values(config.targets) as Record<string, unknown>[]) {
+    target.optimizeLevel = 0;
+    delete target.shrinkLevel;
+    delete target.converge;
+  }
+  return JSON.stringify(config);
+}
+
+/** Of each source file. */
+function fileHashes(): Map<string, string> {
+  const names = readdirSync(ASSEMBLY).filter((name) => name.endsWith(".ts"));
+  const hash = (name: string) =>
+    createHash("sha256")
+      .update(readFileSync(join(ASSEMBLY, name)))
+      .digest("hex");
+  return new Map(names.map((name) => [name, hash(name).slice(0, 16)]));
+}
+
+/** What is known of mutants whose file is still the same. What was killed stays so while tests are only added. */
+function readResults(hashes: Map<string, string>): Map<string, Result> {
+  const lines = existsSync(RESULTS) ? readFileSync(RESULTS, "utf8").trim().split("\n") : [];
+  const results = lines.filter((line) => line !== "").map((line) => JSON.parse(line) as Result);
+  const isCurrent = ({ id, source }: Result) => hashes.get(id.split(" ")[0] as string) === source;
+  return new Map(results.filter(isCurrent).map((result) => [result.id, result]));
+}
+
+function chosenMutants(): Mutant[] {
+  const mutants = coreMutants(ASSEMBLY).filter(({ id }) => id.includes(values.only));
+  if (values.sample === undefined) return mutants;
+  const random = new Random(Number(values.seed));
+  const drawn = mutants.map((mutant) => ({ mutant, place: random.below(2 ** 31) }));
+  drawn.sort((a, b) => a.place - b.place);
+  return drawn.slice(0, Number(values.sample)).map(({ mutant }) => mutant);
+}
+
+async function main(): Promise<number> {
+  const hashes = fileHashes();
+  const results = readResults(hashes);
+  const mutants = chosenMutants();
+  const isOpen = ({ id }: Mutant) => {
+    const outcome = results.get(id)?.outcome;
+    return outcome === undefined || (values.survivors && outcome === "survived");
+  };
+  const open = mutants.filter(isOpen);
+  console.log(`${mutants.length} mutants (seed ${values.seed}), ${open.length} of them to judge`);
+  if (open.length > 0) await judgeAll(open, hashes, results);
+  return report(mutants, results);
+}
+
+async function judgeAll(open: Mutant[], hashes: Map<string, string>, results: Map<string, Result>): Promise<void> {
+  const first = new Workbench({});
+  const right = await first.verdict(null);
+  first.close();
+  if (right.outcome !== "survived") throw new Error(`The core as it is fails: ${right.by}. Type: npm test`);
+  const limits = Object.fromEntries(
+    Object.entries(right.tookMs).map(([name, ms]) => [name, PATIENCE * ms + PATIENCE_MS]),
+  );
+  const queue = [...open];
+  const benches = Array.from({ length: availableParallelism() }, () => new Workbench(limits));
+  try {
+    await Promise.all(
+      benches.map(async (bench) => {
+        for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+          const { outcome, by } = await bench.verdict(mutant);
+          const source = hashes.get(mutant.file) as string;
+          const result: Result = { id: mutant.id, source, outcome, ...(by === undefined ? {} : { by }) };
+          results.set(mutant.id, result);
+          appendFileSync(RESULTS, `${JSON.stringify(result)}\n`);
+          if (outcome === "survived") console.log(`survived: ${mutant.file}:${mutant.line}  ${mutant.id}`);
+        }
+      }),
+    );
+  } finally {
+    for (const bench of benches) bench.close();
+  }
+}
+
+function report(mutants: Mutant[], results: Map<string, Result>): number {
+  const harmless = JSON.parse(readFileSync(HARMLESS, "utf8")) as Record<string, string>;
+  const of = (outcome: Verdict["outcome"]) => mutants.filter(({ id }) => results.get(id)?.outcome === outcome);
+  const killed = of("killed").length;
+  const survivors = of("survived");
+  const unexplained = survivors.filter(({ id }) => !(id in harmless));
+  const byTest = new Map<string, number>();
+  for (const { id } of of("killed")) {
+    const by = results.get(id)?.by ?? "";
+    byTest.set(by, (byTest.get(by) ?? 0) + 1);
+  }
+  const share = killed / (killed + survivors.length);
+  console.log(`\nKilled by: ${[...byTest].map(([by, count]) => `${by} ${count}`).join(", ")}`);
+  console.log(`Refused by the compiler, and not counted: ${of("invalid").length}`);
+  for (const { id } of survivors) console.log(id in harmless ? `harmless: ${id}: ${harmless[id]}` : `SURVIVED: ${id}`);
+  console.log(
+    `\n${killed} of ${killed + survivors.length} killed, ${(100 * share).toFixed(1)} %; ${survivors.length} survived, ` +
+      `${unexplained.length} of them without a reason`,
+  );
+  return share >= KILLED_SHARE_MIN && unexplained.length === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();
