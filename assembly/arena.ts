@@ -37,13 +37,6 @@ export function arenaFree(address: usize, bytes: u64): void {
   insertRun(address, granules(bytes));
 }
 
-/** Bytes of linear memory that are free for logs. */
-export function arenaFreeBytes(): u64 {
-  let sum: u64 = 0;
-  for (let at: usize = core.freeRuns; at != 0; at = changetype<FreeRun>(at).next) sum += changetype<FreeRun>(at).bytes;
-  return sum;
-}
-
 /** Whether the free list keeps its invariants. */
 export function arenaIsSound(): bool {
   let end: usize = 0;

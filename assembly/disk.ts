@@ -434,7 +434,7 @@ export class Disk extends Deadline {
     this.batchHasMarks = this.urgentSet().population != 0 ? 1 : 0;
     this.extentFirst = 0;
     this.extentBlocks = 0;
-    this.lazyLeft = kind == BATCH_URGENT ? 0 : kind == BATCH_SOME ? LAZY_BLOCKS_MAX : u32.MAX_VALUE;
+    this.lazyLeft = LAZY_BLOCKS_MAX;
     if (kind == BATCH_ALL) this.lazyCursor = 0;
   }
 

@@ -2,7 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { asciiBytes, encodeRequest, type Request } from "../src/common/kernel-frames.ts";
+import { asciiBytes, encodeRequest, type Request, type RequestName } from "../src/common/kernel-frames.ts";
 import { Peer, words } from "./harness.ts";
 
 test("logs are listed in order of creation and described in full", () => {
@@ -88,6 +88,19 @@ test("counters tell requests by type, refusals and what was dropped", () => {
   assert.is(counters.droppedTruncated, "1");
   assert.is(counters.droppedForeign, "1");
   assert.is(counters.inputs, "8");
+});
+
+test("each type of request is counted as what it is", () => {
+  const peer = Peer.resumed(8);
+  const types = Object.keys(peer.counters().requests).filter((name) => name !== "unknown");
+  assert.is(types.length, 17);
+  for (const type of types) {
+    const before = peer.counters().requests;
+    peer.ask(type as RequestName);
+    const after = peer.counters().requests;
+    const changed = Object.keys(after).filter((name) => after[name] !== before[name]);
+    assert.equal(changed, [type]);
+  }
 });
 
 test("requests and replies in words", () => {

@@ -106,6 +106,17 @@ test("a log written before is read: in sync is what was clean", () => {
   assert.is(bytes[1040], 0, "bits beyond the last region are cleared");
 });
 
+test("what lies behind the last region in a block of its own is cleared on the device", () => {
+  const REGIONS = 30_000;
+  const end = 1024 + Math.ceil(REGIONS / 8);
+  const made = resumed(REGIONS, " nosync");
+  made.ask("POSTSUSPEND");
+  device(made).fill(0xff, end, 8192);
+  assert.is(made.ask("RESUME").error, 0);
+  assert.is(inSync(made), REGIONS);
+  assert.equal([...device(made).subarray(end, 8192)], new Array(8192 - end).fill(0));
+});
+
 test("version 1 is read as 2; a version nobody knows is left alone and nothing is in sync", () => {
   const old = host(128);
   device(old).set([0x72, 0x52, 0x69, 0x4d, 1, 0, 0, 0, 0x80]);

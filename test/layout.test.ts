@@ -150,4 +150,11 @@ test("no core imports anything", () => {
     assert.equal(WebAssembly.Module.imports(new WebAssembly.Module(wasm)), []);
 });
 
+test("the sizes of what a host puts into an input", () => {
+  assert.equal(
+    [abi.HEAD_BYTES, abi.COMPLETION_OPEN_BYTES, abi.CONFIGURE_BYTES, abi.FORGET_UUID + 136, abi.CORE_BYTES],
+    [24, 64, 24, 168, 1024],
+  );
+});
+
 test.run();

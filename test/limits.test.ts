@@ -151,7 +151,9 @@ test("lazy work of more blocks than an input composes goes out in several, and a
   made.ask("RESUME");
   made.ask("FLUSH", SCATTERED);
   made.ask("CLEAR_REGION", SCATTERED);
-  made.tick(2 + SCATTERED.length);
+  made.tick(2);
+  assert.is(made.wakeAtNs, made.nowNs + 1, "one follows the other at once");
+  made.tick(SCATTERED.length);
   for (const region of SCATTERED) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
   assert.is(made.wakeAtNs, 0);
 });
@@ -162,11 +164,14 @@ test("blocks in which regions never rest do not keep the others from the device"
   made.ask("FLUSH", SCATTERED);
   made.ask("CLEAR_REGION", SCATTERED);
   const busy = SCATTERED.slice(0, 2 * LAZY_BLOCKS_MAX);
+  let atOnce = 0;
   for (let i = 0; i < 4 * SCATTERED.length; i++) {
     made.ask("FLUSH", busy);
     made.ask("CLEAR_REGION", busy);
     made.tick();
+    if (made.wakeAtNs === made.nowNs + 1) atOnce++;
   }
+  assert.ok(atOnce > 0, "a part of the round that had nothing to write does not hold up the next");
   for (const region of SCATTERED.slice(busy.length)) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
 });
 
@@ -238,6 +243,14 @@ for (const [name, module] of [
     assert.equal(words.logs(made.engine), []);
   });
 }
+
+test("a request that is asked again while it waits takes the place of its older self, and of no other that waits", () => {
+  const made = host(128, " nosync");
+  made.ask("RESUME");
+  const flush = made.request("FLUSH", [7]);
+  const suspends = [1, 2, 3].map(() => made.request("POSTSUSPEND"));
+  answered(made, flush, suspends.at(-1) as number);
+});
 
 // ---- time
 

@@ -495,6 +495,15 @@ for (const [core, module] of [
     assert.is(made.stateFiles.size, most, "its state file went with it");
     assert.is(made.notices.filter((notice) => /too many logs/.test(notice)).length, 1, made.notices.join());
     assert.is(made.ask("FLUSH", [3], UUID, 1n).error, 0);
+    // Those that have gone and still use a device that hangs go once.
+    const hanging = newHost(module);
+    const ask = (luid: number) => hanging.request("CTR", asciiBytes(TEXT), UUID, BigInt(luid));
+    for (let luid = 1; luid <= most + 3; luid++) ask(luid);
+    const gone = hanging.notices.filter((notice) => /too many logs/.test(notice));
+    assert.equal(
+      gone.map((notice) => /luid (\d+)/.exec(notice)?.[1]),
+      ["1", "2", "3"],
+    );
     // Another mirror has luids of its own.
     made.devices.set("/dev/other", new Uint8Array(8192));
     assert.is(made.ask("CTR", asciiBytes(`${REGIONS * 2} disk /dev/other 2`), "LVM-other", 2n).error, 0);

@@ -369,4 +369,24 @@ test("parts of a state file whose sizes or offsets lie change nothing", () => {
   }
 });
 
+test("of a state file that never came to its end nothing is believed, and a person is told", () => {
+  const made = newHost(small);
+  made.construct(`${2 * 9000} core 2 nosync`);
+  const file = fileOf(made);
+  const other = newHost(small);
+  other.stateFiles.set(0, file.slice());
+  const { abi } = other.engine;
+  const memory = other.engine.bytes();
+  const view = new DataView(memory.buffer, abi.INPUT_PAYLOAD);
+  view.setUint32(abi.HEAD_SIZE, abi.RESTORE_BYTES, true);
+  view.setBigUint64(abi.HEAD_TICKET, BigInt(file.length), true);
+  memory.set(file.subarray(0, abi.RESTORE_BYTES), abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
+  other.engine.handleRaw(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + abi.RESTORE_BYTES, 0, 1, 0);
+  assert.is(words.logs(other.engine).length, 1);
+  assert.is(other.ask("IN_SYNC", [0]).error, ESRCH);
+  assert.match(other.notices.join(), /state file is invalid/);
+  assert.is(other.stateFiles.size, 0);
+  assert.equal(words.logs(other.engine), []);
+});
+
 test.run();

@@ -21,7 +21,6 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { Random } from "../../src/common/sim/random.ts";
 import type { Verdict } from "./judge.ts";
 import { coreMutants, type Mutant } from "./mutants.ts";
 
@@ -110,9 +109,9 @@ function readResults(hashes: Map<string, string>): Map<string, Result> {
 function chosenMutants(): Mutant[] {
   const mutants = coreMutants(ASSEMBLY).filter(({ id }) => id.includes(values.only));
   if (values.sample === undefined) return mutants;
-  const random = new Random(Number(values.seed));
-  const drawn = mutants.map((mutant) => ({ mutant, place: random.below(2 ** 31) }));
-  drawn.sort((a, b) => a.place - b.place);
+  const place = ({ id }: Mutant) => createHash("sha256").update(`${values.seed} ${id}`).digest("hex");
+  const drawn = mutants.map((mutant) => ({ mutant, place: place(mutant) }));
+  drawn.sort((a, b) => (a.place < b.place ? -1 : 1));
   return drawn.slice(0, Number(values.sample)).map(({ mutant }) => mutant);
 }
 
