@@ -11,8 +11,9 @@ import { build } from "vite";
 import { StaticServer } from "../browser/static-server.ts";
 import { type Check, Checks } from "../checks.ts";
 import type { Life } from "./consumer/result.ts";
-import { missing, strangers } from "./contents.ts";
+import { brokenLinks, missing, strangers } from "./contents.ts";
 import { makeProject, type Packed, pack, REPOSITORY } from "./project.ts";
+import { problemsOf } from "./types.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 const ARGUMENTS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-background-networking"];
@@ -45,6 +46,12 @@ async function main(): Promise<number> {
     await check("nothing in the package but what belongs, and all of that", () => {
       assert.equal(strangers(packed.files), []);
       assert.equal(missing(packed.files), []);
+    });
+    await check("every link in its documents leads to something in it", () => {
+      assert.equal(brokenLinks(packed.files), []);
+    });
+    await check("publint and Are The Types Wrong have nothing to say", async () => {
+      assert.equal(await problemsOf(packed), []);
     });
     await check("the library's documentation has no gap", () => {
       execFileSync(process.execPath, [join(REPOSITORY, "node_modules/typedoc/bin/typedoc"), "--emit", "none"], {
