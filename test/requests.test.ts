@@ -442,6 +442,17 @@ test("versions 1 to 3 are answered in their own version, others refused", () => 
   for (const version of [0, 4, 0xffffffff]) assert.is(peer.ask("FLUSH", [], { version }).error, EINVAL);
 });
 
+test("a log is known by its luid and its UUID together", () => {
+  const peer = Peer.resumed(8);
+  assert.is(new Peer(peer.engine, `${peer.uuid}2`, peer.luid).ask("FLUSH", [1]).error, ESRCH);
+  assert.is(new Peer(peer.engine, peer.uuid.slice(1), peer.luid).ask("FLUSH", [1]).error, ESRCH);
+  // Several of so many are in the log's own hash chain.
+  for (let more = 1n; more < 5000n; more++) {
+    assert.is(new Peer(peer.engine, peer.uuid, peer.luid + more).ask("FLUSH", [1]).error, ESRCH, `luid + ${more}`);
+  }
+  assert.is(peer.ask("FLUSH", [1]).error, 0);
+});
+
 test("an unknown log is ESRCH with as many zeros as the answer would have; what ends it is done", () => {
   const peer = Peer.debug();
   for (const [type, bytes] of [

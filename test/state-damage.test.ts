@@ -4,7 +4,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine, type Head } from "../src/common/engine.ts";
-import { type RequestName, u64At } from "../src/common/kernel-frames.ts";
+import { asciiBytes, type RequestName, u64At } from "../src/common/kernel-frames.ts";
 import { DeviceHost } from "./device-host.ts";
 import { debugWasm, smallWasm, words } from "./harness.ts";
 
@@ -97,6 +97,48 @@ for (const text of KINDS) {
     assert.is(u64At(other.ask("GET_SYNC_COUNT").data, 0), 0);
   });
 }
+
+// ---- what only a restart can lose
+
+for (const text of KINDS) {
+  test(`a server that ends between the constructor of a kernel that reconnects and its resume: what was lost stays lost (${text})`, () => {
+    const made = newHost();
+    const device = made.devices.get(DEVICE) as Uint8Array;
+    // The device says clean of all of them: marks that the lost server had acknowledged may be missing there.
+    device.set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, REGIONS]);
+    device.fill(0xff, 1024, 1024 + Math.ceil(REGIONS / 8));
+    const isDisk = text.includes("disk");
+    made.construct(`${text}${isDisk ? "" : " nosync"}\0`);
+    const other = takeUp(made, fileOf(made));
+    assert.is(other.ask("RESUME").error, 0);
+    // Of a disk log that is what the device says, each region marked; of one in memory nothing is known.
+    assert.equal([...new Set(statesOf(other))], [isDisk ? 1 : 2]);
+    const straight = made.ask("RESUME");
+    assert.is(straight.error, 0);
+    assert.equal(statesOf(other), statesOf(made), "as without the restart");
+  });
+}
+
+test("a device that did not take a mark is not believed after a restart, whichever luid reads it then", () => {
+  const made = newHost();
+  const EIO = -5;
+  const { EFFECT_KIND_WRITE } = made.engine.abi;
+  const completeFailing = () => {
+    while (made.pending.length > 0) made.complete(0, made.pending[0]?.effect === EFFECT_KIND_WRITE ? EIO : 0);
+  };
+  made.construct(`${KINDS[1]} nosync`);
+  made.ask("RESUME");
+  const mark = made.request("FLUSH", [7]);
+  completeFailing();
+  const suspend = made.request("POSTSUSPEND");
+  completeFailing();
+  assert.equal([made.replyTo(mark)?.error, made.replyTo(suspend)?.error], [EIO, EIO]);
+  const other = takeUp(made, fileOf(made));
+  const ask = (type: RequestName, data: number[] | Uint8Array = []) => other.ask(type, data, UUID, 9n);
+  assert.is(ask("CTR", asciiBytes(KINDS[1])).error, 0);
+  assert.is(ask("RESUME").error, 0);
+  assert.is(ask("IN_SYNC", [7]).data[0], 0);
+});
 
 // ---- a file that lies
 
