@@ -46,6 +46,21 @@ test("logs are listed in order of creation and described in full", () => {
   assert.equal(logs[1]?.options, ["sync", "block_on_error"]);
 });
 
+test("the list of logs has another generation when a log has come or gone, and not for anything else", () => {
+  const peer = Peer.resumed(8);
+  const { abi } = peer.engine;
+  const generation = () => new DataView(peer.engine.bytes().buffer).getUint32(abi.CORE + abi.CORE_GENERATION, true);
+  const seen = [generation()];
+  peer.ask("FLUSH", [1]);
+  assert.is(generation(), seen[0]);
+  const other = new Peer(peer.engine, "LVM-other", 7n);
+  other.construct("16 core 2");
+  seen.push(generation());
+  other.ask("DTR");
+  seen.push(generation());
+  assert.is(new Set(seen).size, 3);
+});
+
 test("states of any range of regions, and none beyond the mirror", () => {
   const peer = Peer.resumed(200, " nosync");
   peer.ask("MARK_REGION", [0, 63, 64, 130, 199]);

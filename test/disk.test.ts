@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { LogDescription } from "../src/common/console.ts";
 import { Engine } from "../src/common/engine.ts";
-import { asciiBytes, u64At } from "../src/common/kernel-frames.ts";
+import { asciiBytes, encodeRequest, u64At } from "../src/common/kernel-frames.ts";
 import { DeviceHost } from "./device-host.ts";
 import { debugWasm, words } from "./harness.ts";
 
@@ -70,6 +70,38 @@ test("CTR names the device for the kernel to hold, but not a file, not to versio
   assert.is(name(made.ask("CTR", asciiBytes("131072 disk /var/log.img 1024"), "file", 6n)), "");
 });
 
+test("the device is named to a kernel of protocol version 2 or 3", () => {
+  const made = new DeviceHost(newEngine());
+  const { abi } = made.engine;
+  made.devices.set("/dev/log", new Uint8Array(1 << 20));
+  const name = (version: number) => {
+    const request = { type: "CTR", uuid: "LVM-disk", luid: BigInt(version), seq: version, version } as const;
+    const datagram = encodeRequest(abi, { ...request, data: asciiBytes("131072 disk /dev/log 1024") });
+    made.engine.deliver(datagram, 0, made.nowNs, made.handler);
+    made.completeAll();
+    return String.fromCharCode(...(made.replyTo(version)?.data ?? []));
+  };
+  assert.equal([name(1), name(2), name(3)], ["", "98:16\0", "98:16\0"]);
+});
+
+test("an OPEN that says too little of its device is none: the constructor waits on", () => {
+  const made = new DeviceHost(newEngine());
+  const { abi } = made.engine;
+  const seq = made.request("CTR", asciiBytes("131072 disk /dev/log 1024"));
+  const [{ head }] = made.pending as [(typeof made.pending)[number]];
+  const give = (bytes: number) => {
+    const view = new DataView(made.engine.bytes().buffer, abi.INPUT_PAYLOAD);
+    view.setUint32(abi.HEAD_HANDLE, head.handle, true);
+    view.setUint32(abi.COMPLETION_EFFECT, abi.EFFECT_KIND_OPEN, true);
+    view.setInt32(abi.COMPLETION_ERROR, 0, true);
+    view.setBigUint64(abi.COMPLETION_DEVICE_BYTES, 1n << 20n, true);
+    return made.engine.handleRaw(abi.INPUT_KIND_COMPLETION, bytes, 0, made.nowNs, 0);
+  };
+  assert.is(give(abi.COMPLETION_OPEN_BYTES - 1), 0);
+  assert.is(made.replyTo(seq), undefined);
+  assert.is.not(give(abi.COMPLETION_OPEN_BYTES), 0);
+});
+
 test("CTR is refused where the device is missing or too small", () => {
   const made = new DeviceHost(newEngine());
   assert.is(made.construct("131072 disk /dev/none 1024").error, -2);
@@ -121,6 +153,12 @@ test("version 1 is read as 2; a version nobody knows is left alone and nothing i
   const old = host(128);
   device(old).set([0x72, 0x52, 0x69, 0x4d, 1, 0, 0, 0, 0x80]);
   device(old).fill(0xff, 1024, 1040);
+  old.ask("RESUME");
+  assert.is(inSync(old), 128);
+  assert.is(device(old)[4], 2);
+  // Also where the header says whose log it is already.
+  old.ask("POSTSUSPEND");
+  device(old)[4] = 1;
   old.ask("RESUME");
   assert.is(inSync(old), 128);
   assert.is(device(old)[4], 2);

@@ -105,6 +105,17 @@ test("a log that grows by more blocks than a batch holds: no header vouches for 
   assert.is(new DataView(deviceOf(made).buffer).getUint32(8, true), REGIONS);
 });
 
+test("neighbouring blocks go out in writes as large as they may be", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  made.writes = [];
+  made.ask("FLUSH", [2, 3, 4, 7].map((block) => FIRST_BLOCK_REGIONS + block * BLOCK_REGIONS));
+  assert.equal(
+    made.writes.map(({ size }) => size),
+    [8192, 4096, 4096],
+  );
+});
+
 test("a FLUSH whose marks take more than one batch is answered when the last of them is durable", () => {
   const made = host(REGIONS, " nosync");
   assert.is(made.ask("RESUME").error, 0);

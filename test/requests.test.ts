@@ -442,6 +442,20 @@ test("versions 1 to 3 are answered in their own version, others refused", () => 
   for (const version of [0, 4, 0xffffffff]) assert.is(peer.ask("FLUSH", [], { version }).error, EINVAL);
 });
 
+test("of several regions, the one that there is not is named", () => {
+  const peer = Peer.resumed(8);
+  for (const regions of [
+    [100, 2, 3],
+    [1, 101, 3],
+    [1, 2, 102],
+  ]) {
+    const answer = peer.ask("MARK_REGION", regions);
+    assert.is(answer.error, EINVAL);
+    assert.match(answer.notices.join(), new RegExp(`region ${Math.max(...regions)} is beyond the end`));
+  }
+  assert.equal(new Set(peer.states()).size, 1, "nothing is marked");
+});
+
 test("a log is known by its luid and its UUID together", () => {
   const peer = Peer.resumed(8);
   assert.is(new Peer(peer.engine, `${peer.uuid}2`, peer.luid).ask("FLUSH", [1]).error, ESRCH);

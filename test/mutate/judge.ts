@@ -23,6 +23,7 @@ export interface Verdict {
 export const TEST_FILES = [
   "requests",
   "disk",
+  "core-imports",
   "corpus",
   "luids",
   "mark-ahead",
