@@ -109,7 +109,10 @@ test("neighbouring blocks go out in writes as large as they may be", () => {
   const made = host(REGIONS, " nosync");
   made.ask("RESUME");
   made.writes = [];
-  made.ask("FLUSH", [2, 3, 4, 7].map((block) => FIRST_BLOCK_REGIONS + block * BLOCK_REGIONS));
+  made.ask(
+    "FLUSH",
+    [2, 3, 4, 7].map((block) => FIRST_BLOCK_REGIONS + block * BLOCK_REGIONS),
+  );
   assert.equal(
     made.writes.map(({ size }) => size),
     [8192, 4096, 4096],
@@ -261,6 +264,25 @@ test("a request that is asked again while it waits takes the place of its older 
   const flush = made.request("FLUSH", [7]);
   const suspends = [1, 2, 3].map(() => made.request("POSTSUSPEND"));
   answered(made, flush, suspends.at(-1) as number);
+});
+
+test("an input may be as large as its area, and no larger", () => {
+  const quietNs = (size: number) => {
+    const made = host(128, " nosync");
+    made.ask("RESUME");
+    const { abi } = made.engine;
+    const bytes = made.engine
+      .bytes()
+      .subarray(abi.INPUT_PAYLOAD, abi.INPUT_PAYLOAD + abi.CONFIGURE_BYTES)
+      .fill(0);
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(abi.CONFIGURE_QUIET_NS, 77, true);
+    made.engine.handleRaw(abi.INPUT_KIND_CONFIGURE, size, 0, made.nowNs, 0);
+    made.ask("FLUSH", [7]);
+    made.ask("CLEAR_REGION", [7]);
+    return made.wakeAtNs - made.nowNs;
+  };
+  assert.is(quietNs(limits.INPUT_PAYLOAD_BYTES_MAX), 77);
+  assert.is.not(quietNs(limits.INPUT_PAYLOAD_BYTES_MAX + 1), 77);
 });
 
 // ---- time

@@ -68,6 +68,22 @@ test("of two state files that both say resumed, the later luid has the mirror, w
   }
 });
 
+test("a table that is loaded once more at the same address comes after those that were loaded meanwhile", () => {
+  const made = newHost();
+  const stateOf = (luid: bigint) => words.logs(made.engine).find((log) => log.luid === String(luid))?.state;
+  construct(made, OLD);
+  construct(made, NEW);
+  made.ask("RESUME", [], UUID, NEW);
+  // The destructor of the first was not heard.
+  assert.is(construct(made, OLD).error, 0);
+  made.ask("POSTSUSPEND", [], UUID, NEW);
+  assert.is(made.ask("RESUME", [], UUID, OLD).error, 0);
+  assert.is(stateOf(OLD), "resumed");
+  // A thread of the kernel that was held up resumes the table before.
+  assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
+  assert.equal([stateOf(OLD), stateOf(NEW)], ["resumed", "suspended"]);
+});
+
 test("the luids of a mirror find each other by a UUID of any length, whatever their own numbers are", () => {
   for (const length of [1, 68, 128]) {
     const made = newHost();

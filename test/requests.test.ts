@@ -250,7 +250,9 @@ test("before RESUME questions are answered and work is refused", () => {
   assert.is(u64At(peer.ask("GET_SYNC_COUNT").data, 0), 8);
   assert.is(u64At(peer.ask("IN_SYNC", [7]).data, 0), 1);
   assert.is(u64At(peer.ask("IS_CLEAN", [7]).data, 0), 1);
-  assert.is(peer.ask("MARK_REGION", [0]).error, ESRCH);
+  for (const type of ["MARK_REGION", "CLEAR_REGION", "FLUSH"] as const)
+    assert.is(peer.ask(type, [0]).error, ESRCH, type);
+  assert.is(peer.ask("FLUSH").error, ESRCH);
   assert.is(peer.ask("GET_RESYNC_WORK").error, ESRCH);
   assert.is(peer.describe().state, "created");
 });
