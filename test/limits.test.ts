@@ -275,7 +275,8 @@ test("an input may be as large as its area, and no larger", () => {
       .bytes()
       .subarray(abi.INPUT_PAYLOAD, abi.INPUT_PAYLOAD + abi.CONFIGURE_BYTES)
       .fill(0);
-    new DataView(bytes.buffer, bytes.byteOffset).setUint32(abi.CONFIGURE_QUIET_NS, 77, true);
+    // The quiet time stands at its beginning.
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, 77, true);
     made.engine.handleRaw(abi.INPUT_KIND_CONFIGURE, size, 0, made.nowNs, 0);
     made.ask("FLUSH", [7]);
     made.ask("CLEAR_REGION", [7]);
