@@ -152,6 +152,23 @@ test("inspect: a line for each event, and filters", () => {
   assert.ok(Array.isArray(json[1].effects));
 });
 
+test("inspect --region shows what names a region, and what hands it out to be resynced", () => {
+  const events = (...args: string[]) =>
+    lines(run("inspect", corpusFile("device-failure"), ...args).stdout).filter((line) => /^ +\d/.test(line));
+  const all = events();
+  const region = "25";
+  const names = new RegExp(` #\\d+ .*(: regions? |→ resync region )(\\d+, )*${region}(,| |$)`);
+  const expected = all.filter((line) => names.test(line));
+  for (const type of ["FLUSH", "GET_RESYNC_WORK"])
+    assert.ok(
+      expected.some((line) => line.includes(` ${type} #`)),
+      type,
+    );
+  assert.ok(expected.length < all.length / 4);
+  assert.equal(events("--region", region), expected);
+  assert.match(run("inspect", corpusFile("device-failure"), "--region", "x").stderr, /whole number/);
+});
+
 test("inspect --errors shows refusals and failures alone", () => {
   const file = corpusFile("server-deaths");
   const { stdout } = run("inspect", file, "--errors");

@@ -1,6 +1,7 @@
 // Shows a trace to a person: the conversation line by line, or figures.
 
 import { readEvent, type TraceEffect, type TraceEvent } from "../common/trace/event.ts";
+import { speaksOf } from "../common/trace/event-regions.ts";
 import { EVENT_ERROR, NO_LOG } from "../common/trace/event-table.ts";
 import { TraceError } from "../common/trace/format.ts";
 import { traceStatistics } from "../common/trace/statistics.ts";
@@ -16,6 +17,8 @@ export interface TraceFilter {
   log?: string;
   /** A request's type without DM_ULOG_, or a kind of input such as `TICK`. */
   type?: string;
+  /** Only events that speak of this region. */
+  region?: number;
   from?: Position;
   to?: Position;
   errors?: boolean;
@@ -53,7 +56,7 @@ export async function inspectTrace(
 
 /** Indices of the events that pass a filter. Throws a TraceError if the filter names a log or type that does not exist. */
 function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: EventWords): Iterable<number> {
-  const { log, from, to, errors, limit = Infinity } = filter;
+  const { log, region, from, to, errors, limit = Infinity } = filter;
   if (log !== undefined && !trace.logs.some(({ uuid }) => uuid === log)) {
     const known = [...new Set(trace.logs.map(({ uuid }) => uuid))].join(", ");
     throw new TraceError(
@@ -67,7 +70,8 @@ function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: Event
     isUpTo(trace, index, to) &&
     isOfType(index) &&
     (!errors || ((flags[index] as number) & EVENT_ERROR) !== 0) &&
-    (log === undefined || (logs[index] !== NO_LOG && trace.logs[logs[index] as number]?.uuid === log));
+    (log === undefined || (logs[index] !== NO_LOG && trace.logs[logs[index] as number]?.uuid === log)) &&
+    (region === undefined || speaksOf(trace, index, region));
   return (function* () {
     let left = limit;
     for (let index = 0; index < trace.eventCount && left > 0; index++) {

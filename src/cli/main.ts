@@ -312,6 +312,7 @@ program
   .argument("<file>", "a trace file, a log device, or a copy of a log device; the content decides")
   .option("--log <uuid>", "only events of this log")
   .option("--type <name>", "only requests of this type, such as MARK_REGION; or COMPLETION, TICK, RESTORE, CONFIGURE")
+  .option("--region <number>", "only requests that name this region, or are told to resync it", wholeNumber)
   .option("--from <event|time>", "start at this event (1200) or time (1.5s, 20ms)", position)
   .option("--to <event|time>", "stop after this event or time", position)
   .option("--errors", "only refused requests, failed effects and traps of the core")

@@ -2,12 +2,12 @@
 
 import { type Abi, readAbi } from "../common/abi.ts";
 import { readEvent } from "../common/trace/event.ts";
+import { eachRegion } from "../common/trace/event-regions.ts";
 import { NO_LOG } from "../common/trace/event-table.ts";
 import { AddressBar } from "./address-bar.ts";
 import type { Core } from "./core.ts";
 import { keyTable } from "./key-table.ts";
 import { listenToKeys } from "./keys.ts";
-import { eachRegion } from "./model/event-regions.ts";
 import { Lines } from "./model/lines.ts";
 import { type LogMemory, readLogs } from "./model/log-memory.ts";
 import { Opener } from "./opener.ts";

@@ -1,6 +1,6 @@
 // Regions that something happened to a moment ago, so that the map can light them up and let them fade.
 
-import type { Touch } from "../model/event-regions.ts";
+import type { Touch } from "../../common/trace/event-regions.ts";
 
 const FADE_MS = 700;
 /** More than a screen can show; further regions do not flash. */

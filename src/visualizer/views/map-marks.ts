@@ -1,6 +1,6 @@
 // What is drawn over the cells: the region being recovered, the resync cursor, flashes, the chosen region.
 
-import type { Touch } from "../model/event-regions.ts";
+import type { Touch } from "../../common/trace/event-regions.ts";
 import type { LogMemory } from "../model/log-memory.ts";
 import { grouped } from "./dom.ts";
 import type { Flashes } from "./flashes.ts";

@@ -1,7 +1,7 @@
 // One region: its state, and its events before and after the position.
 
 import type { Abi } from "../../common/abi.ts";
-import { historyOf, type RegionEvent, type Touch } from "../model/event-regions.ts";
+import { historyOf, type RegionEvent, type Touch } from "../../common/trace/event-regions.ts";
 import type { Timeline } from "../model/timeline.ts";
 import { byId, element, grouped } from "./dom.ts";
 import type { MapSubject } from "./map-view.ts";

@@ -1,8 +1,8 @@
 // Which regions an event speaks of, and what it does with them.
 
-import type { Abi } from "../../common/abi.ts";
-import { readEvent, type TraceInput } from "../../common/trace/event.ts";
-import type { Trace } from "../../common/trace/trace.ts";
+import type { Abi } from "../abi.ts";
+import { readEvent, type TraceEffect, type TraceInput } from "./event.ts";
+import type { Trace } from "./trace.ts";
 
 export type Touch = "mark" | "clear" | "sync" | "unsync" | "ask";
 
@@ -32,6 +32,25 @@ export function eachRegion(abi: Abi, input: TraceInput, use: (region: number, to
       return;
     default:
   }
+}
+
+/** Whether an event speaks of a region: its request names it, or is told to resync it. */
+export function speaksOf(trace: Trace, index: number, region: number): boolean {
+  const { abi } = trace;
+  const { input, effects } = readEvent(trace, index);
+  let isNamed = effects.some((effect) => resyncWork(abi, effect) === region);
+  eachRegion(abi, input, (named) => {
+    isNamed ||= named === region;
+  });
+  return isNamed;
+}
+
+/** The region that an answer hands out as resync work. */
+function resyncWork(abi: Abi, { kind, payload }: TraceEffect): number | undefined {
+  if (kind !== abi.EFFECT_KIND_SEND || payload.length < abi.FRAME_BYTES + 16) return undefined;
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  if ((view.getUint32(abi.ULOG_TYPE, true) & 0xff) !== abi.REQUEST_GET_RESYNC_WORK) return undefined;
+  return view.getUint32(abi.ULOG_DATA, true) === 1 ? view.getUint32(abi.ULOG_DATA + 8, true) : undefined;
 }
 
 /** An event in the history of a region. */
