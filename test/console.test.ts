@@ -105,6 +105,19 @@ test("counters tell requests by type, refusals and what was dropped", () => {
   assert.is(counters.inputs, "8");
 });
 
+test("a message that ends within the connector's header is truncated, whatever stood there before", () => {
+  const peer = Peer.debug();
+  const { engine } = peer;
+  for (let bytes = 16; bytes < 36; bytes++) {
+    const datagram = new Uint8Array(bytes);
+    new DataView(datagram.buffer).setUint32(engine.abi.NLMSG_LEN, bytes, true);
+    new DataView(datagram.buffer).setUint16(engine.abi.NLMSG_TYPE, engine.abi.NLMSG_TYPE_DONE, true);
+    peer.deliver(datagram);
+  }
+  const { droppedTruncated, droppedForeign } = peer.counters();
+  assert.equal([droppedTruncated, droppedForeign], ["20", "0"]);
+});
+
 test("each type of request is counted as what it is", () => {
   const peer = Peer.resumed(8);
   const types = Object.keys(peer.counters().requests).filter((name) => name !== "unknown");

@@ -356,6 +356,17 @@ test("the error that reading a log device ended with is told as it was", () => {
   assert.is(inSync(made), 0);
 });
 
+test("a flush that waits for a restored log's device fails when the log is removed first", () => {
+  const made = resumed(128, " nosync");
+  made.ask("FLUSH", [7]);
+  made.restart(newEngine());
+  const flush = made.request("FLUSH");
+  const destroy = made.request("DTR");
+  assert.is(made.replyTo(flush), undefined);
+  made.completeAll();
+  assert.equal([made.replyTo(flush)?.error, made.replyTo(destroy)?.error], [EIO, 0]);
+});
+
 test("a mark whose write failed is written by the next flush, though that one brings no mark", () => {
   const made = resumed(128, " nosync");
   made.ask("MARK_REGION", [7]);

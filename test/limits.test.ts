@@ -266,6 +266,27 @@ test("a request that is asked again while it waits takes the place of its older 
   answered(made, flush, suspends.at(-1) as number);
 });
 
+test("a completion for a handle that there is not changes nothing", () => {
+  const made = host(128, " nosync");
+  made.ask("RESUME");
+  made.request("FLUSH", [7]);
+  const { EFFECT_KIND_WRITE: effect, CORE, CORE_BYTES, INPUT_KIND, AREAS_END } = made.engine.abi;
+  const state = () => {
+    const memory = made.engine.bytes();
+    return Buffer.concat([memory.subarray(CORE + CORE_BYTES, INPUT_KIND), memory.subarray(AREAS_END)]);
+  };
+  const before = state();
+  const answered = made.replies.length;
+  const [{ head }] = made.pending as [(typeof made.pending)[number]];
+  for (let beyond = 0; beyond < 64; beyond++) {
+    for (const handle of [limits.HANDLE_COUNT + beyond, 2 ** 31 + beyond, 0xffff_ffff - beyond])
+      made.engine.completed({ ...head, handle }, { effect, error: 0 }, made.nowNs, made.handler);
+  }
+  assert.ok(before.equals(state()));
+  assert.is(made.replies.length, answered);
+  assert.is(made.engine.violatedInvariant(), 0);
+});
+
 test("an input may be as large as its area, and no larger", () => {
   const quietNs = (size: number) => {
     const made = host(128, " nosync");
