@@ -356,6 +356,17 @@ test("the error that reading a log device ended with is told as it was", () => {
   assert.is(inSync(made), 0);
 });
 
+test("what a device says that could not be read is overwritten: after a power cut it would be believed", () => {
+  const made = host(30_000);
+  device(made).set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, 0x30, 0x75]);
+  device(made).fill(0xff, 1024, 1024 + 30_000 / 8);
+  made.request("RESUME");
+  made.complete(0, EIO);
+  made.completeAll();
+  assert.is(inSync(made), 0);
+  assert.equal(new Set(device(made).subarray(1024, 8192)), new Set([0]));
+});
+
 test("a flush that waits for a restored log's device fails when the log is removed first", () => {
   const made = resumed(128, " nosync");
   made.ask("FLUSH", [7]);

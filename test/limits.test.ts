@@ -303,6 +303,9 @@ test("an input may be as large as its area, and no larger", () => {
     made.ask("CLEAR_REGION", [7]);
     return made.wakeAtNs - made.nowNs;
   };
+  const { CONFIGURE_BYTES } = new Engine(small).abi;
+  assert.is(quietNs(CONFIGURE_BYTES), 77);
+  assert.is.not(quietNs(CONFIGURE_BYTES - 1), 77, "nor smaller than what it is to say");
   assert.is(quietNs(limits.INPUT_PAYLOAD_BYTES_MAX), 77);
   assert.is.not(quietNs(limits.INPUT_PAYLOAD_BYTES_MAX + 1), 77);
 });
