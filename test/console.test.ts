@@ -154,6 +154,7 @@ test("requests and replies in words", () => {
     ["GET_SYNC_COUNT", []],
     ["GET_RESYNC_WORK", []],
     ["IN_SYNC", [0]],
+    ["IS_CLEAN", [0]],
     ["IS_REMOTE_RECOVERING", [0]],
     ["STATUS_INFO", []],
     ["IN_SYNC", [8]],
@@ -172,6 +173,7 @@ test("requests and replies in words", () => {
       "GET_SYNC_COUNT: 0 regions in sync",
       "GET_RESYNC_WORK: resync region 0",
       "IN_SYNC: out of sync",
+      "IS_CLEAN: not clean",
       "IS_REMOTE_RECOVERING: no; the kernel need not ask for writes below region 7",
       'STATUS_INFO: "1 clustered-core"',
       "IN_SYNC: EINVAL: the request is not valid for this log or protocol; nothing was changed",
@@ -191,6 +193,11 @@ test("what is no message is said to be none", () => {
 });
 
 test("errnos are explained, either sign", () => {
+  const known: Record<string, number> = { ESRCH: 3, EIO: 5, EAGAIN: 11, ENOMEM: 12, EBUSY: 16, EINVAL: 22 };
+  for (const [name, number] of Object.entries(known)) {
+    for (const errno of [number, -number]) assert.match(words.explainErrno(errno), new RegExp(`^${name}: `));
+  }
+  assert.is(words.explainErrno(-77), "errno 77");
   assert.match(words.explainErrno(-22), /^EINVAL: /);
   assert.is(words.explainErrno(22), words.explainErrno(-22));
   assert.match(words.explainErrno(-3), /^ESRCH: .*constructs/);

@@ -84,6 +84,23 @@ test("a table that is loaded once more at the same address comes after those tha
   assert.equal([stateOf(OLD), stateOf(NEW)], ["resumed", "suspended"]);
 });
 
+test("a log that is gone and still uses a device that hangs does not keep the next one from its mirror", () => {
+  const made = newHost();
+  construct(made, OLD, `${TEXT} nosync`);
+  made.ask("RESUME", [], UUID, OLD);
+  made.request("FLUSH", [3], UUID, OLD);
+  made.engine.forget(0, OLD, UUID, made.nowNs, made.handler);
+  const constructed = made.request("CTR", asciiBytes(TEXT), UUID, NEW);
+  const resume = made.request("RESUME", [], UUID, NEW);
+  assert.is(made.replyTo(resume), undefined, "it waits for the device");
+  made.completeAll();
+  assert.equal([made.replyTo(constructed)?.error, made.replyTo(resume)?.error], [0, 0]);
+  assert.equal(
+    words.logs(made.engine).map(({ luid, state }) => [luid, state]),
+    [[String(NEW), "resumed"]],
+  );
+});
+
 test("the luids of a mirror find each other by a UUID of any length, whatever their own numbers are", () => {
   for (const length of [1, 68, 128]) {
     const made = newHost();
