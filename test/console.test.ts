@@ -148,6 +148,12 @@ test("requests and replies in words", () => {
   for (const type of ["IN_SYNC", "IS_CLEAN", "SET_REGION_SYNC", "IS_REMOTE_RECOVERING", "MARK_REGION"] as const)
     assert.is(request(type), `${type} #7 log LVM-a luid 5 v3`, "a payload that is too short");
 
+  // An answer that is too short for what it should say.
+  for (const type of ["GET_REGION_SIZE", "GET_SYNC_COUNT", "IS_CLEAN", "IN_SYNC", "GET_RESYNC_WORK"] as const) {
+    const short = encodeRequest(abi, { ...base, type, data: new Uint8Array(4) });
+    assert.is(words.decodeDatagram(short, false), `${type} reply #7 log LVM-a luid 5 v3`);
+  }
+
   const replies: string[] = [];
   for (const [type, data] of [
     ["GET_REGION_SIZE", []],

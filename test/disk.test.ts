@@ -367,6 +367,18 @@ test("what a device says that could not be read is overwritten: after a power cu
   assert.equal(new Set(device(made).subarray(1024, 8192)), new Set([0]));
 });
 
+test("a constructor that repeats itself opens the device of a log whose device was missing after a restart", () => {
+  const made = host(128);
+  const bytes = device(made);
+  made.devices.delete("/dev/log");
+  made.restart(newEngine());
+  made.completeAll();
+  assert.is(made.construct("131072 clustered-disk /dev/log 1024").error, -2);
+  made.devices.set("/dev/log", bytes);
+  assert.is(String.fromCharCode(...made.construct("131072 clustered-disk /dev/log 1024").data), "98:16\0");
+  assert.is(made.ask("RESUME").error, 0);
+});
+
 test("a flush that waits for a restored log's device fails when the log is removed first", () => {
   const made = resumed(128, " nosync");
   made.ask("FLUSH", [7]);
