@@ -287,6 +287,30 @@ test("a completion for a handle that there is not changes nothing", () => {
   assert.is(made.engine.violatedInvariant(), 0);
 });
 
+test("nothing is written at address 0, where a level would stand that a set does not have", () => {
+  const made = new DeviceHost(new Engine(debug));
+  const FREE = 0x100;
+  assert.ok(made.engine.abi.INPUT_KIND >= FREE && made.engine.abi.CORE >= FREE);
+  const canary = new Uint8Array(FREE).fill(0xa5);
+  made.engine.bytes().set(canary);
+  made.devices.set(DEVICE, new Uint8Array(DEVICE_BYTES));
+  for (const regions of [1, 64, 65, 4096, 5000, 300_000]) {
+    for (const type of ["core", `disk ${DEVICE}`]) {
+      assert.is(made.construct(`${regions * 2} ${type} 2`).error, 0);
+      made.ask("RESUME");
+      made.ask("SET_REGION_SYNC", [0, 1]);
+      made.ask("FLUSH", [0]);
+      const [[handle, file]] = [...made.stateFiles] as [[number, Uint8Array]];
+      const copy = file.slice();
+      made.ask("DTR");
+      made.engine.restoreLog(handle, copy, made.nowNs, made.handler);
+      made.completeAll();
+      made.ask("DTR");
+    }
+  }
+  assert.equal(made.engine.read(0, FREE), canary);
+});
+
 test("an input may be as large as its area, and no larger", () => {
   const quietNs = (size: number) => {
     const made = host(128, " nosync");
