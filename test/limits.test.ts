@@ -291,7 +291,7 @@ test("nothing is written at address 0, where a level would stand that a set does
   const made = new DeviceHost(new Engine(debug));
   const FREE = 0x100;
   assert.ok(made.engine.abi.INPUT_KIND >= FREE && made.engine.abi.CORE >= FREE);
-  const canary = new Uint8Array(FREE).fill(0xa5);
+  const canary = new Uint8Array(FREE).fill(0x5a);
   made.engine.bytes().set(canary);
   made.devices.set(DEVICE, new Uint8Array(DEVICE_BYTES));
   for (const regions of [1, 64, 65, 4096, 5000, 300_000]) {

@@ -140,9 +140,10 @@ function isStep(node: ts.BinaryExpression): boolean {
   return (operator === "+" || operator === "-") && ts.isNumericLiteral(node.right);
 }
 
-/** A number of a module. */
+/** A number of a module, unless it only tells its kind from others within the core. */
 function isConstant(node: ts.VariableDeclaration): boolean {
-  const { initializer } = node;
+  const { initializer, name } = node;
+  if (/^(PHASE|GOAL|EVENT|ACTION|BATCH)_[A-Z]+$/.test(name.getText())) return false;
   return initializer !== undefined && ts.isNumericLiteral(initializer) && ts.isSourceFile(node.parent.parent.parent);
 }
 
