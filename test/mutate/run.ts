@@ -1,7 +1,7 @@
 // `npm run mutate -- [--sample N] [--seed N] [--only TEXT] [--survivors]`: makes one mistake at a time in the core and sees whether a
 // test tells. `--only` takes those whose name has the text in it. What was judged before is not judged again while its source file is
-// the same; `--survivors` judges those anew that survived. Fails where too many survive, or one does without a sentence why it changes
-// nothing (harmless.json).
+// the same; `--survivors` judges those anew that survived. Fails where one survives without a sentence why it changes nothing
+// (harmless.json), or where of 100 and more too many survive.
 
 import { type ChildProcess, fork } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -30,6 +30,8 @@ const RESULTS = fileURLToPath(new URL("results.jsonl", import.meta.url));
 const HARMLESS = fileURLToPath(new URL("harmless.json", import.meta.url));
 const NOT_COPIED = new Set(["node_modules", ".git", "results.jsonl"]);
 const KILLED_SHARE_MIN = 0.97;
+/** One of fewer would decide. */
+const SHARED_AMONG_MIN = 100;
 /** A test file that takes so many times as long as with the right core, and so many ms more, hangs. */
 const PATIENCE = 5;
 const PATIENCE_MS = 5000;
@@ -54,6 +56,8 @@ const { values } = parseArgs({
 class Workbench {
   private readonly folder = mkdtempSync(join(tmpdir(), "dm-ulog-mutants-"));
   private judge: ChildProcess;
+  /** Rejects when the judge ends before it is told to. */
+  private readonly ended: Promise<never>;
 
   constructor(limits: Record<string, number>) {
     cpSync(ROOT, this.folder, { recursive: true, filter: (path) => !NOT_COPIED.has(path.split("/").at(-1) as string) });
@@ -62,12 +66,14 @@ class Workbench {
     this.judge = fork(fileURLToPath(new URL("judge.ts", import.meta.url)), [this.folder, JSON.stringify(limits)], {
       execArgv: ["--import", "tsx"],
     });
+    this.ended = once(this.judge, "exit").then(() => Promise.reject(new Error("A judge has ended by itself.")));
+    this.ended.catch(() => {});
   }
 
   async verdict(mutant: Mutant | null): Promise<Verdict> {
     const answered = once(this.judge, "message");
     this.judge.send(mutant as unknown as object);
-    const [verdict] = (await answered) as [Verdict];
+    const [verdict] = (await Promise.race([answered, this.ended])) as [Verdict];
     return verdict;
   }
 
@@ -168,15 +174,17 @@ function report(mutants: Mutant[], results: Map<string, Result>): number {
     const by = results.get(id)?.by ?? "";
     byTest.set(by, (byTest.get(by) ?? 0) + 1);
   }
-  const share = killed / (killed + survivors.length);
+  const counted = killed + survivors.length;
+  const share = killed / Math.max(counted, 1);
   console.log(`\nKilled by: ${[...byTest].map(([by, count]) => `${by} ${count}`).join(", ")}`);
   console.log(`Refused by the compiler, and not counted: ${of("invalid").length}`);
   for (const { id } of survivors) console.log(id in harmless ? `harmless: ${id}: ${harmless[id]}` : `SURVIVED: ${id}`);
   console.log(
-    `\n${killed} of ${killed + survivors.length} killed, ${(100 * share).toFixed(1)} %; ${survivors.length} survived, ` +
+    `\n${killed} of ${counted} killed, ${(100 * share).toFixed(1)} %; ${survivors.length} survived, ` +
       `${unexplained.length} of them without a reason`,
   );
-  return share >= KILLED_SHARE_MIN && unexplained.length === 0 ? 0 : 1;
+  const isEnough = counted < SHARED_AMONG_MIN || share >= KILLED_SHARE_MIN;
+  return counted > 0 && isEnough && unexplained.length === 0 ? 0 : 1;
 }
 
 process.exitCode = await main();
