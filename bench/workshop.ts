@@ -69,6 +69,15 @@ export function makeMemoryFolder(): string {
   return mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "dm-ulog-bench-"));
 }
 
+/** The first that a program says. Rejects with `name` where it ends without a word. */
+async function firstWords(child: ChildProcess, name: string): Promise<string> {
+  const [words] = (await Promise.race([
+    once(child.stdout as NodeJS.ReadableStream, "data"),
+    once(child, "close").then(() => Promise.reject(new Error(`${name} has ended by itself.`))),
+  ])) as [Buffer];
+  return words.toString();
+}
+
 /** A folder with the compiled programs, and every process started from it. */
 export class Workshop {
   readonly clientPort = CLIENT_PORT_BASE + process.pid;
@@ -134,11 +143,8 @@ export class Workshop {
     const runtime = this.path(`runtime-${this.children.length}`);
     const command = [program, runtime, "0", String(this.clientPort)];
     const child = this.start(command, processor, ["ignore", "pipe", "ignore"]);
-    const [line] = (await Promise.race([
-      once(child.stdout as NodeJS.ReadableStream, "data"),
-      once(child, "close").then(() => Promise.reject(new Error("The C appliance has ended by itself."))),
-    ])) as [Buffer];
-    return { port: Number(/netlink port (\d+)/.exec(line.toString())?.[1]) };
+    const said = await firstWords(child, "The C appliance");
+    return { port: Number(/netlink port (\d+)/.exec(said)?.[1]) };
   }
 
   /** Builds the native host around a core. Returns the program; throws `Lacking` where that needs more than is installed. */
@@ -156,16 +162,13 @@ export class Workshop {
     const runtime = this.makeRuntimeDirectory(`native-${this.children.length}`);
     const words = ["--runtime-dir", runtime, "--kernel-port", String(this.clientPort), "--no-keeper"];
     const child = this.start([program, ...words], processor, ["ignore", "pipe", "ignore"]);
-    const [line] = (await Promise.race([
-      once(child.stdout as NodeJS.ReadableStream, "data"),
-      once(child, "close").then(() => Promise.reject(new Error("The native host has ended by itself."))),
-    ])) as [Buffer];
+    const said = await firstWords(child, "The native host");
     const cpuSeconds = () => {
       const stat = readFileSync(`/proc/${child.pid}/stat`, "latin1");
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       return (Number(fields[11]) + Number(fields[12])) / 100;
     };
-    return { port: Number(/netlink port (\d+)/.exec(line.toString())?.[1]), cpuSeconds, runtime };
+    return { port: Number(/netlink port (\d+)/.exec(said)?.[1]), cpuSeconds, runtime };
   }
 
   /** Starts a command of dm-ulog that looks on, and resolves with the first that it says. `end` lets it finish what it does. */
@@ -173,16 +176,13 @@ export class Workshop {
     const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
     const child = this.start([process.execPath, program, ...words], undefined, ["ignore", "pipe", "inherit"]);
     const closed = once(child, "close");
-    const [line] = (await Promise.race([
-      once(child.stdout as NodeJS.ReadableStream, "data"),
-      closed.then(() => Promise.reject(new Error(`dm-ulog ${words[0]} has ended by itself.`))),
-    ])) as [Buffer];
+    const said = await firstWords(child, `dm-ulog ${words[0]}`);
     const end = async () => {
       child.kill();
       const [status] = await closed;
       if (status !== 0) throw new Error(`dm-ulog ${words[0]} has ended with ${status}.`);
     };
-    return { said: line.toString(), end };
+    return { said, end };
   }
 
   /** The same, and resolves with the address that it says. */

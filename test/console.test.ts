@@ -203,7 +203,6 @@ test("errnos are explained, either sign", () => {
   for (const [name, number] of Object.entries(known)) {
     for (const errno of [number, -number]) assert.match(words.explainErrno(errno), new RegExp(`^${name}: `));
   }
-  assert.is(words.explainErrno(-77), "errno 77");
   assert.match(words.explainErrno(-22), /^EINVAL: /);
   assert.is(words.explainErrno(22), words.explainErrno(-22));
   assert.match(words.explainErrno(-3), /^ESRCH: .*constructs/);

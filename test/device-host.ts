@@ -12,6 +12,19 @@ interface Operation {
   bytes?: Uint8Array;
 }
 
+/** Writes the header of a log of so many regions as the kernel's `disk` log has it, which names nobody. */
+export function putLogHeader(device: Uint8Array, regions: number): void {
+  device.set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0]);
+  new DataView(device.buffer, device.byteOffset).setBigUint64(8, BigInt(regions), true);
+}
+
+/** A mirror that was in sync when its device was last written: every region is clean on it. */
+export function fillClean(device: Uint8Array, regions: number): void {
+  device.fill(0);
+  putLogHeader(device, regions);
+  device.fill(0xff, 1024, 1024 + Math.ceil(regions / 8));
+}
+
 export class DeviceHost {
   /** Content of each device, by the path the constructor names. Major and minor are 98:n, n counting from 0. */
   readonly devices = new Map<string, Uint8Array>();
@@ -127,6 +140,12 @@ export class DeviceHost {
       if (steps > 100_000) throw new Error("it never comes to rest");
       this.complete();
     }
+  }
+
+  /** Ends what is under way; every use of the device fails. */
+  completeFailing(error: number): void {
+    const { EFFECT_KIND_FLUSH_LEGS } = this.engine.abi;
+    while (this.pending.length > 0) this.complete(0, this.pending[0]?.effect === EFFECT_KIND_FLUSH_LEGS ? 0 : error);
   }
 
   /** Lets time pass until the next wake-up, `times` times. */

@@ -5,16 +5,15 @@ import * as assert from "uvu/assert";
 import type { LogDescription } from "../src/common/console.ts";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, encodeRequest, u64At } from "../src/common/kernel-frames.ts";
-import { DeviceHost } from "./device-host.ts";
+import { DeviceHost, fillClean } from "./device-host.ts";
 import { debugWasm, words } from "./harness.ts";
+import { STATE_FIELDS, STATE_HEADER_BYTES } from "./state-header.ts";
 
 const EIO = -5;
 const EINVAL = -22;
 const ESRCH = -3;
-/** Of a state file (state-file.ts): bytes of a copy of the header, where it says the log's state, and the constructor string. */
-const HEADER_BYTES = 200;
-const STATE_OFFSET = 32;
-const TEXT_OFFSET = 2 * HEADER_BYTES;
+/** Of the constructor string in a state file, behind both copies of the header. */
+const TEXT_OFFSET = 2 * STATE_HEADER_BYTES;
 const newEngine = () => new Engine(new WebAssembly.Module(debugWasm));
 
 function host(regions = 128, options = "", deviceBytes = 1 << 20): DeviceHost {
@@ -358,8 +357,7 @@ test("the error that reading a log device ended with is told as it was", () => {
 
 test("what a device says that could not be read is overwritten: after a power cut it would be believed", () => {
   const made = host(30_000);
-  device(made).set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, 0x30, 0x75]);
-  device(made).fill(0xff, 1024, 1024 + 30_000 / 8);
+  fillClean(device(made), 30_000);
   made.request("RESUME");
   made.complete(0, EIO);
   made.completeAll();
@@ -779,7 +777,7 @@ test("a file that is no state file is refused and removed", () => {
     ["empty header", new Uint8Array(file.length)],
     ["cut short", file.slice(0, 100)],
     ["longer than its log", new Uint8Array([...file, 0, 0, 0, 0, 0, 0, 0, 0])],
-    ["two damaged headers", file.map((byte, i) => (i % HEADER_BYTES === STATE_OFFSET ? byte ^ 4 : byte))],
+    ["two damaged headers", file.map((byte, i) => (i % STATE_HEADER_BYTES === STATE_FIELDS.state ? byte ^ 4 : byte))],
     ["two damaged constructors", file.map((byte, i) => (i >= TEXT_OFFSET && byte === 0x31 ? 0x78 : byte))],
   ];
   for (const [what, bytes] of broken) {

@@ -77,6 +77,13 @@ export interface Answer extends Reply {
   notices: string[];
 }
 
+/** All that an engine keeps of logs: its memory but for its counters and the areas of the input in hand. */
+export function logsBytes(engine: Engine): Buffer {
+  const { CORE, CORE_BYTES, INPUT_KIND, AREAS_END } = engine.abi;
+  const memory = engine.bytes();
+  return Buffer.concat([memory.subarray(CORE + CORE_BYTES, INPUT_KIND), memory.subarray(AREAS_END)]);
+}
+
 /** One mirror's kernel side: sends requests of one log to an engine. */
 export class Peer {
   seq = 0;

@@ -5,10 +5,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, encodeRequest, type RequestName } from "../src/common/kernel-frames.ts";
-import { DeviceHost } from "./device-host.ts";
+import { DeviceHost, putLogHeader } from "./device-host.ts";
 import {
   debugWasm,
   exportsOf,
+  logsBytes,
   Peer,
   releaseWasm,
   seeded,
@@ -17,6 +18,7 @@ import {
   withMemoryMax,
   words,
 } from "./harness.ts";
+import { STATE_FIELDS, STATE_HEADER_BYTES, sealHeader } from "./state-header.ts";
 
 const small = new WebAssembly.Module(smallWasm);
 const debug = new WebAssembly.Module(debugWasm);
@@ -68,11 +70,6 @@ function vouchedClean(device: Uint8Array): number {
   return clean;
 }
 
-function putHeader(device: Uint8Array, regions: number): void {
-  device.set([...MAGIC, 2, 0, 0, 0]);
-  new DataView(device.buffer).setBigUint64(8, BigInt(regions), true);
-}
-
 // ---- more blocks than a batch holds
 
 test("a new log of more blocks than a batch holds: no header vouches for blocks that were not written", () => {
@@ -94,7 +91,7 @@ test("a log that grows by more blocks than a batch holds: no header vouches for 
   const made = host(REGIONS);
   const before = 20_000;
   deviceOf(made).fill(0xff);
-  putHeader(deviceOf(made), before);
+  putLogHeader(deviceOf(made), before);
   made.request("RESUME");
   while (made.pending.length > 0) {
     made.complete();
@@ -270,11 +267,8 @@ test("a completion for a handle that there is not changes nothing", () => {
   const made = host(128, " nosync");
   made.ask("RESUME");
   made.request("FLUSH", [7]);
-  const { EFFECT_KIND_WRITE: effect, CORE, CORE_BYTES, INPUT_KIND, AREAS_END } = made.engine.abi;
-  const state = () => {
-    const memory = made.engine.bytes();
-    return Buffer.concat([memory.subarray(CORE + CORE_BYTES, INPUT_KIND), memory.subarray(AREAS_END)]);
-  };
+  const { EFFECT_KIND_WRITE: effect } = made.engine.abi;
+  const state = () => logsBytes(made.engine);
   const before = state();
   const answered = made.replies.length;
   const [{ head }] = made.pending as [(typeof made.pending)[number]];
@@ -540,7 +534,7 @@ test("a state file of a log of too many regions is refused: its size is no small
   made.ask("CTR", asciiBytes("256 core 2"));
   const file = [...made.stateFiles.values()][0] as Uint8Array;
   // The same file for a string of the same length that says 2^32 - 2 regions, with checks that hold.
-  const forged = forgeConstructor(made, file, "8589934588 core 2");
+  const forged = forgeConstructor(file, "8589934588 core 2");
   const other = new DeviceHost(new Engine(cramped));
   other.stateFiles.set(0, forged);
   other.engine.restoreLog(0, forged, 1, other.handler);
@@ -549,20 +543,17 @@ test("a state file of a log of too many regions is refused: its size is no small
   assert.is(other.stateFiles.size, 0);
 });
 
-/** A state file without sets whose constructor string is another one. The check is FNV-1a (assembly/state-file.ts). */
-function forgeConstructor(made: DeviceHost, file: Uint8Array, text: string): Uint8Array {
-  const headerBytes = made.engine.abi.LOG_UUID > 0 ? 200 : 0;
+/** A state file without sets whose constructor string is another one. */
+function forgeConstructor(file: Uint8Array, text: string): Uint8Array {
+  const headers = 2 * STATE_HEADER_BYTES;
   const room = (text.length + 7) & ~7;
-  const forged = new Uint8Array(2 * headerBytes + 2 * room);
-  forged.set(file.subarray(0, 2 * headerBytes));
+  const forged = new Uint8Array(headers + 2 * room);
+  forged.set(file.subarray(0, headers));
   for (const copy of [0, 1]) {
-    const view = new DataView(forged.buffer, copy * headerBytes, headerBytes);
-    view.setUint32(56, text.length, true);
-    let check = 0xcbf2_9ce4_8422_2325n;
-    const bytes = [...forged.subarray(copy * headerBytes + 16, (copy + 1) * headerBytes), ...asciiBytes(text)];
-    for (const byte of bytes) check = BigInt.asUintN(64, (check ^ BigInt(byte)) * 0x100_0000_01b3n);
-    view.setBigUint64(8, check, true);
-    forged.set(asciiBytes(text), 2 * headerBytes + copy * room);
+    const at = copy * STATE_HEADER_BYTES;
+    new DataView(forged.buffer, at).setUint32(STATE_FIELDS.constructorBytes, text.length, true);
+    sealHeader(forged, at, asciiBytes(text));
+    forged.set(asciiBytes(text), headers + copy * room);
   }
   return forged;
 }
@@ -571,11 +562,7 @@ function forgeConstructor(made: DeviceHost, file: Uint8Array, text: string): Uin
 
 test("a refused GET_RESYNC_WORK leaves no trace", () => {
   const made = host(128, "", DEVICE_BYTES, debug);
-  const { abi } = made.engine;
-  const state = () => {
-    const memory = made.engine.bytes();
-    return Buffer.concat([memory.subarray(abi.CORE + abi.CORE_BYTES, abi.INPUT_KIND), memory.subarray(abi.AREAS_END)]);
-  };
+  const state = () => logsBytes(made.engine);
   const before = state();
   assert.is(made.ask("GET_RESYNC_WORK", [1]).error, EINVAL);
   assert.ok(before.equals(state()));

@@ -5,7 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, type Reply, u64At } from "../src/common/kernel-frames.ts";
-import { DeviceHost } from "./device-host.ts";
+import { DeviceHost, fillClean } from "./device-host.ts";
 import { debugWasm, exportsOf, releaseWasm, smallWasm, words } from "./harness.ts";
 
 const debug = new WebAssembly.Module(debugWasm);
@@ -24,23 +24,10 @@ const newHost = (module = debug) => {
   return made;
 };
 
-/** A mirror that was in sync when its device was last written: every region is clean on it. */
-function fillClean(device: Uint8Array): void {
-  device.fill(0);
-  device.set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, REGIONS]);
-  device.fill(0xff, 1024, 1024 + REGIONS / 8);
-}
-
 const deviceOf = (made: DeviceHost) => made.devices.get(DEVICE) as Uint8Array;
 const construct = (made: DeviceHost, luid: bigint, text = TEXT) => made.ask("CTR", asciiBytes(text), UUID, luid);
 const inSync = (made: DeviceHost, luid: bigint) => u64At(made.ask("GET_SYNC_COUNT", [], UUID, luid).data, 0);
 const textOf = ({ data }: Reply) => String.fromCharCode(...data);
-/** Ends what is under way; every use of the device fails. */
-function completeFailing(made: DeviceHost): void {
-  const { EFFECT_KIND_FLUSH_LEGS } = made.engine.abi;
-  while (made.pending.length > 0) made.complete(0, made.pending[0]?.effect === EFFECT_KIND_FLUSH_LEGS ? 0 : EIO);
-}
-
 test("of two state files that both say resumed, the later luid has the mirror, whichever is restored first", () => {
   const made = newHost();
   construct(made, OLD);
@@ -155,7 +142,7 @@ test("two mirrors with files of their own, of one file system or with one number
 /** The server dies and another takes up its state files, with all that is left under way done. */
 function restart(made: DeviceHost, isFailing: boolean): void {
   made.restart(new Engine(debug));
-  if (isFailing) completeFailing(made);
+  if (isFailing) made.completeFailing(EIO);
   else made.completeAll();
 }
 
@@ -168,11 +155,11 @@ for (const removal of REMOVALS) {
     const when = restartAt < 0 ? "" : `, a server that is restarted before step ${restartAt}`;
     test(`a device that was away when the mirror resumed is not believed after a reload: old luid goes ${removal}${when}`, () => {
       const made = newHost();
-      fillClean(deviceOf(made));
+      fillClean(deviceOf(made), REGIONS);
       construct(made, OLD);
       const failing = (type: "RESUME" | "POSTSUSPEND") => {
         const seq = made.request(type, [], UUID, OLD);
-        completeFailing(made);
+        made.completeFailing(EIO);
         return made.replyTo(seq)?.error;
       };
       let isFailing = true;
@@ -215,16 +202,16 @@ for (const removal of REMOVALS) {
 
 test("a device whose last write failed is not believed after a reload", () => {
   const made = newHost();
-  fillClean(deviceOf(made));
+  fillClean(deviceOf(made), REGIONS);
   construct(made, OLD);
   made.ask("RESUME", [], UUID, OLD);
   assert.is(inSync(made, OLD), REGIONS);
   const flush = made.request("FLUSH", [7], UUID, OLD);
-  completeFailing(made);
+  made.completeFailing(EIO);
   assert.is(made.replyTo(flush)?.error, EIO);
   construct(made, NEW);
   const suspend = made.request("POSTSUSPEND", [], UUID, OLD);
-  completeFailing(made);
+  made.completeFailing(EIO);
   assert.is(made.replyTo(suspend)?.error, EIO);
   assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
   assert.is(u64At(made.ask("IN_SYNC", [7], UUID, NEW).data, 0), 0);
@@ -232,15 +219,15 @@ test("a device whose last write failed is not believed after a reload", () => {
 
 test("a luid that was loaded before the device failed knows of it from its own file, when the luid that saw it is gone", () => {
   const made = newHost();
-  fillClean(deviceOf(made));
+  fillClean(deviceOf(made), REGIONS);
   construct(made, OLD);
   made.ask("RESUME", [], UUID, OLD);
   construct(made, NEW);
   const flush = made.request("FLUSH", [7], UUID, OLD);
-  completeFailing(made);
+  made.completeFailing(EIO);
   assert.is(made.replyTo(flush)?.error, EIO);
   made.request("POSTSUSPEND", [], UUID, OLD);
-  completeFailing(made);
+  made.completeFailing(EIO);
   assert.is(made.ask("DTR", [], UUID, OLD).error, 0);
   made.restart(new Engine(debug));
   made.completeAll();
@@ -278,7 +265,7 @@ const PHASES: readonly [name: string, isCreated: boolean, arrive: (made: DeviceH
     "ready with a batch in flight",
     true,
     (made) => {
-      fillClean(deviceOf(made));
+      fillClean(deviceOf(made), REGIONS);
       construct(made, OLD);
       made.ask("RESUME", [], UUID, OLD);
       made.request("FLUSH", [7], UUID, OLD);
@@ -290,7 +277,7 @@ const PHASES: readonly [name: string, isCreated: boolean, arrive: (made: DeviceH
     "ready with lazy work",
     true,
     (made) => {
-      fillClean(deviceOf(made));
+      fillClean(deviceOf(made), REGIONS);
       construct(made, OLD);
       made.ask("RESUME", [], UUID, OLD);
       made.ask("FLUSH", [7], UUID, OLD);
@@ -420,7 +407,7 @@ const OVERTAKEN: readonly [name: string, begin: (made: DeviceHost) => void, text
   [
     "of a log with a write under way",
     (made) => {
-      fillClean(deviceOf(made));
+      fillClean(deviceOf(made), REGIONS);
       construct(made, OLD);
       made.ask("RESUME", [], UUID, OLD);
       made.request("FLUSH", [7], UUID, OLD);
@@ -430,7 +417,7 @@ const OVERTAKEN: readonly [name: string, begin: (made: DeviceHost) => void, text
   [
     "of a log with a write under way, by a kernel that reconnects,",
     (made) => {
-      fillClean(deviceOf(made));
+      fillClean(deviceOf(made), REGIONS);
       construct(made, OLD);
       made.ask("RESUME", [], UUID, OLD);
       made.request("FLUSH", [7], UUID, OLD);

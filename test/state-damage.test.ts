@@ -5,8 +5,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine, type Head } from "../src/common/engine.ts";
 import { asciiBytes, type RequestName, u64At } from "../src/common/kernel-frames.ts";
-import { DeviceHost } from "./device-host.ts";
-import { debugWasm, smallWasm, words } from "./harness.ts";
+import { DeviceHost, fillClean } from "./device-host.ts";
+import { debugWasm, logsBytes, smallWasm, words } from "./harness.ts";
+import { STATE_FIELDS, STATE_HEADER_BYTES, sealHeader } from "./state-header.ts";
 
 const debug = new WebAssembly.Module(debugWasm);
 const small = new WebAssembly.Module(smallWasm);
@@ -14,8 +15,8 @@ const REGIONS = 70;
 const UUID = "LVM-disk";
 const LUID = 5n;
 const DEVICE = "/dev/log";
-const HEADER_BYTES = 200;
 const ESRCH = -3;
+const EIO = -5;
 const KINDS = [`${REGIONS * 2} core 2`, `${REGIONS * 2} disk ${DEVICE} 2`] as const;
 
 const newHost = (module = debug) => {
@@ -84,7 +85,7 @@ for (const text of KINDS) {
   test(`a state file both of whose headers are damaged is refused, and the kernel's reconnect makes everything out of sync (${text})`, () => {
     const made = varied(text);
     const damaged = fileOf(made).slice();
-    for (const at of [40, HEADER_BYTES + 77]) damaged[at] = (damaged[at] as number) ^ 1;
+    for (const at of [40, STATE_HEADER_BYTES + 77]) damaged[at] = (damaged[at] as number) ^ 1;
     const other = takeUp(made, damaged);
     assert.equal(words.logs(other.engine), []);
     assert.match(other.notices.join(), /state file/);
@@ -103,10 +104,8 @@ for (const text of KINDS) {
 for (const text of KINDS) {
   test(`a server that ends between the constructor of a kernel that reconnects and its resume: what was lost stays lost (${text})`, () => {
     const made = newHost();
-    const device = made.devices.get(DEVICE) as Uint8Array;
     // The device says clean of all of them: marks that the lost server had acknowledged may be missing there.
-    device.set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, REGIONS]);
-    device.fill(0xff, 1024, 1024 + Math.ceil(REGIONS / 8));
+    fillClean(made.devices.get(DEVICE) as Uint8Array, REGIONS);
     const isDisk = text.includes("disk");
     made.construct(`${text}${isDisk ? "" : " nosync"}\0`);
     const other = takeUp(made, fileOf(made));
@@ -121,17 +120,12 @@ for (const text of KINDS) {
 
 test("a device that did not take a mark is not believed after a restart, whichever luid reads it then", () => {
   const made = newHost();
-  const EIO = -5;
-  const { EFFECT_KIND_WRITE } = made.engine.abi;
-  const completeFailing = () => {
-    while (made.pending.length > 0) made.complete(0, made.pending[0]?.effect === EFFECT_KIND_WRITE ? EIO : 0);
-  };
   made.construct(`${KINDS[1]} nosync`);
   made.ask("RESUME");
   const mark = made.request("FLUSH", [7]);
-  completeFailing();
+  made.completeFailing(EIO);
   const suspend = made.request("POSTSUSPEND");
-  completeFailing();
+  made.completeFailing(EIO);
   assert.equal([made.replyTo(mark)?.error, made.replyTo(suspend)?.error], [EIO, EIO]);
   const other = takeUp(made, fileOf(made));
   const ask = (type: RequestName, data: number[] | Uint8Array = []) => other.ask(type, data, UUID, 9n);
@@ -142,26 +136,14 @@ test("a device that did not take a mark is not believed after a restart, whichev
 
 // ---- a file that lies
 
-/** Where a header says it, and how long its copies are (state-header.ts). */
-const FIELDS = { check: 8, luid: 16, state: 32, marksInDoubt: 44, uuidBytes: 52, constructorBytes: 56, uuid: 64 };
-
-/** FNV-1a, as state-file.ts has it. */
-function checkOf(header: Uint8Array, text: Uint8Array): bigint {
-  let mixed = 0xcbf2_9ce4_8422_2325n;
-  for (const byte of [...header.subarray(FIELDS.luid), ...text])
-    mixed = BigInt.asUintN(64, (mixed ^ BigInt(byte)) * 0x0000_0100_0000_01b3n);
-  return mixed;
-}
-
 /** Changes both copies of the header, and makes their checks hold. */
 function forged(made: DeviceHost, change: (header: DataView) => void): Uint8Array {
   const file = fileOf(made).slice();
-  for (const at of [0, HEADER_BYTES]) {
-    const header = file.subarray(at, at + HEADER_BYTES);
-    const view = new DataView(file.buffer, at, HEADER_BYTES);
-    change(view);
-    const text = file.subarray(2 * HEADER_BYTES).subarray(0, view.getUint32(FIELDS.constructorBytes, true));
-    view.setBigUint64(FIELDS.check, checkOf(header, text), true);
+  for (const at of [0, STATE_HEADER_BYTES]) {
+    const header = new DataView(file.buffer, at, STATE_HEADER_BYTES);
+    change(header);
+    const text = file.subarray(2 * STATE_HEADER_BYTES);
+    sealHeader(file, at, text.subarray(0, header.getUint32(STATE_FIELDS.constructorBytes, true)));
   }
   return file;
 }
@@ -173,15 +155,15 @@ test("a state file whose check holds is refused where what it says cannot be", (
     fileOf(made),
     "nothing changed, and the check is the core's",
   );
-  const set = (field: keyof typeof FIELDS, value: number) => (header: DataView) =>
-    header.setUint32(FIELDS[field], value, true);
+  const set = (field: keyof typeof STATE_FIELDS, value: number) => (header: DataView) =>
+    header.setUint32(STATE_FIELDS[field], value, true);
   const lies: Record<string, (header: DataView) => void> = {
     "no state": set("state", 0),
     "the state of a log that is being restored": set("state", 5),
     "an unknown state": set("state", 99),
     "no UUID": (header) => {
       set("uuidBytes", 0)(header);
-      header.setUint8(FIELDS.uuid, 0);
+      header.setUint8(STATE_FIELDS.uuid, 0);
     },
     "a UUID, and a length of 0": set("uuidBytes", 0),
     "a shorter UUID than it says": set("uuidBytes", UUID.length + 1),
@@ -200,8 +182,11 @@ test("a state file whose check holds is refused where what it says cannot be", (
 test("what one copy of the header or of the constructor string has lost is there twice again after a restart", () => {
   const made = varied(KINDS[0]);
   const textBytes = (KINDS[0].length + 7) & ~7;
-  const [header, text] = [FIELDS.luid, 2 * HEADER_BYTES];
-  const copies = { header: [header, header + HEADER_BYTES], "constructor string": [text, text + textBytes] } as const;
+  const [header, text] = [STATE_FIELDS.luid, 2 * STATE_HEADER_BYTES];
+  const copies = {
+    header: [header, header + STATE_HEADER_BYTES],
+    "constructor string": [text, text + textBytes],
+  } as const;
   for (const [what, [first, second]] of Object.entries(copies)) {
     const file = fileOf(made).slice();
     file[first] = (file[first] as number) ^ 1;
@@ -345,6 +330,19 @@ for (const text of KINDS) {
 
 // ---- parts that lie
 
+/** Gives an engine a part of the state file of log 0, and says of it what is told. Returns the size of its effects. */
+function givePart(engine: Engine, bytes: Uint8Array, says: Pick<Head, "sizeBytes" | "offsetBytes" | "ticket">): number {
+  const { abi } = engine;
+  const memory = engine.bytes();
+  const view = new DataView(memory.buffer, abi.INPUT_PAYLOAD);
+  view.setUint32(abi.HEAD_HANDLE, 0, true);
+  view.setUint32(abi.HEAD_SIZE, says.sizeBytes, true);
+  view.setBigUint64(abi.HEAD_OFFSET, BigInt(says.offsetBytes), true);
+  view.setBigUint64(abi.HEAD_TICKET, BigInt(says.ticket), true);
+  memory.set(bytes, abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
+  return engine.handleRaw(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + bytes.length, 0, 1, 0);
+}
+
 test("parts of a state file whose sizes or offsets lie change nothing", () => {
   for (const module of [debug, small]) {
     // Its sets are more than one part of the small core.
@@ -353,23 +351,9 @@ test("parts of a state file whose sizes or offsets lie change nothing", () => {
     const file = fileOf(made);
     const { engine } = new DeviceHost(new Engine(module));
     const { abi } = engine;
-    const give = (sizeField: number, offset: number, bytes: Uint8Array, total = file.length) => {
-      const memory = engine.bytes();
-      const view = new DataView(memory.buffer, abi.INPUT_PAYLOAD);
-      view.setUint32(abi.HEAD_HANDLE, 0, true);
-      view.setUint32(abi.HEAD_SIZE, sizeField, true);
-      view.setBigUint64(abi.HEAD_OFFSET, BigInt(offset), true);
-      view.setBigUint64(abi.HEAD_TICKET, BigInt(total), true);
-      memory.set(bytes, abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
-      return engine.handleRaw(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + bytes.length, 0, 1, 0);
-    };
-    const state = () => {
-      const memory = engine.bytes();
-      return Buffer.concat([
-        memory.subarray(abi.CORE + abi.CORE_BYTES, abi.INPUT_KIND),
-        memory.subarray(abi.AREAS_END),
-      ]);
-    };
+    const give = (sizeBytes: number, offsetBytes: number, bytes: Uint8Array, ticket = file.length) =>
+      givePart(engine, bytes, { sizeBytes, offsetBytes, ticket });
+    const state = () => logsBytes(engine);
     const room = abi.RESTORE_BYTES;
     const first = file.subarray(0, Math.min(room, 1024));
     const liesOfSize = [0, 1, first.length - 8, first.length - 1, first.length + 1, first.length + 8];
@@ -417,13 +401,8 @@ test("of a state file that never came to its end nothing is believed, and a pers
   const file = fileOf(made);
   const other = newHost(small);
   other.stateFiles.set(0, file.slice());
-  const { abi } = other.engine;
-  const memory = other.engine.bytes();
-  const view = new DataView(memory.buffer, abi.INPUT_PAYLOAD);
-  view.setUint32(abi.HEAD_SIZE, abi.RESTORE_BYTES, true);
-  view.setBigUint64(abi.HEAD_TICKET, BigInt(file.length), true);
-  memory.set(file.subarray(0, abi.RESTORE_BYTES), abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
-  other.engine.handleRaw(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + abi.RESTORE_BYTES, 0, 1, 0);
+  const first = file.subarray(0, other.engine.abi.RESTORE_BYTES);
+  givePart(other.engine, first, { sizeBytes: first.length, offsetBytes: 0, ticket: file.length });
   assert.is(words.logs(other.engine).length, 1);
   assert.is(other.ask("IN_SYNC", [0]).error, ESRCH);
   assert.match(other.notices.join(), /state file is invalid/);

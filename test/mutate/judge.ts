@@ -1,11 +1,18 @@
 // Judges mutants one by one, in a copy of the repository: builds a core with the mistake in it, and runs tests until one fails.
-// A process of its own: its parent sends a mutant, or null for the core as it is, and is sent a Verdict.
+// A process of its own: its parent sends a Case, and is sent a Verdict.
 
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Mutant } from "./mutants.ts";
+
+export interface Case {
+  /** Null for the core as it is. */
+  mutant: Mutant | null;
+  /** A test file that takes longer hangs. */
+  limitsMs: Record<string, number>;
+}
 
 export interface Verdict {
   /** `invalid`: the compiler refuses it. */
@@ -53,20 +60,19 @@ interface Compiler {
   main(words: string[], options: { stdout: unknown; stderr: unknown }, done: (error: Error | null) => number): void;
 }
 
-const [folder, limits] = [process.argv[2] as string, JSON.parse(process.argv[3] ?? "{}") as Record<string, number>];
-process.chdir(folder);
+process.chdir(process.argv[2] as string);
 
-process.on("message", async (mutant: Mutant | null) => {
-  process.send?.(await judge(mutant));
+process.on("message", async ({ mutant, limitsMs }: Case) => {
+  process.send?.(await judge(mutant, limitsMs));
 });
 
-async function judge(mutant: Mutant | null): Promise<Verdict> {
-  if (mutant === null) return (await build()) ?? runTests();
+async function judge(mutant: Mutant | null, limitsMs: Record<string, number>): Promise<Verdict> {
+  if (mutant === null) return (await build()) ?? runTests(limitsMs);
   const path = join("assembly", mutant.file);
   const source = readFileSync(path, "utf8");
   writeFileSync(path, source.slice(0, mutant.start) + mutant.text + source.slice(mutant.end));
   try {
-    return (await build()) ?? (await runTests());
+    return (await build()) ?? (await runTests(limitsMs));
   } finally {
     writeFileSync(path, source);
   }
@@ -89,11 +95,11 @@ async function build(): Promise<Verdict | undefined> {
   return undefined;
 }
 
-async function runTests(): Promise<Verdict> {
+async function runTests(limitsMs: Record<string, number>): Promise<Verdict> {
   const tookMs: Record<string, number> = {};
   for (const name of TEST_FILES) {
     const startMs = performance.now();
-    const isPassed = await passes(`test/${name}.test.ts`, limits[name] ?? LIMIT_MS);
+    const isPassed = await passes(`test/${name}.test.ts`, limitsMs[name] ?? LIMIT_MS);
     tookMs[name] = Math.round(performance.now() - startMs);
     if (!isPassed) return { outcome: "killed", by: name, tookMs };
   }

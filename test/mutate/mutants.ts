@@ -20,31 +20,31 @@ const LEFT_OUT = new Set(["budget.ts", "invariants.ts", "make-header.ts", "abort
 const CHECKS = new Set(["isSound", "arenaIsSound", "ensure", "assert", "ERROR"]);
 const WAS_CHARACTERS_MAX = 90;
 
-const OPERATORS: Record<string, string[]> = {
-  "<": ["<="],
-  "<=": ["<"],
-  ">": [">="],
-  ">=": [">"],
-  "==": ["!="],
-  "!=": ["=="],
-  "===": ["!=="],
-  "!==": ["==="],
-  "&&": ["||"],
-  "||": ["&&"],
-  "+": ["-"],
-  "-": ["+"],
-  "&": ["|"],
-  "|": ["&"],
-  "^": ["|"],
-  "<<": [">>>"],
-  ">>": ["<<"],
-  ">>>": ["<<"],
-  "*": ["+"],
-  "%": ["*"],
-  "+=": ["-="],
-  "-=": ["+="],
-  "|=": ["&="],
-  "&=": ["|="],
+const OPERATORS: Record<string, string> = {
+  "<": "<=",
+  "<=": "<",
+  ">": ">=",
+  ">=": ">",
+  "==": "!=",
+  "!=": "==",
+  "===": "!==",
+  "!==": "===",
+  "&&": "||",
+  "||": "&&",
+  "+": "-",
+  "-": "+",
+  "&": "|",
+  "|": "&",
+  "^": "|",
+  "<<": ">>>",
+  ">>": "<<",
+  ">>>": "<<",
+  "*": "+",
+  "%": "*",
+  "+=": "-=",
+  "-=": "+=",
+  "|=": "&=",
+  "&=": "|=",
 };
 
 /** Sets, and things that are as easily taken for each other. */
@@ -75,22 +75,24 @@ export function mutantsOf(file: string, source: string): Mutant[] {
   const mutants: Mutant[] = [];
   const seen = new Map<string, number>();
 
-  function mutate(node: ts.Node, text: string, from: ts.Node = node, to: ts.Node = from): void {
+  /** Puts `text` in the place of a part of `node`, or of all of it. */
+  function mutate(node: ts.Node, text: string, part: ts.Node = node): void {
     const was = shortened(node.getText());
-    const start = from.getStart();
-    const whole = shortened(source.slice(node.getStart(), start) + text + source.slice(to.getEnd(), node.getEnd()));
+    const start = part.getStart();
+    const whole = shortened(source.slice(node.getStart(), start) + text + source.slice(part.getEnd(), node.getEnd()));
     const name = `${file} ${nameOf(node)}: ${was} → ${whole || "nothing"}`;
     const count = (seen.get(name) ?? 0) + 1;
     seen.set(name, count);
     const { line } = tree.getLineAndCharacterOfPosition(start);
     const id = count === 1 ? name : `${name} (${count})`;
-    mutants.push({ id, file, line: line + 1, start, end: to.getEnd(), text });
+    mutants.push({ id, file, line: line + 1, start, end: part.getEnd(), text });
   }
 
   function visit(node: ts.Node): void {
     if (isOutside(node)) return;
     if (ts.isBinaryExpression(node)) {
-      for (const text of OPERATORS[node.operatorToken.getText()] ?? []) mutate(node, text, node.operatorToken);
+      const other = OPERATORS[node.operatorToken.getText()];
+      if (other !== undefined) mutate(node, other, node.operatorToken);
       if (isStep(node)) mutate(node, String(Number(node.right.getText()) + 1), node.right);
     }
     if (ts.isPrefixUnaryExpression(node)) {

@@ -21,7 +21,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Verdict } from "./judge.ts";
+import type { Case, Verdict } from "./judge.ts";
 import { coreMutants, type Mutant } from "./mutants.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -30,8 +30,8 @@ const RESULTS = fileURLToPath(new URL("results.jsonl", import.meta.url));
 const HARMLESS = fileURLToPath(new URL("harmless.json", import.meta.url));
 const NOT_COPIED = new Set(["node_modules", ".git", "results.jsonl"]);
 const KILLED_SHARE_MIN = 0.97;
-/** One of fewer would decide. */
-const SHARED_AMONG_MIN = 100;
+/** Of fewer, one would decide. */
+const COUNTED_MIN = 100;
 /** A test file that takes so many times as long as with the right core, and so many ms more, hangs. */
 const PATIENCE = 5;
 const PATIENCE_MS = 5000;
@@ -59,20 +59,20 @@ class Workbench {
   /** Rejects when the judge ends before it is told to. */
   private readonly ended: Promise<never>;
 
-  constructor(limits: Record<string, number>) {
+  constructor() {
     cpSync(ROOT, this.folder, { recursive: true, filter: (path) => !NOT_COPIED.has(path.split("/").at(-1) as string) });
     symlinkSync(join(ROOT, "node_modules"), join(this.folder, "node_modules"));
     writeFileSync(join(this.folder, "asconfig.json"), quickBuilds());
-    this.judge = fork(fileURLToPath(new URL("judge.ts", import.meta.url)), [this.folder, JSON.stringify(limits)], {
+    this.judge = fork(fileURLToPath(new URL("judge.ts", import.meta.url)), [this.folder], {
       execArgv: ["--import", "tsx"],
     });
     this.ended = once(this.judge, "exit").then(() => Promise.reject(new Error("A judge has ended by itself.")));
     this.ended.catch(() => {});
   }
 
-  async verdict(mutant: Mutant | null): Promise<Verdict> {
+  async verdict(one: Case): Promise<Verdict> {
     const answered = once(this.judge, "message");
-    this.judge.send(mutant as unknown as object);
+    this.judge.send(one);
     const [verdict] = (await Promise.race([answered, this.ended])) as [Verdict];
     return verdict;
   }
@@ -136,20 +136,18 @@ async function main(): Promise<number> {
 }
 
 async function judgeAll(open: Mutant[], hashes: Map<string, string>, results: Map<string, Result>): Promise<void> {
-  const first = new Workbench({});
-  const right = await first.verdict(null);
-  first.close();
-  if (right.outcome !== "survived") throw new Error(`The core as it is fails: ${right.by}. Type: npm test`);
-  const limits = Object.fromEntries(
-    Object.entries(right.tookMs).map(([name, ms]) => [name, PATIENCE * ms + PATIENCE_MS]),
-  );
   const queue = [...open];
-  const benches = Array.from({ length: availableParallelism() }, () => new Workbench(limits));
+  const benches = Array.from({ length: availableParallelism() }, () => new Workbench());
   try {
+    const right = await (benches[0] as Workbench).verdict({ mutant: null, limitsMs: {} });
+    if (right.outcome !== "survived") throw new Error(`The core as it is fails: ${right.by}. Type: npm test`);
+    const limitsMs = Object.fromEntries(
+      Object.entries(right.tookMs).map(([name, ms]) => [name, PATIENCE * ms + PATIENCE_MS]),
+    );
     await Promise.all(
       benches.map(async (bench) => {
         for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-          const { outcome, by } = await bench.verdict(mutant);
+          const { outcome, by } = await bench.verdict({ mutant, limitsMs });
           const source = hashes.get(mutant.file) as string;
           const result: Result = { id: mutant.id, source, outcome, ...(by === undefined ? {} : { by }) };
           results.set(mutant.id, result);
@@ -183,7 +181,7 @@ function report(mutants: Mutant[], results: Map<string, Result>): number {
     `\n${killed} of ${counted} killed, ${(100 * share).toFixed(1)} %; ${survivors.length} survived, ` +
       `${unexplained.length} of them without a reason`,
   );
-  const isEnough = counted < SHARED_AMONG_MIN || share >= KILLED_SHARE_MIN;
+  const isEnough = counted < COUNTED_MIN || share >= KILLED_SHARE_MIN;
   return counted > 0 && isEnough && unexplained.length === 0 ? 0 : 1;
 }
 
