@@ -16,6 +16,7 @@ import {
   CONSTRUCTOR_BYTES_MAX,
   EFFECTS_BYTES_MAX,
   EXTENTS_MAX,
+  HELD_BYTES,
   INPUT_PAYLOAD_BYTES_MAX,
   LUIDS_MAX,
   READ_BYTES_MAX,
@@ -54,7 +55,10 @@ export const ADVANCE_BYTES: usize =
   3 * HEAD +
   6 * NOTICE;
 
-/** A request of regions: a word for each, and the longest answer. A constructor: also the log that it replaces, and the oldest luid. */
+/**
+ * Also of a tick that answers a request that has waited. A request of regions: a word for each, and the longest answer. A constructor:
+ * also the log that it replaces, and the oldest luid.
+ */
 const DATAGRAM: usize =
   BYTES_RECORD_BYTES * ((INPUT_PAYLOAD_BYTES_MAX - FRAME_BYTES) >>> 3) +
   EFFECT_PAYLOAD +
@@ -70,6 +74,8 @@ const COMPLETION: usize = 2 * ADVANCE_BYTES;
 if (DATAGRAM + WAKE > EFFECTS_BYTES_MAX) ERROR("the effects of a datagram do not fit EFFECTS_BYTES_MAX");
 // @ts-expect-error: decided when compiled
 if (COMPLETION + WAKE > EFFECTS_BYTES_MAX) ERROR("the effects of a completion do not fit EFFECTS_BYTES_MAX");
+// @ts-expect-error: decided when compiled
+if (INPUT_PAYLOAD_BYTES_MAX + 8 > HELD_BYTES) ERROR("a request that must wait finds no room");
 // @ts-expect-error: decided when compiled
 if (COMPLETION_DATA + READ_BYTES_MAX > INPUT_PAYLOAD_BYTES_MAX) ERROR("a READ does not fit an input");
 // @ts-expect-error: decided when compiled

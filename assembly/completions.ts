@@ -81,7 +81,7 @@ function take(disk: Disk, payload: usize, size: usize, error: i32): void {
 /**
  * What has ended may be what another luid of the mirror waits for. The mirror's record may be free by now: then it lists none.
  */
-function letSiblingsResume(mirror: Mirror): void {
+export function letSiblingsResume(mirror: Mirror): void {
   let at = mirror.firstLog;
   while (at != 0) {
     const log = changetype<Log>(at);

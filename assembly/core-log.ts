@@ -6,14 +6,13 @@ import { Log, STATE_RESUMED } from "./log";
 import { becomeResumed, becomeSuspended } from "./log-life";
 import { createLog, destroyLog } from "./logs";
 import { NOTICE_CREATED, NOTICE_DESTROYED, NOTICE_RESUMED, NOTICE_SUSPENDED } from "./notices";
-import { createState, deleteState } from "./state-file";
+import { deleteState } from "./state-file";
 
 export function makeCoreLog(luid: u64, uuid: usize, uuidBytes: u32, parsed: Constructor, handle: u32): Log | null {
   return createLog(luid, uuid, uuidBytes, parsed, handle, 0, 0, 0);
 }
 
 export function constructCore(log: Log, frame: usize): i32 {
-  createState(log);
   return notice(NOTICE_CREATED, frame, 0, log.regionCount);
 }
 

@@ -16,11 +16,21 @@ export class Core {
   firstLog: usize;
   lastLog: usize;
   logCount: u32;
-  /** Changes with the list of logs, so that a reader who takes several looks knows whether they belong together. */
+  /** Changes with the list of logs, and when one of them becomes whole, so that a reader who takes several looks knows whether they belong together. */
   generation: u32;
   /** The first free mirror record of those that were in use before, and how many ever were. */
   freeMirrors: usize;
   mirrorsMade: u32;
+  /** Where requests wait for logs to become whole, 0 before the first has to, and the bytes that they take. */
+  held: usize;
+  /** Requests that were let go without an answer for want of room: of those, and of those that wait for a device. */
+  heldLetGo: u64;
+  waitersLetGo: u64;
+  heldBytes: usize;
+  /** Logs with work that goes on in slices; 0 when there is none. Words that the input in hand may still work through. */
+  firstQueued: usize;
+  lastQueued: usize;
+  sliceWords: u32;
   /** Disk logs that want to be woken: entries of the heap. */
   deadlineCount: u32;
   /** Non-zero once `initialize` has run. */

@@ -26,7 +26,7 @@ import {
   ULOG_HEADER_BYTES,
   ULOG_TYPE,
 } from "./protocol";
-import { answer, replyBytes } from "./requests";
+import { answer, answerOrHold, replyBytes } from "./requests";
 import { DEFERRED } from "./waiters";
 
 export const FRAME_OURS: u32 = 0;
@@ -75,9 +75,22 @@ export function handleDatagram(frame: usize, size: usize, senderPort: u32): void
       return;
     default:
   }
-  const type = load<u32>(frame, ULOG_TYPE) & REQUEST_TYPE_MASK;
+  const type = typeOf(frame);
   countRequest(type <= REQUEST_TYPE_MAX ? type : 0);
-  const result = answer(type, frame);
+  reply(type, frame, answerOrHold(type, frame));
+}
+
+/** Answers a request that has waited for its log to become whole. */
+export function answerHeld(frame: usize): void {
+  const type = typeOf(frame);
+  reply(type, frame, answer(type, frame));
+}
+
+function typeOf(frame: usize): u32 {
+  return load<u32>(frame, ULOG_TYPE) & REQUEST_TYPE_MASK;
+}
+
+function reply(type: u32, frame: usize, result: i32): void {
   if (result == DEFERRED) return;
   if (result < 0) refuse(frame, result, replyBytes(type));
   else emitReply(frame, 0, <u32>result);

@@ -83,10 +83,11 @@ function settle(entry: Deadline): void {
   put(place, entry);
 }
 
-/** Asks the host for another wake-up where the earliest deadline is not the one it knows. */
-export function renewWake(): void {
+/** Asks the host for another wake-up where what is due first is not due when it knows. `hasWork` says that something is due at once. */
+export function renewWake(hasWork: bool): void {
   const earliest = earliestDeadline();
-  const time = earliest == 0 ? 0 : changetype<Deadline>(earliest).deadline;
+  let time = earliest == 0 ? 0 : changetype<Deadline>(earliest).deadline;
+  if (hasWork) time = core.wakeAt != 0 ? min(core.wakeAt, now()) : now();
   if (time == core.wakeAt) return;
   core.wakeAt = time;
   emitWake(time);

@@ -8,6 +8,13 @@ import { OPTION_NOSYNC, OPTION_SYNC } from "./constructor";
 import { core } from "./core";
 import { dropDeadline, now, setDeadline } from "./deadlines";
 import {
+  ADOPT_BITS,
+  ADOPT_CLEAN,
+  ADOPT_DOUBT,
+  ADOPT_FOREIGN,
+  ADOPT_IS_CURRENT,
+  ADOPT_IS_KEPT,
+  ADOPT_NO_MARKS,
   BATCH_ALL,
   BATCH_SOME,
   BATCH_URGENT,
@@ -57,7 +64,17 @@ import {
   REPLY_DATA,
 } from "./layout";
 import { BUCKET_COUNT, READ_BYTES_MAX } from "./limits";
-import { DOUBT_ENDS, DOUBT_MARKS, DOUBT_NONE, Log, STATE_RESUMED, STATE_SUSPENDED } from "./log";
+import {
+  DOUBT_ENDS,
+  DOUBT_MARKS,
+  DOUBT_NONE,
+  Log,
+  SET_COUNT,
+  STATE_RESUMED,
+  STATE_SUSPENDED,
+  WORK_ADOPT,
+  WORK_BATCH,
+} from "./log";
 import { becomeReplaced, becomeResumed, becomeSuspended } from "./log-life";
 import { destroyLog, newSerial, retireLog, SERIAL_KNOWN } from "./logs";
 import { Mirror, mirrorOf } from "./mirror";
@@ -81,7 +98,9 @@ import {
 } from "./notices";
 import { bytesOnDisk, DISK_VERSION, OWNER_UUID_AT } from "./on-disk";
 import { EBUSY, EINVAL, EIO, ULOG_VERSION } from "./protocol";
-import { createState, deleteState, saveDeviceBehind, saveSets } from "./state-file";
+import { NO_REGION } from "./region-set";
+import { endWork, goOnLater } from "./slices";
+import { createState, deleteState, saveDeviceBehind, saveWords } from "./state-file";
 import {
   answerWaiter,
   answerWaiters,
@@ -136,7 +155,7 @@ function become(disk: Disk, event: u32, error: i32): void {
       beginReading(disk);
       return;
     case ACTION_ADOPT:
-      adopt(disk, error);
+      beginAdopting(disk, error);
       return;
     case ACTION_FINISH:
       finish(disk, error);
@@ -237,11 +256,11 @@ function letGo(disk: Disk): void {
   emitHead(EFFECT_KIND_CLOSE, disk.owner().handle, 0, 0, 0);
 }
 
-/** The device is the log's: the mirror can be made. */
-function announce(disk: Disk): void {
+/** The device is the log's: the mirror can be made, when the log has its state file. */
+export function announce(disk: Disk): void {
   const log = disk.owner();
+  if (!createState(log)) return;
   disk.goal = GOAL_NONE;
-  createState(log);
   answerConstructors(disk, 0);
   noticeOfLog(NOTICE_CREATED, log, 0, log.regionCount);
   advance(disk);
@@ -314,54 +333,83 @@ export function partRead(disk: Disk, error: i32, bytes: u32, data: usize): void 
  * A log that was resumed before by this server or the one it was restored from knows more than its device, which
  * learns of clears late and may have failed at its first write: memory stands, unless another format forbids to write.
  */
-function adopt(disk: Disk, error: i32): void {
+function beginAdopting(disk: Disk, error: i32): void {
   const log = disk.owner();
   const header = disk.judgeHeader(error);
   const isOurs = header == HEADER_SAME || header == HEADER_GROWN || header == HEADER_SHRUNK;
   const held = isOurs ? disk.heldRegions() : 0;
-  const isCurrentVersion = isOurs && disk.versionOnDevice() == DISK_VERSION;
+  const isCurrent = header == HEADER_SAME && disk.versionOnDevice() == DISK_VERSION && disk.hasOwner();
   tellOfHeader(disk, header, error);
   const isBelieved = isOurs && mirrorOf(log).deviceBehind == 0;
   const isFirst = log.wasResumed == 0;
   const startsAnew = isFirst && (log.options & (OPTION_SYNC | OPTION_NOSYNC)) != 0;
+  const isKept = isBelieved && !startsAnew;
 
+  disk.adoptError = error;
+  disk.adoptWith = header == HEADER_FOREIGN ? ADOPT_FOREIGN : 0;
+  if (isKept) disk.adoptWith |= isCurrent ? ADOPT_IS_KEPT | ADOPT_IS_CURRENT : ADOPT_IS_KEPT;
   if (isFirst || header == HEADER_FOREIGN) {
     const isLost = isFirst && log.reconnects != 0;
     // `nosync` speaks of a new mirror: one that was lost has been written to, unless it was lost before its first resume,
     // and then the device's bits are of another life. So neither is believed.
     const isFit = header == HEADER_NEW || header == HEADER_OTHER || isBelieved;
-    const growsClean = startsAnew && !isLost && isFit && (log.options & OPTION_NOSYNC) != 0;
+    disk.adoptWith |= ADOPT_BITS;
+    if (startsAnew && !isLost && isFit && (log.options & OPTION_NOSYNC) != 0) disk.adoptWith |= ADOPT_CLEAN;
+    disk.adoptHeld = startsAnew || !isBelieved ? 0 : min(held, <u64>log.regionCount);
     if (!isFit) disk.distrustDevice();
-    disk.adoptBits(startsAnew || !isBelieved ? 0 : min(held, <u64>log.regionCount), growsClean);
-    if (isLost) doubtMarks(disk);
-    saveSets(log);
+    // A server that lost the log's state has lost marks that were answered and not yet flushed; the kernel will not make
+    // them again. Until it has suspended the mirror, and so ended all writes, any region may be marked.
+    if (isLost) disk.adoptWith |= ADOPT_DOUBT;
+    log.marksInDoubt = isLost ? DOUBT_MARKS : DOUBT_NONE;
+    log.recovering = NO_REGION;
   } else {
     if (log.marksInDoubt == DOUBT_ENDS && !isAnotherInDoubt(log)) dropDoubt(disk);
     // What the device holds was not seen, never got there, or goes for legs that have changed: all of it is written.
     if (!isBelieved || header != HEADER_SAME) disk.distrustDevice();
-    disk.keepSets();
   }
-  if (header == HEADER_FOREIGN) {
+  adopt(disk);
+}
+
+/** Goes on with what `beginAdopting` has found to do. */
+export function adopt(disk: Disk): void {
+  const log = disk.owner();
+  const first = disk.firstWord(log.workAt);
+  const isDone = disk.adoptBlocks();
+  if (disk.adoptWith & (ADOPT_BITS | ADOPT_NO_MARKS)) saveAdopted(disk, first);
+  if (!isDone) {
+    goOnLater(log, WORK_ADOPT);
+    return;
+  }
+  endWork(log);
+  if (disk.adoptWith & ADOPT_FOREIGN) {
+    hasFoundForeign(disk);
+    return;
+  }
+  disk.withholdHeader((disk.adoptWith & ADOPT_IS_KEPT) != 0, (disk.adoptWith & ADOPT_IS_CURRENT) != 0);
+  disk.clearTail();
+  disk.isCut = 0;
+  if (disk.phase == PHASE_STORING) storeNext(disk, 0);
+  else finish(disk, disk.adoptError);
+}
+
+/** Writes to the state file what has become of the words from `first` on. */
+function saveAdopted(disk: Disk, first: u32): void {
+  const log = disk.owner();
+  if (log.workAt == 0) return;
+  const end = disk.endWord(log.workAt - 1);
+  if (end == first) return;
+  for (let index: u32 = 0; index < SET_COUNT; index++) saveWords(log, index, first, end - first);
+}
+
+/** Hands off. A destructor that has come meanwhile has nothing to write either. */
+function hasFoundForeign(disk: Disk): void {
+  if (disk.goal != GOAL_DESTROY) {
     become(disk, EVENT_FOREIGN, 0);
     return;
   }
-  const isKept = isBelieved && !startsAnew;
-  disk.withholdHeader(isKept, isKept && header == HEADER_SAME && isCurrentVersion && disk.hasOwner());
-  disk.clearTail();
-  if (disk.phase == PHASE_STORING) storeNext(disk, 0);
-  else finish(disk, error);
-}
-
-/**
- * A server that lost the log's state has lost marks that were answered and not yet flushed; the kernel will not make
- * them again. Until it has suspended the mirror, and so ended all writes, any region may be marked.
- */
-function doubtMarks(disk: Disk): void {
-  const log = disk.owner();
-  log.marksInDoubt = DOUBT_MARKS;
-  log.markedSet().fill();
-  log.dirtyCount = log.inSyncCount();
-  disk.sortBlocks();
+  disk.drainedLegs = 1;
+  disk.drainedBlocks = 1;
+  become(disk, EVENT_STORED, 0);
 }
 
 /** Whether another luid may be the one whose writes the lost marks were of. */
@@ -378,9 +426,7 @@ function dropDoubt(disk: Disk): void {
   const log = disk.owner();
   log.marksInDoubt = DOUBT_NONE;
   log.serial = newSerial((log.serial & SERIAL_KNOWN) == 0);
-  log.markedSet().clear();
-  log.dirtyCount = 0;
-  saveSets(log);
+  disk.adoptWith |= ADOPT_NO_MARKS;
 }
 
 function tellOfHeader(disk: Disk, header: u32, error: i32): void {
@@ -454,7 +500,7 @@ function failFlushes(disk: Disk): void {
 
 // ---- batches, legs, lazy work
 
-/** Begins a batch of BATCH_…. Returns whether there was anything to write. */
+/** Begins a batch of BATCH_…. Returns whether there is anything to write, as far as is known. */
 function startBatch(disk: Disk, kind: u32): bool {
   disk.beginBatch(kind);
   let block: u32 = 0;
@@ -463,11 +509,24 @@ function startBatch(disk: Disk, kind: u32): bool {
     if (disk.extentBlocks == 0) break;
     writeExtent(disk);
   }
-  if (disk.writesInFlight == 0) return false;
+  if (disk.writesInFlight == 0) {
+    // Composing has changed nothing so far, and is not at its end: the next tick goes on with it.
+    const isCut = kind == BATCH_ALL && disk.isCut != 0;
+    if (isCut) goOnLater(disk.owner(), WORK_BATCH);
+    return isCut;
+  }
   if (disk.urgentSet().population == 0) coverWaiters(disk);
   // Marks ahead of a writer wait for their quiet time, as clears do.
   if (kind == BATCH_URGENT && disk.freshSet().population != 0) armTimer(disk);
   return true;
+}
+
+/** Goes on with a batch of all that is left, of which nothing had to be written so far. */
+export function compose(disk: Disk): void {
+  endWork(disk.owner());
+  if (disk.writesInFlight != 0) return;
+  if (disk.phase == PHASE_STORING) storeNext(disk, 0);
+  else advance(disk);
 }
 
 function writeExtent(disk: Disk): void {
@@ -540,6 +599,7 @@ export function beginDrain(disk: Disk, goal: u32): void {
   const hasDrained = writesNothing(disk) ? 1 : 0;
   disk.drainedLegs = hasDrained;
   disk.drainedBlocks = hasDrained;
+  disk.isCut = 0;
   pursue(disk, goal);
 }
 

@@ -62,14 +62,13 @@ export function makeDiskLog(luid: u64, uuid: usize, uuidBytes: u32, parsed: Cons
 }
 
 export function constructDisk(log: Log, frame: usize, reconnects: bool): i32 {
-  limitLuids(log);
   addWaiter(diskOf(log), WAITS_FOR_CONSTRUCTOR, true, reconnects, frame);
   pursue(diskOf(log), GOAL_CONSTRUCT);
   return DEFERRED;
 }
 
 /** Where a mirror has too many luids, the one whose constructor came first goes, of those that do not have the device. */
-function limitLuids(newest: Log): void {
+export function limitLuids(newest: Log): void {
   const mirror = mirrorOf(newest);
   if (mirror.diskLogs <= LUIDS_MAX) return;
   let oldest: usize = 0;
@@ -156,7 +155,6 @@ export function changeDisk(log: Log, region: u32, change: u32): void {
 /** The log is back from its state file. */
 export function restoreDisk(log: Log): void {
   const mirror = mirrorOf(log);
-  limitLuids(log);
   // Two files that both say so are left by a server that ended while one luid took the device from the other.
   if (log.takesWork()) {
     const user = mirror.user;

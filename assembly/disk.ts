@@ -18,8 +18,8 @@ import { ensure } from "./abort";
 import { core } from "./core";
 import { Deadline } from "./deadlines";
 import { PHASE_LOADING, PHASE_OPENING, PHASE_READY, PHASE_STORING } from "./disk-life";
-import { AHEAD_AFTER, EXTENT_BYTES_MAX, EXTENTS_MAX, LAZY_BLOCKS_MAX } from "./limits";
-import { DOUBT_NONE, Log, SET_RECORD_BYTES } from "./log";
+import { AHEAD_AFTER, COMPOSED_WORDS_MAX, EXTENT_BYTES_MAX, EXTENTS_MAX, LAZY_BLOCKS_MAX } from "./limits";
+import { Log, SET_RECORD_BYTES } from "./log";
 import {
   BITS_OFFSET,
   blocksOnDisk,
@@ -39,7 +39,8 @@ import {
   SECTOR_BYTES,
 } from "./on-disk";
 import { UUID_ROOM } from "./protocol";
-import { NO_REGION, RegionSet, regionSetBytes, regionSetInitialize, wordsOf } from "./region-set";
+import { NO_REGION, RegionSet, regionSetBytes, regionSetInitialize, regionSetLayOut, wordsOf } from "./region-set";
+import { takeWords } from "./slices";
 
 /** What the header on a device says of the log. */
 export const HEADER_SAME: u32 = 0;
@@ -61,6 +62,24 @@ export const BATCH_URGENT: u32 = 0;
 export const BATCH_SOME: u32 = 1;
 /** Everything that the device does not hold, or may not. */
 export const BATCH_ALL: u32 = 2;
+
+// How a log and its device are made to agree (adoptBlocks).
+/** The device's bits are the log's. */
+export const ADOPT_BITS: u32 = 1;
+/** Regions of which the device knows nothing are clean, and not out of sync. */
+export const ADOPT_CLEAN: u32 = 2;
+/** Nothing that the device holds counts. */
+export const ADOPT_NOTHING_HELD: u32 = 4;
+/** Every region is marked. */
+export const ADOPT_DOUBT: u32 = 8;
+/** No region is. */
+export const ADOPT_NO_MARKS: u32 = 16;
+/** The device holds this log already, and says so in its header. */
+export const ADOPT_IS_CURRENT: u32 = 32;
+/** It holds an older version of this log, or a log of another size. */
+export const ADOPT_IS_KEPT: u32 = 64;
+/** It holds another format, which is not to be written over. */
+export const ADOPT_FOREIGN: u32 = 128;
 
 /** Writers that move on through a mirror, whose way is known: where each marks next, and how many regions it has marked. */
 const WRITERS_FOLLOWED: u32 = 4;
@@ -105,7 +124,7 @@ export class Disk extends Deadline {
   /** The batch that is being put together: first block and number of blocks of the extent that is not closed yet. */
   extentFirst: u32;
   extentBlocks: u32;
-  /** Lazy blocks that this batch may still compose, and where the round over all of them goes on; 0 where it has ended. */
+  /** Lazy blocks that this batch may still compose, and where a round over all of them goes on; 0 where it has ended. */
   lazyLeft: u32;
   lazyCursor: u32;
   legsFlushing: u32;
@@ -120,6 +139,13 @@ export class Disk extends Deadline {
   isAbandoned: u32;
   /** While storing: the header on the device is another, and is written when the bits are. */
   headerPending: u32;
+  /** ADOPT_…; the error of the device, if it has one; the regions of which the device knows. */
+  adoptWith: u32;
+  adoptError: i32;
+  adoptHeld: u64;
+  /** Words that a batch of all that is left may still compose, and whether one was cut: the next goes on at `lazyCursor`. */
+  wordsLeft: u32;
+  isCut: u32;
   /** Of the writers that are followed, the place of the next new one; of each two words, WRITER_…, from `writers` on. */
   oldestWriter: u32;
   writers: u64;
@@ -153,6 +179,13 @@ export class Disk extends Deadline {
 
   settlingSet(): RegionSet {
     return changetype<RegionSet>(this.settling);
+  }
+
+  /** Gives a word of the sets of regions, and of the image, its first bits. */
+  makeWord(word: u32): void {
+    this.freshSet().append(word, 0);
+    this.settlingSet().append(word, 0);
+    store<u64>(this.image + ((<usize>word) << 3), 0, BITS_OFFSET);
   }
 
   /** The block of the device that holds a region's bit. */
@@ -245,71 +278,82 @@ export class Disk extends Deadline {
     return load<u32>(this.image, DISK_VERSION_AT);
   }
 
-  /** Nothing that the device holds is known or believed: all of it is written anew. */
+  /** Nothing that the device holds is known or believed: all of it is written anew. Adopting empties the rest of the image. */
   distrustDevice(): void {
-    memory.fill(this.image, 0, <usize>this.blockCount * this.blockBytes);
+    this.adoptWith |= ADOPT_NOTHING_HELD;
+    memory.fill(this.image, 0, BITS_OFFSET);
     this.unsureSet().fill();
   }
 
   /**
-   * Makes the log's sets from the image's bits, of which the first `held` are the device's. Regions beyond are out of sync,
-   * or clean where `growsClean`.
+   * Makes the log and what was read of its device agree, block by block as far as this input may, from `log.workAt` on. Returns
+   * whether all blocks are done. What `adoptWith` says:
+   *
+   * With ADOPT_BITS the log's sets are made from the image's bits, of which the first `adoptHeld` are the device's; regions beyond are
+   * out of sync, or clean with ADOPT_CLEAN. Without it the sets stay, and the image is what the device says. Regions that are clean in
+   * memory alone count as fresh then: nobody knows whether the legs were flushed since.
+   *
+   * Nothing is settling afterwards, and each block is urgent, lazy, or what the device holds. Requests that come between two inputs
+   * change what is done already as they always do, and what is not done is made anew.
    */
-  adoptBits(held: u64, growsClean: bool): void {
+  adoptBlocks(): bool {
     const log = this.owner();
-    const pending = log.pendingSet();
-    const words = wordsOf(log.regionCount);
-    for (let word: u32 = 0; word < words; word++) {
-      const first = (<u64>word) << 6;
-      let clean = this.imageWord(word);
-      if (first + 64 > held) {
-        const keep = held > first ? ((<u64>1) << (held - first)) - 1 : 0;
-        clean = growsClean ? clean | ~keep : clean & keep;
-      }
-      store<u64>(pending.bits + ((<usize>word) << 3), ~clean);
-    }
-    pending.rebuild();
-    log.failedSet().clear();
-    log.markedSet().clear();
-    log.marksInDoubt = DOUBT_NONE;
-    log.recovering = NO_REGION;
-    log.dirtyCount = 0;
-    this.freshSet().clear();
-    this.sortBlocks();
-  }
-
-  /**
-   * The log's sets stay, and the image is what the device says. Regions that are clean in memory alone count as fresh:
-   * nobody knows whether the legs were flushed since.
-   */
-  keepSets(): void {
-    const words = wordsOf(this.owner().regionCount);
-    const fresh = this.freshSet();
-    for (let word: u32 = 0; word < words; word++) {
-      store<u64>(fresh.bits + ((<usize>word) << 3), this.cleanWord(word) & ~this.imageWord(word));
-    }
-    fresh.rebuild();
-    this.sortBlocks();
-  }
-
-  /** Nothing is settling, and each block is urgent, lazy, or what the device holds. */
-  sortBlocks(): void {
-    this.settlingSet().clear();
-    this.urgentSet().clear();
-    this.lazySet().clear();
-    for (let block: u32 = 0; block < this.blockCount; block++) {
+    while (log.workAt < this.blockCount) {
+      const block = log.workAt;
+      const first = this.firstWord(block);
       const end = this.endWord(block);
+      if (takeWords(end - first) == 0) return false;
       let tooClean = false;
       let tooDirty = false;
-      for (let word = this.firstWord(block); word < end; word++) {
+      for (let word = first; word < end; word++) {
+        this.adoptWord(word);
         const clean = this.cleanWord(word);
         const image = this.imageWord(word);
         if (image & ~clean) tooClean = true;
         if (clean & ~image) tooDirty = true;
       }
       if (tooClean) this.urgentSet().add(block);
+      else this.urgentSet().remove(block);
       if (tooDirty) this.lazySet().add(block);
+      else this.lazySet().remove(block);
+      log.workAt = block + 1;
     }
+    return true;
+  }
+
+  private adoptWord(word: u32): void {
+    const log = this.owner();
+    const at = (<usize>word) << 3;
+    if (this.adoptWith & ADOPT_NOTHING_HELD) store<u64>(this.image + at, 0, BITS_OFFSET);
+    const dirtyBefore = this.dirtyOf(word);
+    if (this.adoptWith & ADOPT_BITS) {
+      log.pendingSet().put(word, ~this.heldWord(word));
+      log.failedSet().put(word, 0);
+      log.markedSet().put(word, this.adoptWith & ADOPT_DOUBT ? u64.MAX_VALUE : 0);
+      this.freshSet().put(word, 0);
+    } else {
+      if (this.adoptWith & ADOPT_NO_MARKS) log.markedSet().put(word, 0);
+      this.freshSet().put(word, this.cleanWord(word) & ~this.imageWord(word));
+    }
+    this.settlingSet().put(word, 0);
+    log.dirtyCount += this.dirtyOf(word) - dirtyBefore;
+  }
+
+  /** Regions of a word that are in sync and marked. */
+  private dirtyOf(word: u32): u32 {
+    const log = this.owner();
+    const at = (<usize>word) << 3;
+    const outOfSync = load<u64>(log.pendingSet().bits + at) | load<u64>(log.failedSet().bits + at);
+    return <u32>popcnt(load<u64>(log.markedSet().bits + at) & ~outOfSync);
+  }
+
+  /** The clean bits of 64 regions as the device has them, or is taken to have. */
+  private heldWord(word: u32): u64 {
+    const first = (<u64>word) << 6;
+    const clean = this.imageWord(word);
+    if (first + 64 <= this.adoptHeld) return clean;
+    const held = this.adoptHeld > first ? ((<u64>1) << (this.adoptHeld - first)) - 1 : 0;
+    return this.adoptWith & ADOPT_CLEAN ? clean | ~held : clean & held;
   }
 
   /** The clean bits of 64 regions as memory knows them. */
@@ -435,7 +479,11 @@ export class Disk extends Deadline {
     this.extentFirst = 0;
     this.extentBlocks = 0;
     this.lazyLeft = LAZY_BLOCKS_MAX;
-    if (kind == BATCH_ALL) this.lazyCursor = 0;
+    this.wordsLeft = COMPOSED_WORDS_MAX;
+    if (kind == BATCH_ALL) {
+      if (this.isCut == 0) this.lazyCursor = 0;
+      this.isCut = 0;
+    }
   }
 
   /**
@@ -451,6 +499,14 @@ export class Disk extends Deadline {
       if (this.extentBlocks != 0) {
         const isFull = (this.extentBlocks + 1) * this.blockBytes > EXTENT_BYTES_MAX;
         if (isFull || this.extentFirst + this.extentBlocks != next) return next;
+      }
+      if (kind == BATCH_ALL) {
+        if (this.wordsLeft == 0) {
+          this.isCut = 1;
+          this.lazyCursor = next;
+          return NO_REGION;
+        }
+        this.wordsLeft -= min(this.wordsLeft, this.endWord(next) - this.firstWord(next));
       }
       this.urgentSet().remove(next);
       at = next + 1;
@@ -474,14 +530,17 @@ export class Disk extends Deadline {
   private nextInBatch(kind: u32, block: u32): u32 {
     const urgent = this.urgentSet().next(block);
     if (kind == BATCH_URGENT) return urgent;
-    if (kind == BATCH_ALL) return min(min(urgent, this.unsureSet().next(block)), this.lazySet().next(block));
+    if (kind == BATCH_ALL) {
+      const left = min(this.unsureSet().next(block), this.lazySet().next(max(block, this.lazyCursor)));
+      return min(urgent, left);
+    }
     return this.lazyLeft == 0 ? urgent : min(urgent, this.lazySet().next(max(block, this.lazyCursor)));
   }
 
   /** The batch is put together: whether the round over the lazy blocks has come to its end. */
   private endBatch(kind: u32): void {
-    const isOver = this.lazyLeft != 0 || this.lazySet().next(this.lazyCursor) == NO_REGION;
-    if (kind == BATCH_SOME && isOver) this.lazyCursor = 0;
+    const isOver = kind == BATCH_ALL || this.lazyLeft != 0 || this.lazySet().next(this.lazyCursor) == NO_REGION;
+    if (kind != BATCH_URGENT && isOver) this.lazyCursor = 0;
   }
 
   /** One write of the batch is done. Returns whether it was the last. */
@@ -550,7 +609,7 @@ export function imageBytesOf(regions: u32, blockBytes: u32): u64 {
   return <u64>blocksOnDisk(regions, blockBytes) * blockBytes;
 }
 
-/** Lays out the record of a new log, which is all zeros, with its sets at `bits`, and empties them and the image. */
+/** Lays out the record of a new log, which is all zeros, with its sets at `bits`. `makeWord` empties the sets of regions and the image. */
 export function initializeDisk(log: Log, waitersBytes: usize, bits: usize, blockBytes: u32): void {
   const disk = changetype<Disk>(log.disk);
   const blocks = blocksOnDisk(log.regionCount, blockBytes);
@@ -560,12 +619,16 @@ export function initializeDisk(log: Log, waitersBytes: usize, bits: usize, block
   disk.image = changetype<usize>(log) + <usize>log.blockBytes - imageBytes;
   disk.blockCount = blocks;
   disk.blockBytes = blockBytes;
-  memory.fill(disk.image, 0, imageBytes);
+  const bitsEnd = <usize>BITS_OFFSET + ((<usize>wordsOf(log.regionCount)) << 3);
+  memory.fill(disk.image, 0, BITS_OFFSET);
+  memory.fill(disk.image + bitsEnd, 0, imageBytes - bitsEnd);
   let record = log.disk + DISK_RECORD_BYTES + waitersBytes;
   let at = bits;
   for (let i: u32 = 0; i < BLOCK_SET_COUNT + REGION_SET_COUNT; i++) {
-    const size = i < BLOCK_SET_COUNT ? blocks : log.regionCount;
-    regionSetInitialize(changetype<RegionSet>(record), size, at);
+    const isOfBlocks = i < BLOCK_SET_COUNT;
+    const size = isOfBlocks ? blocks : log.regionCount;
+    if (isOfBlocks) regionSetInitialize(changetype<RegionSet>(record), size, at);
+    else regionSetLayOut(changetype<RegionSet>(record), size, at);
     store<usize>(log.disk + ((<usize>i) << 2), record, offsetof<Disk>("urgent"));
     record += SET_RECORD_BYTES;
     at += <usize>regionSetBytes(size);

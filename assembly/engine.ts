@@ -23,6 +23,8 @@ import {
 import { INPUT_PAYLOAD_BYTES_MAX } from "./limits";
 import { handleConfigure, setDefaults } from "./options";
 import { handleRestore } from "./restore";
+import { renewSlice } from "./slices";
+import { hasWork, takeStep } from "./work";
 
 /** Prepares the instance; to be called once, before the first input. Returns the ABI version. */
 export function initialize(): u32 {
@@ -41,16 +43,19 @@ export function handleInput(): u32 {
   core.inputs++;
   core.effectsBytes = 0;
   core.lastStateWrite = 0;
+  renewSlice();
   const size = load<u32>(INPUT_PAYLOAD_SIZE);
   const kind = load<u32>(INPUT_KIND);
   if (kind == INPUT_KIND_DATAGRAM) handleDatagram(INPUT_PAYLOAD, size, load<u32>(INPUT_PORT));
   else if (<usize>size > INPUT_PAYLOAD_BYTES_MAX) return 0;
   else if (kind == INPUT_KIND_COMPLETION) handleCompletion(INPUT_PAYLOAD, size);
-  else if (kind == INPUT_KIND_TICK) handleTick();
-  else if (kind == INPUT_KIND_RESTORE) handleRestore(INPUT_PAYLOAD, size);
+  else if (kind == INPUT_KIND_TICK) {
+    takeStep();
+    handleTick();
+  } else if (kind == INPUT_KIND_RESTORE) handleRestore(INPUT_PAYLOAD, size);
   else if (kind == INPUT_KIND_CONFIGURE) handleConfigure(INPUT_PAYLOAD, size);
   else if (kind == INPUT_KIND_FORGET) handleForget(INPUT_PAYLOAD, size);
-  renewWake();
+  renewWake(hasWork());
   if (!ASC_NO_ASSERT) assert(violatedInvariant() == 0);
   return core.effectsBytes;
 }

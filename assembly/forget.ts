@@ -3,7 +3,7 @@
 
 import { logOfHandle } from "./handles";
 import { FORGET_LUID, FORGET_UUID, HEAD_HANDLE } from "./layout";
-import { Log, STATE_RESTORING } from "./log";
+import { Log } from "./log";
 import { abandon } from "./log-type";
 import { noticeOfLog } from "./notice-of-log";
 import { NOTICE_FORGOTTEN } from "./notices";
@@ -16,7 +16,8 @@ export function handleForget(payload: usize, size: usize): void {
   if (address == 0) return;
   const log = changetype<Log>(address);
   if (log.luid != load<u64>(payload, FORGET_LUID) || !log.hasUuid(payload + FORGET_UUID)) return;
-  if (log.isRetired != 0 || log.state == STATE_RESTORING) return;
+  // A table that is being made is not in the kernel's lists yet.
+  if (log.isRetired != 0 || log.isNew != 0) return;
   noticeOfLog(NOTICE_FORGOTTEN, log, 0, 0);
   abandon(log);
 }

@@ -8,7 +8,7 @@ import { diskOf } from "./disk-flow";
 import { GOAL_NONE, PHASE_READY, PHASE_STORING } from "./disk-life";
 import { logOfHandle } from "./handles";
 import { EFFECTS_BYTES_MAX, LUIDS_MAX } from "./limits";
-import { Log, STATE_RESTORING } from "./log";
+import { Log, STATE_MAKING } from "./log";
 import { nextLog } from "./logs";
 import { mirrorOf } from "./mirror";
 import { NO_REGION, RegionSet, wordsOf } from "./region-set";
@@ -51,8 +51,8 @@ export function violatedInvariant(): u32 {
 function violatedInvariantOfLog(log: Log): u32 {
   if (logOfHandle(log.handle) != changetype<usize>(log)) return INVARIANT_HANDLE;
   if (!isListed(log)) return INVARIANT_MIRROR;
-  // Its sets are bits of which only a part has come, and nobody reads them before the last.
-  if (log.state == STATE_RESTORING) return 0;
+  // Its sets are bits of which only a part is there, and nobody reads them before the last.
+  if (log.state == STATE_MAKING) return 0;
   const pending = log.pendingSet();
   const failed = log.failedSet();
   if (!isWhole(log, pending) || !isWhole(log, failed) || !isWhole(log, log.markedSet())) return INVARIANT_REGION_SET;

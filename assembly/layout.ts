@@ -32,7 +32,7 @@ import {
 } from "./limits";
 
 /** Raised whenever an area, a record or the meaning of an export changes. */
-export const ABI_VERSION: u32 = 4;
+export const ABI_VERSION: u32 = 5;
 
 export const CORE: usize = 1024;
 export const CORE_BYTES: usize = 1024;

@@ -36,6 +36,21 @@ export const EXTENTS_MAX: u32 = IS_SMALL ? 4 : 4096;
 /** Largest write, in bytes. */
 export const EXTENT_BYTES_MAX: u32 = IS_SMALL ? 8192 : 16777216;
 
+/**
+ * Words of 64 regions that one input works through where a log is made, saved, or met with its device: about 1 ms of work. The rest
+ * follows with inputs of its own, so that nobody waits for the size of another's mirror.
+ */
+export const SLICE_WORDS: u32 = IS_SMALL ? 100 : 65536;
+
+/**
+ * Words that one batch of all that is left composes: some 2 ms of work. The rest follows with further batches, or, where nothing had to
+ * be written, with ticks.
+ */
+export const COMPOSED_WORDS_MAX: u32 = IS_SMALL ? 5120 : 524288;
+
+/** Bytes of requests that wait for logs to become whole. The largest that there is must fit. */
+export const HELD_BYTES: usize = IS_SMALL ? 2048 : 262144;
+
 /** Lazy blocks that one input composes: at 4 KiB each some 0.1 ms of work. The rest follows with the next input. */
 export const LAZY_BLOCKS_MAX: u32 = IS_SMALL ? 3 : 64;
 

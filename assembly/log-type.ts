@@ -3,7 +3,7 @@
 
 import { Constructor, LOG_TYPE_CORE } from "./constructor";
 import { abandonCore, constructCore, destroyCore, makeCoreLog, resumeCore, suspendCore } from "./core-log";
-import { isSucceeded } from "./disk-flow";
+import { adopt, announce, compose, diskOf, isSucceeded } from "./disk-flow";
 import {
   abandonDisk,
   changeDisk,
@@ -11,6 +11,7 @@ import {
   constructDiskAgain,
   destroyDisk,
   isDiskEnding,
+  limitLuids,
   makeDiskLog,
   restoreDisk,
   resumeDisk,
@@ -18,7 +19,8 @@ import {
   whenDiskIsDurable,
   writeDiskStatus,
 } from "./disk-log";
-import { Log, STATE_CREATED } from "./log";
+import { Log, STATE_CREATED, WORK_ADOPT, WORK_FILE } from "./log";
+import { createState } from "./state-file";
 
 // A log of the core type ends here in each function; what follows is the disk type's.
 
@@ -26,6 +28,29 @@ import { Log, STATE_CREATED } from "./log";
 export function makeLog(luid: u64, uuid: usize, uuidBytes: u32, parsed: Constructor, handle: u32): Log | null {
   if (parsed.type == LOG_TYPE_CORE) return makeCoreLog(luid, uuid, uuidBytes, parsed, handle);
   return makeDiskLog(luid, uuid, uuidBytes, parsed, handle);
+}
+
+/** A log is new to its mirror, which may have too many of them now: the oldest goes. */
+export function crowdOut(log: Log): void {
+  if (log.type != LOG_TYPE_CORE) limitLuids(log);
+}
+
+/** Gives a word of the sets that the type has beside the log's their first bits: words 0, 1, 2 and so on, once each. */
+export function makeWord(log: Log, word: u32): void {
+  if (log.type != LOG_TYPE_CORE) diskOf(log).makeWord(word);
+}
+
+/** Makes the state file that a log has before its constructor is answered, or goes on. Returns whether there is no more to do. */
+export function makeFile(log: Log): bool {
+  return log.type != LOG_TYPE_CORE || createState(log);
+}
+
+/** Goes on with WORK_… of a log that is whole. */
+export function goOn(log: Log, work: u32): void {
+  if (log.type == LOG_TYPE_CORE) return;
+  if (work == WORK_FILE) announce(diskOf(log));
+  else if (work == WORK_ADOPT) adopt(diskOf(log));
+  else compose(diskOf(log));
 }
 
 /** Answers the constructor that has made the log: the size of a payload at REPLY_DATA, or DEFERRED. */

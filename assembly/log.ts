@@ -34,8 +34,21 @@ export const STATE_CREATED: u32 = 1;
 export const STATE_RESUMED: u32 = 2;
 export const STATE_SUSPENDING: u32 = 4;
 export const STATE_SUSPENDED: u32 = 8;
-/** Parts of its state file are still to come: the kernel cannot have asked for it yet. */
-export const STATE_RESTORING: u32 = 16;
+/** It is not whole: its sets are being made, or come from its state file part by part. Requests for it wait (held.ts). */
+export const STATE_MAKING: u32 = 16;
+
+// What a log still has to do in slices (slices.ts).
+export const HAS_NO_WORK: u32 = 0;
+/** Its sets are being made. */
+export const WORK_SETS: u32 = 1;
+/** Its state file is being written for the first time. */
+export const WORK_FILE: u32 = 2;
+/** The sets that came from a damaged state file are being written to it. */
+export const WORK_REPAIR: u32 = 3;
+/** Its sets and what was read of its device are being made to agree. */
+export const WORK_ADOPT: u32 = 4;
+/** Blocks of its device are being composed, and so far none of them had to be written. */
+export const WORK_BATCH: u32 = 5;
 
 @unmanaged
 export class Log {
@@ -85,11 +98,22 @@ export class Log {
   isAsked: u32;
   /** Non-zero for a log that no request finds any more and that has no state file: it only waits for its device. */
   isRetired: u32;
-  /** While restoring: the state to be. */
-  restoredState: u32;
-  /** Words of it whose two copies differ. */
+  /** While it is not whole: the state to be. */
+  stateToBe: u32;
+  /** Non-zero from the constructor that has made it until that one is answered, or waits for a device. */
+  isNew: u32;
+  /** While its sets are being made: whether every region begins out of sync. */
+  beginsOutOfSync: u32;
+  /** WORK_…, and the word, or block, to go on with. */
+  work: u32;
+  workAt: u32;
+  /** Its place among the logs that have work to do. */
+  isQueued: u32;
+  nextQueued: usize;
+  /** Words of its state file whose two copies differ, and whether a region was in two sets of which it can be in one. */
   damagedWords: u32;
-  /** Bytes of it that have come. */
+  hasOverlap: u32;
+  /** Bytes of that file that have come. */
   restored: u64;
   /** Non-zero from a constructor by which a kernel reconnects a log that is not known, to the resume that follows. */
   reconnects: u32;

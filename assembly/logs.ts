@@ -6,11 +6,12 @@ import { core } from "./core";
 import { freeHandle, NO_HANDLE, setHandle } from "./handles";
 import { LOG_BUCKETS } from "./layout";
 import { BUCKET_COUNT } from "./limits";
-import { LOG_BYTES, Log, SET_COUNT, STATE_CREATED } from "./log";
+import { LOG_BYTES, Log, SET_COUNT, STATE_CREATED, STATE_MAKING, WORK_SETS } from "./log";
 import { joinMirror, leaveMirror, mirrorOf } from "./mirror";
 import { PAGE_BYTES } from "./on-disk";
 import { ULOG_LUID, ULOG_UUID, UUID_BYTES } from "./protocol";
-import { NO_REGION, REGIONS_MAX, regionSetBytes, regionSetInitialize } from "./region-set";
+import { NO_REGION, REGIONS_MAX, regionSetBytes, regionSetLayOut } from "./region-set";
+import { leaveQueue } from "./slices";
 import { layOutState } from "./state-file";
 
 /** Length of the UUID at `uuid`, or -1 where it is empty or has no NUL within its field. */
@@ -42,10 +43,10 @@ export function nextLog(after: usize): usize {
 }
 
 /**
- * Makes a log of this luid and the UUID at `uuid`: every region in sync and clean, in state CREATED. `handle` is NO_HANDLE
- * for any. The log's type gets `typeBytes` of zeros for its own record, `typeBitsBytes` for bitmaps, not filled, and
- * `imageBytes`, not filled, at a multiple of a page at the end. Returns null where linear memory or the handles cannot
- * hold it; nothing has changed then.
+ * Makes a log of this luid and the UUID at `uuid`, in state MAKING: its sets are laid out and their words are still to be
+ * given their bits. `handle` is NO_HANDLE for any. The log's type gets `typeBytes` of zeros for its own record, `typeBitsBytes` for
+ * bitmaps, not filled, and `imageBytes`, not filled, at a multiple of a page at the end. Returns null where linear memory or the
+ * handles cannot hold it; nothing has changed then.
  *
  *   record | state header, UUID | 3 sets | type's record | constructor | bits of the 3 sets | type's bits | image
  */
@@ -76,7 +77,9 @@ export function createLog(
   memory.fill(address, 0, textOffset);
   const log = changetype<Log>(address);
   log.blockBytes = blockBytes;
-  log.state = STATE_CREATED;
+  log.state = STATE_MAKING;
+  log.stateToBe = STATE_CREATED;
+  log.work = WORK_SETS;
   log.handle = own;
   log.luid = luid;
   log.uuidBytes = uuidBytes;
@@ -99,7 +102,7 @@ export function createLog(
 
   let bits = address + textOffset + <usize>textRoom;
   for (let i: u32 = 0; i < SET_COUNT; i++) {
-    regionSetInitialize(log.setAt(i), count, bits);
+    regionSetLayOut(log.setAt(i), count, bits);
     bits += <usize>setBytes;
   }
   log.pending = changetype<usize>(log.setAt(0));
@@ -121,6 +124,12 @@ export function retireLog(log: Log): void {
   unchain(log);
 }
 
+/** A log is what it was to be: whoever reads it may believe its sets. */
+export function becomeWhole(log: Log): void {
+  log.state = log.stateToBe;
+  core.generation++;
+}
+
 export function destroyLog(log: Log): void {
   if (log.previous) changetype<Log>(log.previous).next = log.next;
   else core.firstLog = log.next;
@@ -131,6 +140,7 @@ export function destroyLog(log: Log): void {
 
   retireLog(log);
   leaveMirror(log);
+  leaveQueue(log);
   setHandle(log.handle, 0);
   arenaFree(changetype<usize>(log), log.blockBytes);
 }

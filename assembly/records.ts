@@ -9,6 +9,9 @@ import { RegionSet } from "./region-set";
 
 export const CORE_FIRST_LOG: usize = offsetof<Core>("firstLog");
 export const CORE_GENERATION: usize = offsetof<Core>("generation");
+/** u64: requests let go without an answer for want of room, of those for logs that were not whole and of those that wait for a device. */
+export const CORE_HELD_LET_GO: usize = offsetof<Core>("heldLetGo");
+export const CORE_WAITERS_LET_GO: usize = offsetof<Core>("waitersLetGo");
 export const LOG_NEXT: usize = offsetof<Log>("next");
 export const LOG_LUID: usize = offsetof<Log>("luid");
 export const LOG_REGION_COUNT: usize = offsetof<Log>("regionCount");

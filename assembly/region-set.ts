@@ -7,7 +7,8 @@
 //
 // Level 0 has one bit a region. Each level above is 64 times smaller, up to one of a single word, so 2^32 regions need
 // six levels and the whole costs 1/63 more than its bits. Adding, removing and finding the next member touch at most
-// one word (finding: two) of each level: the cost does not grow with the mirror.
+// one word (finding: two) of each level: the cost does not grow with the mirror. Work on every region goes word by word, in slices
+// (slices.ts): `append` makes a new set so, and `put` changes one that exists, whose invariants hold after each word.
 //
 //   region 4711 of level 0: word 4711 / 64 = 73, bit 4711 % 64 = 39; on level 1 it is bit 73: word 1, bit 9; …
 
@@ -90,6 +91,38 @@ export class RegionSet {
     this.population = this.size;
   }
 
+  /** Gives the next word of level 0 of a new set its bits: words 0, 1, 2 and so on, once each. Bits beyond the set do not count. */
+  append(word: u32, bits: u64): void {
+    let index = word;
+    for (let level: u32 = 1; level < this.levels && (index & 63) == 0; level++) {
+      index >>>= 6;
+      store<u64>(levelAt(this, level) + (index << 3), 0);
+    }
+    const members = bits & this.valid(word);
+    store<u64>(this.bits + ((<usize>word) << 3), members);
+    if (members == 0) return;
+    this.population += <u32>popcnt(members);
+    this.raise(word);
+  }
+
+  /** Gives 64 regions other bits. Bits beyond the set do not count. */
+  put(word: u32, bits: u64): void {
+    const at = this.bits + ((<usize>word) << 3);
+    const before = load<u64>(at);
+    const members = bits & this.valid(word);
+    if (before == members) return;
+    store<u64>(at, members);
+    this.population += <u32>popcnt(members) - <u32>popcnt(before);
+    if (before == 0) this.raise(word);
+    else if (members == 0) this.lower(word);
+  }
+
+  /** The bits of a word of level 0 that regions stand for. */
+  private valid(word: u32): u64 {
+    const beyond = this.size & 63;
+    return beyond != 0 && word == this.size >>> 6 ? ((<u64>1) << beyond) - 1 : u64.MAX_VALUE;
+  }
+
   /** Costs a visit to each word that holds members, or a pass over all words where most of them do. */
   clear(): void {
     if (this.population >= wordsOf(this.size) >>> 2) {
@@ -127,32 +160,6 @@ export class RegionSet {
       other.population -= moved;
       if (mine == 0) this.raise(region >>> 6);
       other.lower(region >>> 6);
-    }
-  }
-
-  /** Makes the levels above and the population fit bits that were written directly to level 0. */
-  rebuild(): void {
-    let count = this.size;
-    this.population = 0;
-    for (let level: u32 = 0; level < this.levels; level++) {
-      const words = wordsOf(count);
-      const here = levelAt(this, level);
-      if (level == 0 && count & 63) {
-        const last = here + ((words - 1) << 3);
-        store<u64>(last, load<u64>(last) & (((<u64>1) << (count & 63)) - 1));
-      }
-      const above = level + 1 < this.levels ? levelAt(this, level + 1) : 0;
-      if (above != 0) memory.fill(above, 0, wordsOf(words) << 3);
-      for (let i: u32 = 0; i < words; i++) {
-        const word = load<u64>(here + (i << 3));
-        if (word == 0) continue;
-        if (level == 0) this.population += <u32>popcnt(word);
-        if (above != 0) {
-          const at = above + ((i >>> 6) << 3);
-          store<u64>(at, load<u64>(at) | ((<u64>1) << (i & 63)));
-        }
-      }
-      count = words;
     }
   }
 
@@ -234,8 +241,14 @@ export function regionSetBytes(size: u32): u64 {
   return bytes;
 }
 
-/** Makes `set` an empty set of `size` regions, 1 to REGIONS_MAX, whose bits begin at `address`. */
+/** Makes `set` an empty set of `size` members at the most, 1 to REGIONS_MAX, whose bits begin at `address`. Costs a pass over them. */
 export function regionSetInitialize(set: RegionSet, size: u32, address: usize): void {
+  regionSetLayOut(set, size, address);
+  set.wipe();
+}
+
+/** The same for a set that `append` makes word by word. */
+export function regionSetLayOut(set: RegionSet, size: u32, address: usize): void {
   set.size = size;
   set.levels = 0;
   let at = address;
@@ -247,5 +260,4 @@ export function regionSetInitialize(set: RegionSet, size: u32, address: usize): 
     at += (<usize>count) << 3;
   } while (count > 1);
   if (ASC_NO_ASSERT == false) assert(set.levels <= LEVELS_MAX);
-  set.wipe();
 }

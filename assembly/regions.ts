@@ -10,7 +10,7 @@
 
 import { Log } from "./log";
 import { NO_REGION } from "./region-set";
-import { saveMark, saveRegion, saveSets } from "./state-file";
+import { saveMark, saveRegion } from "./state-file";
 
 /** Rounds over regions whose recovery failed, between two resumes. */
 export const RETRY_ROUNDS_MAX: u32 = 8;
@@ -100,14 +100,9 @@ export function inSyncHint(log: Log): u32 {
   return log.inSyncCount() == log.regionCount ? log.regionCount : log.regionCount - 1;
 }
 
-/** A log resumes: all that is out of sync is pending again, from the first region on. */
+/** A log resumes: all that is out of sync is resynced again from the first region on, what has failed before after the rest. */
 export function restartResync(log: Log): void {
-  if (log.pendingSet().population == 0) {
-    swapPendingAndFailed(log);
-  } else if (log.failedSet().population != 0) {
-    log.pendingSet().absorb(log.failedSet());
-    saveSets(log);
-  }
+  if (log.pendingSet().population == 0) swapPendingAndFailed(log);
   log.recovering = NO_REGION;
   log.cursor = 0;
   log.retryRounds = 0;

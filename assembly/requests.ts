@@ -6,14 +6,16 @@ import { constructorRead, OPTION_NOSYNC } from "./constructor";
 import { core } from "./core";
 import { notice } from "./effects";
 import { freeHandle, NO_HANDLE } from "./handles";
+import { hold, makeRoomToHold, mustWait } from "./held";
 import { REPLY_DATA } from "./layout";
 import { CONSTRUCTOR_BYTES_MAX, HANDLE_COUNT } from "./limits";
-import { Log, STATE_CREATED, STATE_RESTORING, STATE_SUSPENDED } from "./log";
+import { Log, STATE_CREATED, STATE_SUSPENDED } from "./log";
 import { becomeSuspending } from "./log-life";
 import {
   abandon,
   construct,
   constructAgain,
+  crowdOut,
   destroy,
   hasSuccessor,
   isEnding,
@@ -27,6 +29,7 @@ import {
   writeStatus,
 } from "./log-type";
 import { findLog, newSerial, uuidLength } from "./logs";
+import { make } from "./making";
 import {
   NOTICE_IN_SYNC,
   NOTICE_REFUSED_CONSTRUCTOR,
@@ -85,20 +88,31 @@ import {
   setOutOfSync,
   takeResyncWork,
 } from "./regions";
-import { dropHalf } from "./restore";
+import { DEFERRED } from "./waiters";
 
-/** Answers one request. Returns the size of the payload at REPLY_DATA, or a negative errno. */
+/**
+ * Answers one request, or keeps it where its log is not whole yet or others wait for that before it. Returns the size of the payload
+ * at REPLY_DATA, a negative errno, or DEFERRED.
+ */
+export function answerOrHold(type: u32, frame: usize): i32 {
+  if (!mustWait(frame)) return answer(type, frame);
+  hold(frame);
+  return DEFERRED;
+}
+
+/** Answers one request, as `answerOrHold` does, for a log that is whole. */
 export function answer(type: u32, frame: usize): i32 {
   if (type == 0 || type > REQUEST_TYPE_MAX) return notice(NOTICE_REFUSED_TYPE, frame, -EINVAL, type);
   const version = load<u32>(frame, ULOG_VERSION);
   if (version < REQUEST_VERSION_MIN || version > REQUEST_VERSION_MAX) {
     return notice(NOTICE_REFUSED_VERSION, frame, -EINVAL, version);
   }
-  const found = findWholeLog(frame);
+  const found = findLog(frame);
   if (type == REQUEST_CTR) return answerConstructor(frame, found);
   if (found === null) return answerUnknownLog(type, frame);
   const log = changetype<Log>(found);
-  if (type != REQUEST_DTR && isEnding(log)) return answerUnknownLog(type, frame);
+  // A log whose constructor nobody has answered is none for the kernel.
+  if (type != REQUEST_DTR && (isEnding(log) || log.isNew != 0)) return answerUnknownLog(type, frame);
   if (!hasDataSizeOf(type, frame)) {
     return notice(NOTICE_REFUSED_DATA_SIZE, frame, -EINVAL, load<u32>(frame, ULOG_DATA_SIZE));
   }
@@ -201,17 +215,6 @@ function takesClears(log: Log): bool {
   return log.takesWork() || log.state == STATE_SUSPENDED;
 }
 
-/**
- * The log that a frame speaks of, or null. The kernel speaks after all state files were restored: a log whose file did not
- * come to its end never will be whole, and nothing of it is believed.
- */
-function findWholeLog(frame: usize): Log | null {
-  const log = findLog(frame);
-  if (log === null || log.state != STATE_RESTORING) return log;
-  dropHalf(log);
-  return null;
-}
-
 function regionAt(frame: usize, index: u32): u32 {
   return <u32>load<u64>(frame + ((<usize>index) << 3), ULOG_DATA);
 }
@@ -268,7 +271,9 @@ function answerConstructor(frame: usize, existing: Log | null): i32 {
   if (bytes > CONSTRUCTOR_BYTES_MAX) return notice(NOTICE_REFUSED_CONSTRUCTOR, frame, -EINVAL, bytes);
 
   if (existing !== null && repeatsConstructor(existing, text, bytes, reconnects)) {
-    return constructAgain(existing, frame, reconnects);
+    return existing.isNew != 0
+      ? constructWhole(existing, frame, reconnects)
+      : constructAgain(existing, frame, reconnects);
   }
 
   if (freeHandle() == NO_HANDLE) return notice(NOTICE_REFUSED_LOGS, frame, -ENOMEM, HANDLE_COUNT);
@@ -277,7 +282,8 @@ function answerConstructor(frame: usize, existing: Log | null): i32 {
   const created = makeLog(load<u64>(frame, ULOG_LUID), frame + ULOG_UUID, uuidBytes, constructorRead, NO_HANDLE);
   if (created === null) return notice(NOTICE_REFUSED_MEMORY, frame, -ENOMEM, constructorRead.regionCount());
   // `nosync` speaks of a new mirror; one that reconnects has been written to, and what is known of it is lost.
-  if (!(created.options & OPTION_NOSYNC) || reconnects) created.pendingSet().fill();
+  created.beginsOutOfSync = !(created.options & OPTION_NOSYNC) || reconnects ? 1 : 0;
+  created.isNew = 1;
   if (reconnects) {
     created.reconnects = 1;
     created.serial = newSerial(true);
@@ -287,9 +293,19 @@ function answerConstructor(frame: usize, existing: Log | null): i32 {
     abandon(existing);
     notice(NOTICE_REPLACED, frame, 0, 0);
   } else if (reconnects) {
-    notice(NOTICE_STATE_LOST, frame, 0, created.inSyncCount());
+    notice(NOTICE_STATE_LOST, frame, 0, 0);
   }
-  return construct(created, frame, reconnects);
+  crowdOut(created);
+  if (make(created)) return constructWhole(created, frame, reconnects);
+  makeRoomToHold();
+  hold(frame);
+  return DEFERRED;
+}
+
+/** Answers the constructor of a new log that is whole now. */
+function constructWhole(log: Log, frame: usize, reconnects: bool): i32 {
+  log.isNew = 0;
+  return construct(log, frame, reconnects);
 }
 
 /**

@@ -1,4 +1,5 @@
-// Logs come back from the state files of an earlier server, part by part, before the first datagram is taken.
+// Logs come back from the state files of an earlier server, part by part. The first parts of all of them come before the first
+// datagram; the others may come between datagrams, and requests for a log that is not whole wait (held.ts).
 //
 // Everything stands twice in the file (state-file.ts). Of headers and constructor strings the first is taken whose check
 // holds; a file without one is refused whole: its host removes it, and the kernel's reconnect does what it can. Of the
@@ -9,6 +10,7 @@ import { constructorRead } from "./constructor";
 import { core } from "./core";
 import { emitHead, noticeOfNothing } from "./effects";
 import { logOfHandle } from "./handles";
+import { makeRoomToHold } from "./held";
 import {
   EFFECT_KIND_STATE_DELETE,
   HEAD_BYTES,
@@ -23,19 +25,20 @@ import {
   DOUBT_ENDS,
   Log,
   STATE_CREATED,
-  STATE_RESTORING,
+  STATE_MAKING,
   STATE_RESUMED,
   STATE_SUSPENDED,
   STATE_SUSPENDING,
+  WORK_REPAIR,
 } from "./log";
-import { makeLog, restored } from "./log-type";
-import { destroyLog, findLogOf, SERIAL_KNOWN, uuidLength } from "./logs";
+import { crowdOut, makeLog, makeWord, restored } from "./log-type";
+import { becomeWhole, destroyLog, findLogOf, SERIAL_KNOWN, uuidLength } from "./logs";
 import { mirrorOf } from "./mirror";
 import { noticeOfLog } from "./notice-of-log";
 import { NOTICE_RESTORE_REFUSED, NOTICE_RESTORE_REPAIRED, NOTICE_RESTORED } from "./notices";
 import { wordsOf } from "./region-set";
+import { endWork } from "./slices";
 import {
-  deleteState,
   STATE_HEADER_BYTES,
   STATE_TEXT,
   STATE_UUID,
@@ -65,11 +68,13 @@ export function handleRestore(payload: usize, size: usize): void {
   const address = logOfHandle(handle);
   if (address == 0) return;
   const log = changetype<Log>(address);
-  const isNext = log.state == STATE_RESTORING && offset == log.restored && fileBytes == stateFileBytes(log);
+  const isComing = log.state == STATE_MAKING && log.isNew == 0;
+  const isNext = isComing && offset == log.restored && fileBytes == stateFileBytes(log);
   if (!isNext || (partBytes & 7) != 0 || <u64>partBytes > fileBytes - offset) return;
   takeBits(log, part, partBytes, offset);
   log.restored = offset + partBytes;
-  if (log.restored == fileBytes) finish(log);
+  if (log.restored != fileBytes) makeRoomToHold();
+  else finish(log);
 }
 
 /** Makes the log that the first header whose check holds speaks of. Returns false where there is none, or such a log. */
@@ -110,11 +115,15 @@ function makeOf(header: StateHeader, text: usize, handle: u32, fileBytes: u64): 
   log.reconnects = header.reconnects;
   log.marksInDoubt = header.marksInDoubt;
   if (header.deviceBehind != 0) mirrorOf(log).deviceBehind = 1;
-  log.restoredState = state;
-  log.state = STATE_RESTORING;
-  if (fileBytes == stateFileBytes(log)) return true;
-  destroyLog(log);
-  return false;
+  log.stateToBe = state;
+  // Its parts are its work.
+  endWork(log);
+  if (fileBytes != stateFileBytes(log)) {
+    destroyLog(log);
+    return false;
+  }
+  crowdOut(log);
+  return true;
 }
 
 /** Takes what of the part belongs to the sets: the first copy as it is, the second one in addition. */
@@ -131,57 +140,48 @@ function takeBits(log: Log, part: usize, partBytes: u32, offset: u64): void {
 
 function takeWord(log: Log, index: u32, bits: u64, copy: u64): void {
   const words = wordsOf(log.regionCount);
-  const at = log.setAt(index / words).bits + ((<usize>(index % words)) << 3);
+  const set = log.setAt(index / words);
+  const word = index % words;
   if (copy == 0) {
-    store<u64>(at, bits);
+    set.append(word, bits);
+    if (index < words) makeWord(log, word);
     return;
   }
-  const known = load<u64>(at);
-  if (known == bits) return;
-  log.damagedWords++;
-  store<u64>(at, known | bits);
+  const known = load<u64>(set.bits + ((<usize>word) << 3));
+  if (known != bits) log.damagedWords++;
+  set.put(word, known | bits);
+  if (index >= 2 * words) endWord(log, word);
 }
 
-/** Every part is here: makes the rest of the log fit the bits. */
-function finish(log: Log): void {
-  const pending = log.pendingSet();
-  const failed = log.failedSet();
-  const marked = log.markedSet();
-  const words = wordsOf(log.regionCount);
+/** All that the file says of a word has come: makes the rest of the log fit it. */
+function endWord(log: Log, word: u32): void {
+  const at = (<usize>word) << 3;
+  const pending = load<u64>(log.pendingSet().bits + at);
+  const failed = load<u64>(log.failedSet().bits + at);
   // A server that ended in the midst of moving a region may have left it in both. The file must not keep that: whoever takes
   // the region out of one of them later writes that one alone.
-  let inBoth: u64 = 0;
-  for (let word: u32 = 0; word < words; word++) {
-    const at = (<usize>word) << 3;
-    const both = load<u64>(failed.bits + at) & load<u64>(pending.bits + at);
-    store<u64>(failed.bits + at, load<u64>(failed.bits + at) & ~both);
-    inBoth |= both;
+  if ((pending & failed) != 0) {
+    log.hasOverlap = 1;
+    log.failedSet().put(word, failed & ~pending);
   }
-  pending.rebuild();
-  failed.rebuild();
-  marked.rebuild();
-  let dirty: u32 = 0;
-  for (let word: u32 = 0; word < words; word++) {
-    const at = (<usize>word) << 3;
-    const outOfSync = load<u64>(pending.bits + at) | load<u64>(failed.bits + at);
-    dirty += <u32>popcnt(load<u64>(marked.bits + at) & ~outOfSync);
-  }
-  log.dirtyCount = dirty;
-  log.state = log.restoredState;
+  log.dirtyCount += <u32>popcnt(load<u64>(log.markedSet().bits + at) & ~(pending | failed));
+}
+
+/** Every part is here, and the log is whole, or will be when a damaged file has been written anew. */
+function finish(log: Log): void {
   noticeOfLog(NOTICE_RESTORED, log, 0, log.inSyncCount());
   if (log.damagedWords != 0) {
     noticeOfLog(NOTICE_RESTORE_REPAIRED, log, 0, log.damagedWords);
     saveText(log);
   }
-  if (log.damagedWords != 0 || inBoth != 0) saveSets(log);
+  repair(log);
+}
+
+/** Makes the two copies in the state file one again, where they differ, or goes on with it. */
+export function repair(log: Log): void {
+  if ((log.damagedWords | log.hasOverlap) != 0 && !saveSets(log, WORK_REPAIR)) return;
+  becomeWhole(log);
   // Both copies are of one content again, and what the mirror knows of its device is in the file of each luid.
   saveHeader(log);
   restored(log);
-}
-
-/** Removes a log of whose file only parts have come. */
-export function dropHalf(log: Log): void {
-  noticeOfNothing(NOTICE_RESTORE_REFUSED, log.handle);
-  deleteState(log);
-  destroyLog(log);
 }

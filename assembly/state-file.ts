@@ -16,10 +16,11 @@
 
 import { emitHead, emitStateWrite } from "./effects";
 import { EFFECT_KIND_STATE_CREATE, EFFECT_KIND_STATE_DELETE } from "./layout";
-import { LOG_STATE_HEADER, Log, SET_COUNT } from "./log";
+import { LOG_STATE_HEADER, Log, SET_COUNT, STATE_MAKING, WORK_FILE } from "./log";
 import { Mirror, mirrorOf } from "./mirror";
 import { UUID_ROOM } from "./protocol";
 import { RegionSet, wordOffset, wordsOf } from "./region-set";
+import { endWork, goOnLater, takeWords } from "./slices";
 import { STATE_MAGIC, StateHeader } from "./state-header";
 
 /** Bytes of one copy of the header, with the UUID. */
@@ -45,13 +46,16 @@ export function stateFileBytes(log: Log): u64 {
   return log.stateSetsOffset + 2 * log.stateCopyBytes;
 }
 
-/** Makes the file of a new log. */
-export function createState(log: Log): void {
-  if (log.isRetired != 0) return;
-  emitHead(EFFECT_KIND_STATE_CREATE, log.handle, 0, stateFileBytes(log), 0);
-  saveText(log);
-  saveSets(log);
+/** Makes the file of a new log, or goes on with it. Returns whether it is whole, for which it takes its header: that comes last. */
+export function createState(log: Log): bool {
+  if (log.isRetired != 0) return true;
+  if (log.work != WORK_FILE) {
+    emitHead(EFFECT_KIND_STATE_CREATE, log.handle, 0, stateFileBytes(log), 0);
+    saveText(log);
+  }
+  if (!saveSets(log, WORK_FILE)) return false;
   saveHeader(log);
+  return true;
 }
 
 /** Writes the constructor string. */
@@ -72,7 +76,7 @@ export function saveHeader(log: Log): void {
   header.magic = STATE_MAGIC;
   header.luid = log.luid;
   header.serial = log.serial;
-  header.state = log.state;
+  header.state = log.state == STATE_MAKING ? log.stateToBe : log.state;
   header.wasResumed = log.wasResumed;
   header.reconnects = log.reconnects;
   header.marksInDoubt = log.marksInDoubt;
@@ -108,14 +112,32 @@ function mix(start: u64, at: usize, bytes: usize): u64 {
   return mixed;
 }
 
-/** Writes all three sets: what a constructor, or a resume, has made of them. */
-export function saveSets(log: Log): void {
-  if (log.isRetired != 0) return;
-  const bytes = log.stateSetBytes;
-  for (let i: u32 = 0; i < SET_COUNT; i++) {
-    const offset = log.stateSetsOffset + <u64>i * bytes;
-    emitStateWrite(log.handle, <u32>bytes, offset, offset + log.stateCopyBytes, log.setAt(i).bits);
+/**
+ * Writes all three sets, as far as this input may, and goes on with `work`, WORK_…, which calls it again. Returns whether they are
+ * written.
+ */
+export function saveSets(log: Log, work: u32): bool {
+  const words = wordsOf(log.regionCount);
+  while (log.isRetired == 0 && log.workAt < SET_COUNT * words) {
+    const word = log.workAt % words;
+    const count = takeWords(words - word);
+    if (count == 0) {
+      goOnLater(log, work);
+      return false;
+    }
+    saveWords(log, log.workAt / words, word, count);
+    log.workAt += count;
   }
+  endWork(log);
+  return true;
+}
+
+/** Writes `count` words from `word` on of the set that stands at `index` in memory. */
+export function saveWords(log: Log, index: u32, word: u32, count: u32): void {
+  if (log.isRetired != 0) return;
+  const from = (<usize>word) << 3;
+  const offset = log.stateSetsOffset + <u64>index * log.stateSetBytes + from;
+  emitStateWrite(log.handle, count << 3, offset, offset + log.stateCopyBytes, log.setAt(index).bits + from);
 }
 
 /** Writes the word of `set`, pending or failed, that holds `region`. */

@@ -6,6 +6,7 @@
 // go without an answer: after 15 s the kernel has given it up, and has asked again (drivers/md/dm-log-userspace-transfer.c).
 // EAGAIN is no answer to load: the kernel would ask again at once, for as long as a device hangs.
 
+import { core } from "./core";
 import { DISK_RECORD_BYTES, Disk } from "./disk";
 import { emitReply } from "./effects";
 import { LIFE_WAITERS_MAX, MARK_WAITERS_MAX } from "./limits";
@@ -60,7 +61,10 @@ export function addWaiter(disk: Disk, kind: u32, covered: bool, reconnects: bool
     ofKind++;
     oldest = i - 1;
   }
-  if (ofKind == room) remove(disk, oldest);
+  if (ofKind == room) {
+    remove(disk, oldest);
+    core.waitersLetGo++;
+  }
   const waiter = waiterAt(disk, disk.waiterCount++);
   waiter.kind = kind;
   waiter.covered = covered ? 1 : 0;

@@ -1,6 +1,6 @@
 // Words for numbers: the one place where request types, errnos and notices become sentences.
 
-import { STATE_CREATED, STATE_RESUMED, STATE_SUSPENDED, STATE_SUSPENDING } from "./log";
+import { STATE_CREATED, STATE_MAKING, STATE_RESUMED, STATE_SUSPENDED, STATE_SUSPENDING } from "./log";
 import {
   NOTICE_CREATED,
   NOTICE_CROWDED_OUT,
@@ -83,6 +83,8 @@ export function requestName(type: u32): string {
 
 export function stateName(state: u32): string {
   switch (state) {
+    case STATE_MAKING:
+      return "making";
     case STATE_CREATED:
       return "created";
     case STATE_RESUMED:

@@ -56,6 +56,7 @@ class Logs {
   private ask(log: number, type: RequestName, data?: Uint8Array): void {
     this.send(log, type, data);
     this.completeAll();
+    this.engine.goOn(1, this.handler);
   }
 
   private send(log: number, type: RequestName, data?: Uint8Array | readonly number[]): void {

@@ -103,6 +103,7 @@ class DiskLog {
     const before = this.answered;
     this.engine.deliver(request, this.engine.abi.KERNEL_PORT, this.nowNs, this.handler);
     this.complete();
+    while (this.answered === before && this.wakeAtNs !== 0 && this.wakeAtNs <= this.nowNs) this.tick();
     if (this.answered !== before + 1) throw new Error("A request was not answered once.");
   }
 
@@ -111,11 +112,15 @@ class DiskLog {
     const until = this.nowNs + durationNs;
     while (this.wakeAtNs !== 0 && this.wakeAtNs <= until) {
       this.nowNs = Math.max(this.nowNs, this.wakeAtNs);
-      this.wakeAtNs = 0;
-      this.engine.ticked(this.nowNs, this.handler);
-      this.complete();
+      this.tick();
     }
     this.nowNs = until;
+  }
+
+  private tick(): void {
+    this.wakeAtNs = 0;
+    this.engine.ticked(this.nowNs, this.handler);
+    this.complete();
   }
 
   private complete(): void {

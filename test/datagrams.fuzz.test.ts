@@ -65,6 +65,7 @@ class Fuzzer {
     // Memory for the largest log a mutated constructor can ask for, so that growth afterwards can only be a leak.
     const largest = { uuid: "largest", luid: 9n, seq: 0 };
     this.deliver(encodeRequest(abi, { ...largest, type: "CTR", data: asciiBytes(LARGEST) }));
+    this.engine.goOn(this.nowNs, this.handler);
     this.deliver(encodeRequest(abi, { ...largest, type: "DTR" }));
   }
 

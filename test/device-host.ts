@@ -87,6 +87,8 @@ export class DeviceHost {
   ask(type: Request["type"], data: Request["data"] = [], uuid = "LVM-disk", luid = 5n): Reply {
     const seq = this.request(type, data, uuid, luid);
     this.completeAll();
+    // A large log is made, and met with its device, in slices.
+    if (this.replyTo(seq) === undefined) this.goOn();
     const reply = this.replyTo(seq);
     if (reply === undefined) throw new Error(`no reply to ${type}`);
     return reply;
@@ -142,6 +144,25 @@ export class DeviceHost {
     }
   }
 
+  /** Ends what is under way, and ticks where the core goes on at once, until neither is left. */
+  goOn(): void {
+    for (let steps = 0; this.step(); steps++) if (steps > 100_000) throw new Error("it never comes to rest");
+  }
+
+  /** Ends what has waited longest, or ticks where the core goes on at once. Returns whether there was such a thing. */
+  step(): boolean {
+    if (this.pending.length > 0) this.complete();
+    else if (this.wakeAtNs !== 0 && this.wakeAtNs <= this.nowNs) this.tickOnce();
+    else return false;
+    return true;
+  }
+
+  private tickOnce(): void {
+    this.nowNs = Math.max(this.nowNs, this.wakeAtNs);
+    this.wakeAtNs = 0;
+    this.engine.ticked(this.nowNs, this.handler);
+  }
+
   /** Ends what is under way; every use of the device fails. */
   completeFailing(error: number): void {
     const { EFFECT_KIND_FLUSH_LEGS } = this.engine.abi;
@@ -151,9 +172,7 @@ export class DeviceHost {
   /** Lets time pass until the next wake-up, `times` times. */
   tick(times = 1): void {
     for (let i = 0; i < times && this.wakeAtNs !== 0; i++) {
-      this.nowNs = Math.max(this.nowNs, this.wakeAtNs);
-      this.wakeAtNs = 0;
-      this.engine.ticked(this.nowNs, this.handler);
+      this.tickOnce();
       this.completeAll();
     }
   }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { Console, type Counters, type LogDescription } from "../src/common/console.ts";
-import { Engine } from "../src/common/engine.ts";
+import { type EffectHandler, Engine } from "../src/common/engine.ts";
 import {
   asciiBytes,
   decodeReply,
@@ -84,6 +84,9 @@ export function logsBytes(engine: Engine): Buffer {
   return Buffer.concat([memory.subarray(CORE + CORE_BYTES, INPUT_KIND), memory.subarray(AREAS_END)]);
 }
 
+/** Time stands still for a peer. */
+const NOW_NS = 1;
+
 /** One mirror's kernel side: sends requests of one log to an engine. */
 export class Peer {
   seq = 0;
@@ -119,14 +122,18 @@ export class Peer {
     return answer;
   }
 
+  /** Sends a datagram, and ticks as long as the core has work to do at once. */
   deliver(datagram: Uint8Array, senderPort = 0): Answer[] {
     const answers: Answer[] = [];
     const notices: string[] = [];
-    this.engine.deliver(datagram, senderPort, 0, {
+    const handler: EffectHandler = {
       send: (address, size) =>
         answers.push({ ...decodeReply(this.engine.abi, this.engine.read(address, size)), notices }),
       notice: (address, size) => notices.push(words.describeNotice(this.engine.read(address, size))),
-    });
+      wake: () => {},
+    };
+    this.engine.deliver(datagram, senderPort, NOW_NS, handler);
+    this.engine.goOn(NOW_NS, handler);
     return answers;
   }
 

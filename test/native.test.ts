@@ -19,7 +19,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Engine } from "../src/common/engine.ts";
+import { type EffectHandler, Engine } from "../src/common/engine.ts";
 import { asciiBytes, encodeRequest, type Request, u64At } from "../src/common/kernel-frames.ts";
 import { NativeHost, PAGE_FIELDS } from "../src/node/control/native-host.ts";
 import { Onlooker } from "../src/node/control/status.ts";
@@ -342,12 +342,15 @@ function testHost(program: string): void {
     for (const [type, data] of requests) {
       const request = encodeRequest(abi, { type, uuid: "LVM-n", luid: 3n, seq: ++seq, data });
       let expected = -1;
-      engine.deliver(request, abi.KERNEL_PORT, 1, {
+      const handler: EffectHandler = {
         send: (address, size) => {
           expected = engine.read(address, size).length;
         },
         notice: () => {},
-      });
+        wake: () => {},
+      };
+      engine.deliver(request, abi.KERNEL_PORT, 1, handler);
+      engine.goOn(1, handler);
       const { data: answered } = await kernel.ask(port, type, data);
       assert.is(answered.length + abi.FRAME_BYTES, expected, type);
     }

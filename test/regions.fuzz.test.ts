@@ -56,9 +56,11 @@ class Model {
     else if (this.sync[region] === IN_SYNC) this.sync[region] = PENDING;
   }
 
+  /** What failed before comes after the rest. */
   resume(): void {
+    const hasPending = this.sync.includes(PENDING);
     this.sync.forEach((state, region) => {
-      if (state === FAILED) this.sync[region] = PENDING;
+      if (state === FAILED && !hasPending) this.sync[region] = PENDING;
     });
     this.recovering = -1;
     this.cursor = 0;

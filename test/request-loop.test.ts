@@ -198,7 +198,8 @@ test("the bell is heard between two requests, and memory that grew meanwhile is 
   rig.ring();
   rig.ask("IN_SYNC", { data: [2] });
   rig.serve();
-  assert.is(rig.answers.length, 3);
+  // The large log is not whole yet, and its constructor is answered when it is.
+  assert.is(rig.answers.length, 2);
   assert.equal(rig.events, ["rung", "rung"]);
 });
 

@@ -4,7 +4,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine, type Head } from "../src/common/engine.ts";
-import { asciiBytes, type RequestName, u64At } from "../src/common/kernel-frames.ts";
+import { asciiBytes, type Reply, type RequestName, u64At } from "../src/common/kernel-frames.ts";
 import { DeviceHost, fillClean } from "./device-host.ts";
 import { debugWasm, logsBytes, smallWasm, words } from "./harness.ts";
 import { STATE_FIELDS, STATE_HEADER_BYTES, sealHeader } from "./state-header.ts";
@@ -395,7 +395,7 @@ test("parts of a state file whose sizes or offsets lie change nothing", () => {
   }
 });
 
-test("of a state file that never came to its end nothing is believed, and a person is told", () => {
+test("a request for a log whose state file is still coming waits for its end, and so do those behind it", () => {
   const made = newHost(small);
   made.construct(`${2 * 9000} core 2 nosync`);
   const file = fileOf(made);
@@ -404,10 +404,29 @@ test("of a state file that never came to its end nothing is believed, and a pers
   const first = file.subarray(0, other.engine.abi.RESTORE_BYTES);
   givePart(other.engine, first, { sizeBytes: first.length, offsetBytes: 0, ticket: file.length });
   assert.is(words.logs(other.engine).length, 1);
-  assert.is(other.ask("IN_SYNC", [0]).error, ESRCH);
-  assert.match(other.notices.join(), /state file is invalid/);
-  assert.is(other.stateFiles.size, 0);
-  assert.equal(words.logs(other.engine), []);
+  const asked = [other.request("IN_SYNC", [0]), other.request("GET_SYNC_COUNT")];
+  const elsewhere = other.request("IN_SYNC", [0], "LVM-else", 9n);
+  other.goOn();
+  assert.equal(
+    other.replies.map(({ seq }) => seq),
+    [elsewhere],
+    "a log that is not there waits for nobody",
+  );
+  for (let offsetBytes = first.length; offsetBytes < file.length; offsetBytes += first.length) {
+    const part = file.subarray(offsetBytes, offsetBytes + first.length);
+    givePart(other.engine, part, { sizeBytes: part.length, offsetBytes, ticket: file.length });
+  }
+  // The last part came without the host's handler: its wake-up is due.
+  other.wakeAtNs = other.nowNs;
+  other.tick();
+  const behind = other.request("GET_REGION_SIZE");
+  other.goOn();
+  assert.equal(
+    other.replies.map(({ seq }) => seq),
+    [elsewhere, ...asked, behind],
+  );
+  assert.ok(other.replies.slice(1).every(({ error }) => error === 0));
+  assert.is(u64At((other.replyTo(asked[1] as number) as Reply).data, 0), 9000);
 });
 
 test.run();

@@ -231,7 +231,6 @@ export async function tryLog(uuid: string, constructorText: string): Promise<Log
   const wasm = readFileSync(wasmPath());
   const engine = new Engine(new WebAssembly.Module(wasm));
   const words = await Console.create(wasm);
-  const emptyBytes = engine.bytes().length;
   let refusal = "";
   let opening: Head | undefined;
   let stateFileBytes = 0;
@@ -252,18 +251,22 @@ export async function tryLog(uuid: string, constructorText: string): Promise<Log
       stateFileBytes = offsetBytes;
     },
     stateWrite: () => {},
+    wake: () => {},
   };
   engine.deliver(request, engine.abi.KERNEL_PORT, 1, handler);
+  engine.goOn(1, handler);
   if (opening !== undefined) {
     const device = { sizeBytes: Number.MAX_SAFE_INTEGER, major: 0, minor: 0 };
     const opened = { effect: engine.abi.EFFECT_KIND_OPEN, error: 0, device };
-    engine.completed(opening, opened, 1, { ...handler, notice: () => {} });
+    const quiet = { ...handler, notice: () => {} };
+    engine.completed(opening, opened, 1, quiet);
+    engine.goOn(1, quiet);
   }
   const [log] = words.logs(engine);
   if (refusal !== "" || log === undefined) throw new Error(refusal);
   return {
     regionCount: log.regionCount,
-    memoryBytes: engine.bytes().length - emptyBytes,
+    memoryBytes: log.memoryBytes,
     stateFileBytes,
     deviceBytes: log.device === null ? undefined : logDeviceBytes(engine.abi, log.regionCount),
   };

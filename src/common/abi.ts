@@ -138,7 +138,7 @@ export type AbiName = (typeof NAMES)[number];
 export type Abi = Readonly<Record<AbiName, number>>;
 
 /** The ABI version that this host is written for. */
-const ABI_VERSION_EXPECTED = 4;
+const ABI_VERSION_EXPECTED = 5;
 
 /** Reads the tables; throws if the module is not a dm-ulog core of this ABI version. */
 export function readAbi(exports: Record<string, unknown>): Abi {

@@ -37,7 +37,8 @@ export interface LogDescription {
   luid: string;
   /** The log type as the table names it, such as `clustered-core`. */
   type: string;
-  state: "created" | "resumed" | "suspending" | "suspended";
+  /** "making" while the log is made, or comes from its state file: what else stands here is not true yet. */
+  state: "making" | "created" | "resumed" | "suspending" | "suspended";
   lengthSectors: number;
   regionSizeSectors: number;
   regionCount: number;

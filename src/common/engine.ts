@@ -132,6 +132,8 @@ export class Engine {
   private view8: Uint8Array;
   private view32: Uint32Array;
   private isRestored = false;
+  /** When the core wants its next tick; 0 for never. */
+  private wakeAtNs = 0;
 
   /** Makes an empty engine. `module` is the compiled core. */
   constructor(module: WebAssembly.Module) {
@@ -291,23 +293,40 @@ export class Engine {
 
   /** The time of the last `wake` has come. */
   ticked(nowNs: number, handler: EffectHandler): void {
+    this.wakeAtNs = 0;
     this.input(this.abi.INPUT_KIND_TICK, 0, 0, nowNs, handler);
   }
 
   /**
-   * Gives back the state file that an earlier server kept under `handle`, before the first datagram. A file that is not a
+   * Ticks until the core has no more to do at once: the logs of large mirrors are made in slices, one with each tick. For a host whose
+   * time stands still; one that waits for datagrams ticks between them.
+   */
+  goOn(nowNs: number, handler: EffectHandler): void {
+    while (this.wakeAtNs !== 0 && this.wakeAtNs <= nowNs) this.ticked(nowNs, handler);
+  }
+
+  /**
+   * Gives back the whole state file that an earlier server kept under `handle`, before the first datagram. A file that is not a
    * state file is refused with a notice and a `stateDelete`.
    */
   restoreLog(handle: number, file: Uint8Array, nowNs: number, handler: EffectHandler): void {
+    let offsetBytes = 0;
+    while (offsetBytes < file.length) offsetBytes = this.restorePart(handle, file, offsetBytes, nowNs, handler);
+  }
+
+  /**
+   * Gives back the part of a state file that begins at `offsetBytes`, and returns where the next one begins. The first parts of all
+   * files come before the first datagram, the others in their order at any time: requests for the log wait for the last one.
+   */
+  restorePart(handle: number, file: Uint8Array, offsetBytes: number, nowNs: number, handler: EffectHandler): number {
     const { abi } = this;
-    for (let offsetBytes = 0; offsetBytes < file.length; offsetBytes += abi.RESTORE_BYTES) {
-      const part = file.subarray(offsetBytes, offsetBytes + abi.RESTORE_BYTES);
-      const head = { handle, sizeBytes: part.length, offsetBytes, ticket: file.length };
-      const bytes = this.bytes();
-      this.writeHead(new DataView(bytes.buffer), head);
-      bytes.set(part, abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
-      this.input(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + part.length, 0, nowNs, handler);
-    }
+    const part = file.subarray(offsetBytes, offsetBytes + abi.RESTORE_BYTES);
+    const head = { handle, sizeBytes: part.length, offsetBytes, ticket: file.length };
+    const bytes = this.bytes();
+    this.writeHead(new DataView(bytes.buffer), head);
+    bytes.set(part, abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
+    this.input(abi.INPUT_KIND_RESTORE, abi.HEAD_BYTES + part.length, 0, nowNs, handler);
+    return offsetBytes + part.length;
   }
 
   /**
@@ -376,7 +395,8 @@ export class Engine {
   private carryOut(kind: number, payload: number, size: number, handler: EffectHandler): boolean {
     const { abi } = this;
     if (kind === abi.EFFECT_KIND_WAKE) {
-      handler.wake?.(this.longWord(payload));
+      this.wakeAtNs = this.longWord(payload);
+      handler.wake?.(this.wakeAtNs);
       return handler.wake !== undefined;
     }
     const head: Head = {

@@ -132,7 +132,8 @@ export class Judge implements EngineTap {
     while (at < end) at = this.judgeEffect(at, end);
     this.keepWaiting(kind);
     if (kind === abi.INPUT_KIND_COMPLETION && this.options.isHonest) this.judgeDevices();
-    const mayGrow = kind === abi.INPUT_KIND_RESTORE || this.isConstructor(kind);
+    // A tick answers a constructor that waited for an earlier log to become whole.
+    const mayGrow = kind === abi.INPUT_KIND_RESTORE || kind === abi.INPUT_KIND_TICK || this.isConstructor(kind);
     if (memory.length !== this.memoryBytes && !mayGrow) throw new Misdeed(`an input of kind ${kind} made memory grow`);
     this.memoryBytes = memory.length;
     const isRefused = kind === abi.INPUT_KIND_DATAGRAM && this.lastError === -EINVAL;
@@ -404,6 +405,17 @@ export class Judge implements EngineTap {
    * have been let go for want of room, and the kernel has asked again.
    */
   judgeRest(): void {
+    const { CORE, CORE_HELD_LET_GO, CORE_WAITERS_LET_GO } = exportsOf(this.options.module) as Record<string, number>;
+    this.view = new DataView(this.engine.bytes().buffer);
+    const heldLetGo = this.longWord((CORE as number) + (CORE_HELD_LET_GO as number));
+    const letGo = heldLetGo + this.longWord((CORE as number) + (CORE_WAITERS_LET_GO as number));
+    let unanswered = 0;
+    for (const [key, open] of this.requests) if (!this.doubtful.has(key)) unanswered += open;
+    this.expect(unanswered <= letGo, `${unanswered} requests are never answered, and ${letGo} were let go`);
+    if (heldLetGo > 0) {
+      this.limits.heldLetGo();
+      return;
+    }
     for (const [name, all] of this.waiting) {
       const keys = all.filter((key) => !this.doubtful.has(key));
       if (keys.length === 0) continue;

@@ -13,6 +13,7 @@ export const LIMITS = [
   "lazy blocks of an input",
   "requests that wait for marks",
   "requests that wait for a log's life",
+  "requests that wait for logs to become whole",
   "bytes of a constructor string",
   "bytes of a part of a state file",
   "bytes of an input",
@@ -72,6 +73,11 @@ export class LimitWatch {
   letGo(type: number): void {
     const isOfMarks = type === this.engine.abi.REQUEST_FLUSH;
     this.reach(isOfMarks ? "requests that wait for marks" : "requests that wait for a log's life");
+  }
+
+  /** Requests for logs that were not whole were let go. */
+  heldLetGo(): void {
+    this.reach("requests that wait for logs to become whole");
   }
 
   private notice(payload: number): void {

@@ -341,12 +341,21 @@ export class World {
   /** A host whose devices work, at work for a while. */
   private completeMany(a: number): string {
     const { length } = this.pending;
-    for (let left = a % 128; left > 0 && this.pending.length > 0; left--) {
+    for (let left = a % 128; left > 0 && (this.pending.length > 0 || this.isDue()); left--) {
       this.judge.begin();
+      if (this.isDue()) {
+        this.tick(1);
+        continue;
+      }
       const operation = this.pending.shift() as Operation;
       this.end(operation, { effect: operation.effect, error: 0 }, 1);
     }
     return `completions ${length === 0} ${this.pending.length === 0}`;
+  }
+
+  /** Whether the core goes on at once: work in slices. */
+  private isDue(): boolean {
+    return this.wakeAtNs !== 0 && this.wakeAtNs <= this.nowNs;
   }
 
   private end(operation: Operation, completion: Completion, c: number): string {

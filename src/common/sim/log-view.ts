@@ -32,7 +32,7 @@ export class LogView {
 
   constructor(private readonly console: Console) {}
 
-  /** Address of a log, or 0 where the engine has none of that name. */
+  /** Address of a log, or 0 where the engine has none of that name that is whole. */
   find(engine: Engine, uuid: string, luid: bigint): number {
     const record = this.known(engine).get(luid);
     return record?.uuid === uuid ? record.address : 0;
@@ -76,7 +76,8 @@ export class LogView {
     const records = new Map<bigint, Record>();
     let address = word(engine, abi.CORE + abi.CORE_FIRST_LOG);
     for (const { luid, uuid, state, regionCount } of this.console.logs(engine)) {
-      records.set(BigInt(luid), { uuid, luid: BigInt(luid), state, regionCount, address });
+      // One that is not whole says nothing yet, and nobody is told anything of it.
+      if (state !== "making") records.set(BigInt(luid), { uuid, luid: BigInt(luid), state, regionCount, address });
       address = word(engine, address + abi.LOG_NEXT);
     }
     return records;

@@ -7,13 +7,19 @@ import type { Engine } from "../engine.ts";
 import { type LogSets, LogView } from "./log-view.ts";
 import { Violation } from "./violation.ts";
 
-type Logs = ReadonlyMap<string, LogSets>;
+/** What a server knew of a log before its last input and after it. */
+interface Known {
+  readonly before: LogSets;
+  readonly after: LogSets;
+}
 
 export class RestoreCheck {
   /** Logs compared. */
   checkCount = 0;
-  private before: Logs | null = null;
-  private after: Logs | null = null;
+  /** Before the input in whose midst the server may die. */
+  private before: ReadonlyMap<string, LogSets> | null = null;
+  /** What the dead knew of logs that no server has taken up since. */
+  private readonly known = new Map<string, Known>();
   private readonly view: LogView;
   /** Logs whose constructor was answered, by luid. */
   private readonly constructed = new Set<bigint>();
@@ -34,7 +40,7 @@ export class RestoreCheck {
   /** What it knew was lost, and nothing is asked of its successor. */
   forget(): void {
     this.before = null;
-    this.after = null;
+    this.known.clear();
     this.constructed.clear();
   }
 
@@ -46,24 +52,32 @@ export class RestoreCheck {
     this.before = null;
   }
 
+  /** What it had not taken up wholly, its predecessor knew. */
   died(engine: Engine): void {
-    this.after = this.view.sets(engine, true);
-    this.before ??= this.after;
-  }
-
-  restored(engine: Engine): void {
-    const { before, after } = this;
-    if (before === null || after === null) return;
-    const restored = this.view.sets(engine, true);
-    for (const [name, one] of before) {
-      const other = after.get(name);
-      const now = restored.get(name);
-      if (other === undefined || !this.constructed.has(one.luid)) continue;
-      if (now === undefined) throw new Violation(`the new server does not know the log ${one.uuid}`);
-      this.compare(one, other, now);
+    for (const [name, after] of this.view.sets(engine, true)) {
+      const before = this.before === null ? after : this.before.get(name);
+      if (before !== undefined) this.known.set(name, { before, after });
     }
     this.before = null;
-    this.after = null;
+  }
+
+  /** A server has taken up what was left of one log, and nobody has asked it anything of this log since. */
+  restored(engine: Engine, luid: bigint, uuid: string): void {
+    const name = `${luid} ${uuid}`;
+    const known = this.known.get(name);
+    this.known.delete(name);
+    if (known === undefined || !this.constructed.has(luid)) return;
+    const now = this.view.sets(engine, true).get(name);
+    if (now === undefined) throw new Violation(`the new server does not know the log ${uuid}`);
+    this.compare(known.before, known.after, now);
+  }
+
+  /** A server has taken up all that was left: there is no log that it does not know. */
+  allRestored(): void {
+    for (const { after } of this.known.values()) {
+      if (this.constructed.has(after.luid)) throw new Violation(`the new server does not know the log ${after.uuid}`);
+    }
+    this.known.clear();
   }
 
   private compare(before: LogSets, after: LogSets, now: LogSets): void {

@@ -54,8 +54,12 @@ export class ServerWatch implements ServerObserver {
     this.restoreCheck.died(engine);
   }
 
-  restored(engine: Engine): void {
-    this.restoreCheck.restored(engine);
+  restored(engine: Engine, luid: bigint, uuid: string): void {
+    this.restoreCheck.restored(engine, luid, uuid);
+  }
+
+  allRestored(): void {
+    this.restoreCheck.allRestored();
   }
 
   givesUp(luid: bigint): void {

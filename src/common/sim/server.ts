@@ -3,7 +3,7 @@
 
 import type { Abi } from "../abi.ts";
 import { type EffectHandler, Engine, type EngineOptions, type Head } from "../engine.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, MILLISECOND_NS } from "./clock.ts";
 import type { Transport } from "./connector.ts";
 import type { Digest } from "./digest.ts";
 import { type Fault, Frame, type HostTamper, type Tamper } from "./faults.ts";
@@ -15,6 +15,8 @@ const KERNEL_PORT = 0;
 /** State that a faulty server takes up is as old as this many requests at most. */
 const OLD_STATE_REQUESTS = 16;
 const MIDWAY_INPUTS_MAX = 32;
+/** Between two parts of state files other inputs may come. */
+const PART_DELAY_NS = 3 * MILLISECOND_NS;
 
 /** How long a datagram takes, one way; drawn evenly, in nanoseconds. */
 export type TransportTiming = readonly [lowestNs: number, highestNs: number];
@@ -29,8 +31,10 @@ export interface ServerObserver {
   mayDieIn(engine: Engine): void;
   survived(): void;
   died(engine: Engine): void;
-  /** Another has taken up what it left. */
-  restored(engine: Engine): void;
+  /** Another has taken up what it left of one log. */
+  restored(engine: Engine, luid: bigint, uuid: string): void;
+  /** Another has taken up all that it left. */
+  allRestored(): void;
   /** It gives up a log that no table of the kernel names. */
   givesUp(luid: bigint): void;
 }
@@ -69,8 +73,11 @@ export class SimulatedServer implements Transport {
   /** Effects of the input in hand that the server still carries out. */
   private effectsLeft = Infinity;
   private isDying = false;
-  /** Whether the server that runs has taken up all that was left to it. */
-  private isRestored = false;
+  /** State files of which parts are still to come, by handle, and where the next part begins. */
+  private readonly coming = new Map<number, { file: Uint8Array; offsetBytes: number }>();
+  /** Handles of logs that the server that runs has not wholly taken up. */
+  private readonly unfinished = new Set<number>();
+  private isRestoring = false;
 
   constructor(
     abi: Abi,
@@ -109,19 +116,72 @@ export class SimulatedServer implements Transport {
       host: new LogHost(this.surroundings, engine, this.effects, give, this.hostTamper),
     };
     this.process = process;
-    this.isRestored = false;
+    this.isRestoring = true;
     if (this.options !== undefined) {
       const { options } = this;
       this.carryOut(process, () => engine.configure(options, this.clock.nowNs, this.effects));
     }
     for (const [handle, file] of [...stateFiles.files]) {
-      this.carryOut(process, () => engine.restoreLog(handle, file.slice(), this.clock.nowNs, this.effects));
+      this.unfinished.add(handle);
+      this.coming.set(handle, { file: file.slice(), offsetBytes: 0 });
+    }
+    for (const handle of this.unfinished) {
+      this.givePart(process, handle);
       if (this.process !== process) return;
     }
+    this.giveNextPart(process);
+  }
+
+  private givePart(process: Process, handle: number): void {
+    const coming = this.coming.get(handle);
+    if (coming === undefined) return;
+    const { engine } = process;
+    this.carryOut(process, () => {
+      const { file, offsetBytes } = coming;
+      coming.offsetBytes = engine.restorePart(handle, file, offsetBytes, this.clock.nowNs, this.effects);
+    });
     if (this.process !== process) return;
-    this.isRestored = true;
-    if (this.startCount > 1) this.observer?.restored(engine);
-    for (const handle of [...stateFiles.files.keys()]) {
+    const isRefused = logOf(engine, handle) === null;
+    if (isRefused || coming.offsetBytes >= coming.file.length) this.coming.delete(handle);
+    this.lookAtUnfinished(process);
+  }
+
+  /** The rest of the parts, one file after the other; what the kernel asks comes between them. */
+  private giveNextPart(process: Process): void {
+    if (this.process !== process) return;
+    const [next] = this.coming.keys();
+    if (next === undefined) {
+      this.lookAtUnfinished(process);
+      return;
+    }
+    this.clock.after(this.random.below(PART_DELAY_NS), () =>
+      this.take(process, () => {
+        this.givePart(process, next);
+        this.giveNextPart(process);
+      }),
+    );
+  }
+
+  /** Logs that have become whole are compared with what the dead server knew. */
+  private lookAtUnfinished(process: Process): void {
+    const { engine } = process;
+    for (const handle of this.unfinished) {
+      if (this.process !== process) return;
+      if (this.coming.has(handle)) continue;
+      const log = logOf(engine, handle);
+      const isWhole = log === null || this.surroundings.logView.find(engine, log.uuid, log.luid) !== 0;
+      if (!isWhole) continue;
+      this.unfinished.delete(handle);
+      if (log !== null && this.startCount > 1) this.observer?.restored(engine, log.luid, log.uuid);
+    }
+    if (this.isRestoring && this.coming.size === 0 && this.unfinished.size === 0) this.endRestoring(process);
+  }
+
+  private endRestoring(process: Process): void {
+    this.isRestoring = false;
+    const { engine } = process;
+    if (this.startCount > 1) this.observer?.allRestored();
+    for (const handle of [...this.surroundings.stateFiles.files.keys()]) {
       const log = logOf(engine, handle);
       if (log === null || this.surroundings.legsOf(log.luid, log.uuid) !== undefined) continue;
       // The kernel has removed the mirror while no server ran, and will not say so again.
@@ -140,8 +200,9 @@ export class SimulatedServer implements Transport {
     this.death = null;
     this.isDying = false;
     this.kept.length = 0;
-    // One that died before it had taken up everything knew no more than the files say.
-    if (this.isRestored) this.observer?.died(engine);
+    this.coming.clear();
+    this.unfinished.clear();
+    this.observer?.died(engine);
   }
 
   /**
@@ -221,13 +282,14 @@ export class SimulatedServer implements Transport {
     if (death === null || this.isSpared()) {
       this.effectsLeft = Infinity;
       input();
-      return;
+    } else {
+      this.effectsLeft = death.effects;
+      this.observer?.mayDieIn(process.engine);
+      input();
+      if (this.isDying || --death.inputsLeft === 0) this.stop();
+      else this.observer?.survived();
     }
-    this.effectsLeft = death.effects;
-    if (this.isRestored) this.observer?.mayDieIn(process.engine);
-    input();
-    if (this.isDying || --death.inputsLeft === 0) this.stop();
-    else if (this.isRestored) this.observer?.survived();
+    if (this.unfinished.size > 0 && this.coming.size === 0 && this.process === process) this.lookAtUnfinished(process);
   }
 
   private serve(process: Process, datagram: Uint8Array): void {
