@@ -21,12 +21,11 @@ export class Core {
   /** The first free mirror record of those that were in use before, and how many ever were. */
   freeMirrors: usize;
   mirrorsMade: u32;
-  /** Where requests wait for logs to become whole, 0 before the first has to, and the bytes that they take. */
-  held: usize;
+  /** Bytes of the requests that wait for logs to become whole. */
+  heldBytes: usize;
   /** Requests that were let go without an answer for want of room: of those, and of those that wait for a device. */
   heldLetGo: u64;
   waitersLetGo: u64;
-  heldBytes: usize;
   /** Logs with work that goes on in slices; 0 when there is none. Words that the input in hand may still work through. */
   firstQueued: usize;
   lastQueued: usize;

@@ -26,7 +26,7 @@ import {
   ULOG_HEADER_BYTES,
   ULOG_TYPE,
 } from "./protocol";
-import { answer, answerOrHold, replyBytes } from "./requests";
+import { answerAtLast, answerOrHold, replyBytes } from "./requests";
 import { DEFERRED } from "./waiters";
 
 export const FRAME_OURS: u32 = 0;
@@ -83,7 +83,7 @@ export function handleDatagram(frame: usize, size: usize, senderPort: u32): void
 /** Answers a request that has waited for its log to become whole. */
 export function answerHeld(frame: usize): void {
   const type = typeOf(frame);
-  reply(type, frame, answer(type, frame));
+  reply(type, frame, answerAtLast(type, frame));
 }
 
 function typeOf(frame: usize): u32 {

@@ -1,27 +1,21 @@
 // Requests for logs that are not whole yet: such a log is being made, or comes from its state file. Requests are kept as they came and
 // are answered, one with a tick, when their log is whole; those of one log in the order they came.
 //
-// All of them share one room, which is made for the first log that needs it and stays. Records stand one behind the other, the
-// earliest first:
+// All of them share one room. Records stand one behind the other, the earliest first:
 //
 //   u32 bytes of the request, u32 zero | the request, padded to a multiple of 8
 //
 // Where there is no room left, the earliest is let go without an answer: after 15 s the kernel has given it up, and has asked again
 // (drivers/md/dm-log-userspace-transfer.c).
 
-import { arenaAllocate } from "./arena";
 import { core } from "./core";
+import { HELD } from "./layout";
 import { HELD_BYTES } from "./limits";
-import { STATE_MAKING } from "./log";
+import { Log, STATE_MAKING } from "./log";
 import { findLog } from "./logs";
 import { NLMSG_LEN, ULOG_LUID, ULOG_UUID, UUID_BYTES } from "./protocol";
 
 const FRAME: usize = 8;
-
-/** Makes the room. To be called where linear memory may grow; without it requests are let go. */
-export function makeRoomToHold(): void {
-  if (core.held == 0) core.held = arenaAllocate(HELD_BYTES);
-}
 
 function recordBytes(at: usize): usize {
   return roomFor(load<u32>(at));
@@ -33,13 +27,12 @@ function roomFor(frameBytes: usize): usize {
 
 /** Keeps a request. */
 export function hold(frame: usize): void {
-  if (core.held == 0) return;
   const frameBytes = load<u32>(frame, NLMSG_LEN);
   while (core.heldBytes + roomFor(frameBytes) > HELD_BYTES) {
-    drop(core.held);
+    drop(HELD);
     core.heldLetGo++;
   }
-  const at = core.held + core.heldBytes;
+  const at = HELD + core.heldBytes;
   store<u64>(at, frameBytes);
   memory.copy(at + FRAME, frame, frameBytes);
   core.heldBytes += recordBytes(at);
@@ -47,17 +40,16 @@ export function hold(frame: usize): void {
 
 function drop(at: usize): void {
   const next = at + recordBytes(at);
-  const end = core.held + core.heldBytes;
+  const end = HELD + core.heldBytes;
   core.heldBytes -= next - at;
   memory.copy(at, next, end - next);
 }
 
-/** Whether a request must wait: its log is not whole, or one of the same log waits before it. */
-export function mustWait(frame: usize): bool {
-  const log = findLog(frame);
+/** Whether a request for `log` must wait: the log is not whole, or another request for it waits before this one. */
+export function mustWait(log: Log | null, frame: usize): bool {
   if (log !== null && log.state == STATE_MAKING) return true;
-  const end = core.held + core.heldBytes;
-  for (let at = core.held; at < end; at += recordBytes(at)) {
+  const end = HELD + core.heldBytes;
+  for (let at: usize = HELD; at < end; at += recordBytes(at)) {
     if (isOfOneLog(at + FRAME, frame)) return true;
   }
   return false;
@@ -70,8 +62,8 @@ function isOfOneLog(one: usize, other: usize): bool {
 
 /** The earliest request whose log is whole, or has gone: the address of its record, or 0. */
 export function firstToAnswer(): usize {
-  const end = core.held + core.heldBytes;
-  for (let at = core.held; at < end; at += recordBytes(at)) {
+  const end = HELD + core.heldBytes;
+  for (let at: usize = HELD; at < end; at += recordBytes(at)) {
     const log = findLog(at + FRAME);
     if (log === null || log.state != STATE_MAKING) return at;
   }

@@ -7,6 +7,7 @@
 //   HANDLES  the log of each handle; FREE_HANDLES the set of those without one
 //   DEADLINES  a heap of the logs that want to be woken, the earliest first
 //   MIRRORS  one record for each UUID
+//   HELD     requests that wait for logs to become whole
 //   INPUT    one input: header, then its payload
 //   EFFECTS  what the last input asks the host to do, records one behind the other
 //   REPLY_DATA, CONSTRUCTOR  what one request needs for its own duration
@@ -28,6 +29,7 @@ import {
   CONSTRUCTOR_BYTES_MAX,
   EFFECTS_BYTES_MAX,
   HANDLE_COUNT,
+  HELD_BYTES,
   INPUT_PAYLOAD_BYTES_MAX,
 } from "./limits";
 
@@ -56,7 +58,9 @@ export const MIRRORS: usize = DEADLINES + DEADLINES_BYTES;
 export const MIRROR_BYTES: usize = 24;
 export const MIRRORS_BYTES: usize = <usize>HANDLE_COUNT * MIRROR_BYTES;
 
-export const INPUT: usize = MIRRORS + MIRRORS_BYTES;
+export const HELD: usize = MIRRORS + MIRRORS_BYTES;
+
+export const INPUT: usize = HELD + HELD_BYTES;
 export const INPUT_KIND: usize = INPUT;
 export const INPUT_PAYLOAD_SIZE: usize = INPUT_KIND + 4;
 export const INPUT_NOW: usize = INPUT_PAYLOAD_SIZE + 4;

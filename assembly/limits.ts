@@ -49,7 +49,7 @@ export const SLICE_WORDS: u32 = IS_SMALL ? 100 : 65536;
 export const COMPOSED_WORDS_MAX: u32 = IS_SMALL ? 5120 : 524288;
 
 /** Bytes of requests that wait for logs to become whole. The largest that there is must fit. */
-export const HELD_BYTES: usize = IS_SMALL ? 2048 : 262144;
+export const HELD_BYTES: usize = IS_SMALL ? 2048 : 73728;
 
 /** Lazy blocks that one input composes: at 4 KiB each some 0.1 ms of work. The rest follows with the next input. */
 export const LAZY_BLOCKS_MAX: u32 = IS_SMALL ? 3 : 64;

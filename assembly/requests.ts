@@ -6,7 +6,7 @@ import { constructorRead, OPTION_NOSYNC } from "./constructor";
 import { core } from "./core";
 import { notice } from "./effects";
 import { freeHandle, NO_HANDLE } from "./handles";
-import { hold, makeRoomToHold, mustWait } from "./held";
+import { hold, mustWait } from "./held";
 import { REPLY_DATA } from "./layout";
 import { CONSTRUCTOR_BYTES_MAX, HANDLE_COUNT } from "./limits";
 import { Log, STATE_CREATED, STATE_SUSPENDED } from "./log";
@@ -95,19 +95,23 @@ import { DEFERRED } from "./waiters";
  * at REPLY_DATA, a negative errno, or DEFERRED.
  */
 export function answerOrHold(type: u32, frame: usize): i32 {
-  if (!mustWait(frame)) return answer(type, frame);
+  const found = findLog(frame);
+  if (!mustWait(found, frame)) return answer(type, frame, found);
   hold(frame);
   return DEFERRED;
 }
 
-/** Answers one request, as `answerOrHold` does, for a log that is whole. */
-export function answer(type: u32, frame: usize): i32 {
+/** Answers one request that has waited. */
+export function answerAtLast(type: u32, frame: usize): i32 {
+  return answer(type, frame, findLog(frame));
+}
+
+function answer(type: u32, frame: usize, found: Log | null): i32 {
   if (type == 0 || type > REQUEST_TYPE_MAX) return notice(NOTICE_REFUSED_TYPE, frame, -EINVAL, type);
   const version = load<u32>(frame, ULOG_VERSION);
   if (version < REQUEST_VERSION_MIN || version > REQUEST_VERSION_MAX) {
     return notice(NOTICE_REFUSED_VERSION, frame, -EINVAL, version);
   }
-  const found = findLog(frame);
   if (type == REQUEST_CTR) return answerConstructor(frame, found);
   if (found === null) return answerUnknownLog(type, frame);
   const log = changetype<Log>(found);
@@ -297,7 +301,6 @@ function answerConstructor(frame: usize, existing: Log | null): i32 {
   }
   crowdOut(created);
   if (make(created)) return constructWhole(created, frame, reconnects);
-  makeRoomToHold();
   hold(frame);
   return DEFERRED;
 }

@@ -10,7 +10,6 @@ import { constructorRead } from "./constructor";
 import { core } from "./core";
 import { emitHead, noticeOfNothing } from "./effects";
 import { logOfHandle } from "./handles";
-import { makeRoomToHold } from "./held";
 import {
   EFFECT_KIND_STATE_DELETE,
   HEAD_BYTES,
@@ -73,8 +72,7 @@ export function handleRestore(payload: usize, size: usize): void {
   if (!isNext || (partBytes & 7) != 0 || <u64>partBytes > fileBytes - offset) return;
   takeBits(log, part, partBytes, offset);
   log.restored = offset + partBytes;
-  if (log.restored != fileBytes) makeRoomToHold();
-  else finish(log);
+  if (log.restored == fileBytes) finish(log);
 }
 
 /** Makes the log that the first header whose check holds speaks of. Returns false where there is none, or such a log. */

@@ -120,6 +120,7 @@ function checkAreas(wasm: Buffer<ArrayBuffer>): void {
     ["FREE_HANDLES", value("FREE_HANDLES_BYTES")],
     ["DEADLINES", value("DEADLINES_BYTES")],
     ["MIRRORS", value("MIRRORS_BYTES")],
+    ["HELD", value("HELD_BYTES")],
     ["INPUT", value("INPUT_PAYLOAD") + value("INPUT_PAYLOAD_BYTES_MAX") - value("INPUT")],
     ["EFFECTS", value("EFFECTS_BYTES_MAX")],
     ["REPLY_DATA", value("REPLY_DATA_BYTES")],

@@ -15,6 +15,9 @@ const ESRCH = -3;
 /** Some slices for each of its sets, and a part of a word. */
 const SLICES = 5;
 const REGIONS = SLICES * 64 * SLICE_WORDS + 7;
+/** Of a device that has so many blocks of 4 KiB: a slice takes at least one of them. */
+const BLOCKS = 8;
+const REGIONS_OF_BLOCKS = BLOCKS * 32_768 - 8192;
 /** Each region in turn clean, marked, out of sync. */
 const MARKED = Array.from({ length: 60 }, (_, i) => 1 + Math.floor((i * REGIONS) / 60));
 
@@ -122,10 +125,10 @@ test("where no more requests can wait, the earliest is let go, and the kernel as
 });
 
 /** A disk log that has worked: marks, clears, regions out of sync. */
-function worked(options: string): DeviceHost {
+function worked(options: string, regions = REGIONS): DeviceHost {
   const made = newHost();
   addSmall(made);
-  assert.is(made.construct(`${2 * REGIONS} disk ${DEVICE} 2${options}`).error, 0);
+  assert.is(made.construct(`${2 * regions} disk ${DEVICE} 2${options}`).error, 0);
   assert.is(made.ask("RESUME").error, 0);
   for (const region of MARKED) {
     assert.is(made.ask("SET_REGION_SYNC", [region, region % 3 === 0 ? 0 : 1]).error, 0);
@@ -185,7 +188,7 @@ test("a damaged large state file is repaired in slices", () => {
 });
 
 test("marks and clears that come while a restarted server looks at its device are on it afterwards, and no others", () => {
-  const made = worked(" nosync");
+  const made = worked(" nosync", REGIONS_OF_BLOCKS);
   made.goOn();
   made.tick(4);
   const clean = statesOf(made);
@@ -194,34 +197,33 @@ test("marks and clears that come while a restarted server looks at its device ar
   made.completeAll();
   const dirty = new Set<number>();
   for (let turn = 0; made.step(); turn++) {
-    const [now, later] = [0, 1].map((i) => (turn * 7919 + i * 64 * SLICE_WORDS) % REGIONS) as [number, number];
-    for (const region of [now, later]) {
-      if (clean[region] !== 0) continue;
+    // One in each block, so that some are done already and some are not.
+    const regions = Array.from({ length: BLOCKS - 1 }, (_, block) => turn * 97 + block * 32_768);
+    for (const region of regions.filter((region) => clean[region] === 0)) {
       made.request("MARK_REGION", [region]);
       dirty.add(region);
     }
     if (turn % 3 !== 0) continue;
-    made.request("CLEAR_REGION", [now]);
-    dirty.delete(now);
+    for (const region of regions) if (dirty.delete(region)) made.request("CLEAR_REGION", [region]);
   }
-  assert.ok(dirty.size > SLICES);
+  assert.ok(dirty.size > BLOCKS);
   assert.is(made.ask("FLUSH").error, 0);
   const device = made.devices.get(DEVICE) as Uint8Array;
   const isClean = (region: number) => ((device[1024 + (region >>> 3)] as number) >>> (region & 7)) & 1;
   for (const region of dirty) assert.is(isClean(region), 0, `region ${region} is marked`);
   made.tick(6);
   const states = statesOf(made);
-  for (let region = 0; region < REGIONS; region++) {
+  for (let region = 0; region < REGIONS_OF_BLOCKS; region++) {
     assert.is(isClean(region), states[region] === 0 ? 1 : 0, `region ${region} at rest`);
   }
 });
 
 test("a destructor in the midst of that lets a foreign device be", () => {
   const made = newHost();
-  assert.is(made.construct(`${2 * REGIONS} disk ${DEVICE} 2`).error, 0);
+  assert.is(made.construct(`${2 * REGIONS_OF_BLOCKS} disk ${DEVICE} 2`).error, 0);
   const device = made.devices.get(DEVICE) as Uint8Array;
   device.fill(0xab);
-  putLogHeader(device, REGIONS);
+  putLogHeader(device, REGIONS_OF_BLOCKS);
   device[4] = 77;
   const before = device.slice();
   const resume = made.request("RESUME");

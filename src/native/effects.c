@@ -18,8 +18,7 @@ static void send_reply(uint32_t at, uint32_t bytes) {
   page_answered(U32(at + DM_ULOG_ULOG_SEQ), U32(at + DM_ULOG_ULOG_TYPE) & DM_ULOG_REQUEST_TYPE_MASK);
 }
 
-static void create_state(const struct head *head) {
-  int error = state_create(head);
+static void tell_unkept(const struct head *head, int error) {
   if (error < 0)
     say(ERROR,
         "A log's state could not be kept (handle %u, %s): if this server is started again while that log is in use, its mirror is "
@@ -45,8 +44,10 @@ static void do_one(uint32_t kind, uint32_t at, uint32_t bytes) {
       device_ask(kind, at, bytes);
       break;
     case DM_ULOG_EFFECT_KIND_FLUSH_LEGS: flush_ask(at, now_ns); break;
-    case DM_ULOG_EFFECT_KIND_STATE_CREATE: create_state(&HEAD(at)); break;
-    case DM_ULOG_EFFECT_KIND_STATE_WRITE: state_write(&HEAD(at), memory + U32(at + DM_ULOG_WRITE_ADDRESS)); break;
+    case DM_ULOG_EFFECT_KIND_STATE_CREATE: tell_unkept(&HEAD(at), state_create(&HEAD(at))); break;
+    case DM_ULOG_EFFECT_KIND_STATE_WRITE:
+      tell_unkept(&HEAD(at), state_write(&HEAD(at), memory + U32(at + DM_ULOG_WRITE_ADDRESS)));
+      break;
     case DM_ULOG_EFFECT_KIND_STATE_DELETE: delete_state(HEAD(at).handle); break;
     default: die("The core asks for effect %u, which is not known here.", kind);
   }

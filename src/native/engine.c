@@ -24,8 +24,8 @@
 /* All that an address of 32 bits reaches, and as much again, which an offset in the code may add to it. */
 #define LINEAR_BYTES (1ull << 32)
 #define RESERVED_BYTES (2 * LINEAR_BYTES)
-/* What a growth takes from the machine at once, before the core uses it. Growths beyond are rare, and take it as they use it. */
-#define TAKEN_AT_ONCE_BYTES (64ull << 20)
+/* What a growth takes from the machine at once, before the core uses it. More, which the core uses in slices, is taken with them. */
+#define TAKEN_AT_ONCE_BYTES (1ull << 20)
 
 uint8_t *memory;
 uint64_t memory_bytes;

@@ -24,10 +24,12 @@
 #include "options.h"
 #include "page.h"
 #include "recall.h"
+#include "restore.h"
 #include "say.h"
 #include "service-manager.h"
 #include "shared.h"
 #include "spin.h"
+#include "state-files.h"
 
 /* Room for 10,082 requests of 204 bytes, as counted on Linux 6.18. The kernel drops what does not fit. */
 #define RECEIVE_BUFFER_BYTES (4 << 20)
@@ -139,13 +141,19 @@ static ssize_t spin_for_datagram(void) {
   return size;
 }
 
+/* Whether something goes on at once, in slices, where no datagram has come. */
+static bool has_more_to_do(void) {
+  return !is_stop_asked && (restore_is_under_way() || states_to_give_back() || (wake_ns != 0 && wake_ns <= now_ns));
+}
+
 /* Returns the size of the next datagram, or -1 with errno. The clock is read. */
 static ssize_t receive(void) {
   ssize_t size = -1;
-  bool has_spun = spin.window_ns > 0 && answered_ns != 0;
+  bool is_waiting = !is_draining && !has_more_to_do();
+  bool has_spun = is_waiting && spin.window_ns > 0 && answered_ns != 0;
   if (has_spun) size = spin_for_datagram();
   if (size >= 0 || (has_spun && errno != EAGAIN)) return size;
-  size = receive_once(is_draining ? MSG_DONTWAIT : 0);
+  size = receive_once(is_waiting ? 0 : MSG_DONTWAIT);
   int error = errno;
   read_clock();
   if (size >= 0 && answered_ns != 0) spin_slept(now_ns - answered_ns, now_ns);
@@ -250,6 +258,8 @@ enum ending serve(void) {
       wake_ns = 0;
       handle(DM_ULOG_INPUT_KIND_TICK, 0, 0);
     }
+    if (restore_is_under_way()) restore_next();
+    if (states_to_give_back()) states_give_back();
     if (look_ns <= now_ns) {
       check_clock();
       look_ns = now_ns + LOOK_NS;

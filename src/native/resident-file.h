@@ -9,6 +9,13 @@
 void *resident_file_map(int fd, uint64_t bytes);
 
 /*
+ * The same in pieces, for a file so large that others would wait: `reserve` makes it that long and maps it, and `take` takes the space
+ * of a piece, after which no store there waits. They return NULL or false, and why in errno, where that cannot be.
+ */
+void *resident_file_reserve(int fd, uint64_t bytes);
+bool resident_file_take(int fd, uint8_t *mapped, uint64_t offset, uint64_t bytes);
+
+/*
  * Makes a file without a name and maps it, which may take its time before anybody waits. Returns NULL, and why in errno, where
  * that cannot be.
  */

@@ -23,6 +23,7 @@
 #include "options.h"
 #include "page.h"
 #include "recall.h"
+#include "restore.h"
 #include "say.h"
 #include "seccomp.h"
 #include "service-manager.h"
@@ -38,18 +39,6 @@ static void configure(void) {
   U32(DM_ULOG_INPUT_PAYLOAD + DM_ULOG_CONFIGURE_BLOCK_BYTES) = options.block_bytes;
   U32(DM_ULOG_INPUT_PAYLOAD + DM_ULOG_CONFIGURE_AHEAD_REGIONS) = options.ahead_regions + 1;
   handle(DM_ULOG_INPUT_KIND_CONFIGURE, DM_ULOG_CONFIGURE_BYTES, 0);
-}
-
-/* Hands the core a state file part by part. Of one that it refuses nothing is left. */
-static void restore(uint32_t handle_number) {
-  uint64_t size;
-  const uint8_t *bytes = state_bytes(handle_number, &size);
-  for (uint64_t offset = 0; offset < size; offset += DM_ULOG_RESTORE_BYTES) {
-    uint32_t part = (uint32_t)(size - offset < DM_ULOG_RESTORE_BYTES ? size - offset : DM_ULOG_RESTORE_BYTES);
-    HEAD(DM_ULOG_INPUT_PAYLOAD) = (struct head){handle_number, part, offset, size};
-    memcpy(memory + DM_ULOG_INPUT_PAYLOAD + DM_ULOG_RESTORE_DATA, bytes + offset, part);
-    handle(DM_ULOG_INPUT_KIND_RESTORE, DM_ULOG_RESTORE_DATA + part, 0);
-  }
 }
 
 /*
@@ -74,7 +63,7 @@ static void start_engine(void) {
   read_clock();
   configure();
   states_open();
-  for (uint32_t number = 0; number < DM_ULOG_HANDLE_COUNT; number++) restore(number);
+  restore_begin();
   give_up_removed();
 }
 

@@ -30,7 +30,16 @@
 #define STATE_BYTES_MAX (1ull << 32)
 #define PATH_BYTES 320
 
-static struct state { uint8_t *bytes; uint64_t size; } states[DM_ULOG_HANDLE_COUNT];
+/* A file larger than this is taken, and given back, in pieces: each page of it costs about 0.5 us. */
+#define PIECE_BYTES (1ull << 20)
+/* So many descriptors and no more are kept for that: a process has 1,024 where nobody allows more. */
+#define DESCRIPTORS_MAX 512
+
+/* `fd` is open, and not 0, while not all of the file's space is taken. */
+static struct state { uint8_t *bytes; uint64_t size; int fd; } states[DM_ULOG_HANDLE_COUNT];
+/* What was removed and is still to be given back. */
+static struct state removed[DM_ULOG_HANDLE_COUNT];
+static unsigned removed_count;
 static uint32_t unkept_request;
 volatile uint32_t *last_request = &unkept_request;
 
@@ -38,20 +47,37 @@ static void path_of(char *path, uint32_t handle, const char *ending) {
   snprintf(path, PATH_BYTES, FOLDER "/%u%s", handle, ending);
 }
 
-/* Maps a file of that size, made where it is missing. All its space is taken: no store finds the disk full. */
+/* Maps a file of that size, made where it is missing. The space of a small one is taken: no store finds none left. */
 static int map(struct state *state, const char *path, uint64_t size, int flags) {
   int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
   if (fd < 0) return -errno;
-  void *bytes = resident_file_map(fd, size);
+  bool is_small = size <= PIECE_BYTES || fd > DESCRIPTORS_MAX;
+  void *bytes = is_small ? resident_file_map(fd, size) : resident_file_reserve(fd, size);
   int error = bytes == NULL ? errno : 0;
-  close(fd);
-  if (error == 0) *state = (struct state){bytes, size};
+  if (error == 0) *state = (struct state){bytes, size, is_small ? 0 : fd};
+  if (error != 0 || is_small) close(fd);
   return -error;
 }
 
-static void unmap(uint32_t handle) {
-  if (states[handle].bytes != NULL) munmap(states[handle].bytes, states[handle].size);
-  states[handle] = (struct state){NULL, 0};
+/* Takes the space of a piece that may not have been. */
+static bool take(const struct state *state, uint64_t offset, uint64_t size) {
+  return state->fd == 0 || resident_file_take(state->fd, state->bytes, offset, size);
+}
+
+/* All of the file's space is taken. */
+static void complete(struct state *state) {
+  if (state->fd != 0) close(state->fd);
+  state->fd = 0;
+}
+
+/* Unmaps a file that has no name any more, a large one piece by piece. */
+static void give_back(uint32_t handle) {
+  struct state *state = &states[handle];
+  complete(state);
+  if (state->bytes == NULL) return;
+  if (state->size <= PIECE_BYTES || removed_count == DM_ULOG_HANDLE_COUNT) munmap(state->bytes, state->size);
+  else removed[removed_count++] = *state;
+  *state = (struct state){NULL, 0, 0};
 }
 
 /* ---- At the start */
@@ -132,9 +158,12 @@ void states_open(void) {
   else last_request = (uint32_t *)numbers.bytes;
 }
 
-const uint8_t *state_bytes(uint32_t handle, uint64_t *size) {
-  *size = states[handle].size;
-  return states[handle].bytes;
+uint64_t state_size(uint32_t handle) { return states[handle].size; }
+
+void state_read(uint32_t handle, uint64_t offset, void *bytes, uint64_t size) {
+  const struct state *state = &states[handle];
+  take(state, offset, size);
+  memcpy(bytes, state->bytes + offset, size);
 }
 
 /* ---- While the server runs */
@@ -147,33 +176,56 @@ int state_create(const struct head *head) {
   int error = map(&states[head->handle], unfinished, head->offset, O_CREAT | O_TRUNC);
   if (error == 0 && rename(unfinished, path) < 0) error = -errno;
   if (error == 0) return 0;
-  unmap(head->handle);
   unlink(unfinished);
+  give_back(head->handle);
   return error;
 }
 
 /*
  * Requests write aligned words, of which no half may ever be there. What is written stands twice; of a process that is killed
- * between the two, one is whole.
+ * between the two, one is whole. The core writes all of a new file before anything else, and its header last.
  */
-void state_write(const struct head *head, const uint8_t *bytes) {
-  const struct state *state = &states[head->handle];
-  if (state->bytes == NULL) return;
+int state_write(const struct head *head, const uint8_t *bytes) {
+  struct state *state = &states[head->handle];
+  if (state->bytes == NULL) return 0;
   for (int copy = 0; copy < 2; copy++) {
     uint64_t offset = copy == 0 ? head->offset : head->ticket;
     if (offset > state->size || head->size > state->size - offset) die("The core writes beyond the end of a state file.");
+    if (!take(state, offset, head->size)) {
+      int error = -errno;
+      state_delete(head->handle);
+      return error;
+    }
     if (head->size == 8 && offset % 8 == 0) *(volatile uint64_t *)(state->bytes + offset) = *(const uint64_t *)bytes;
     else memcpy(state->bytes + offset, bytes, head->size);
     __asm__ volatile("" ::: "memory");
   }
+  if (head->offset == 0) complete(state);
+  return 0;
 }
 
 /* What cannot be removed begins with zeros, so that no server takes it for the state of a log. */
 int state_delete(uint32_t handle) {
   char path[PATH_BYTES];
-  struct state *state = &states[handle];
-  if (state->bytes != NULL) memset(state->bytes, 0, state->size < HEADER_BYTES_MAX ? state->size : HEADER_BYTES_MAX);
-  unmap(handle);
+  const struct state *state = &states[handle];
+  uint64_t head_bytes = state->size < HEADER_BYTES_MAX ? state->size : HEADER_BYTES_MAX;
+  if (state->bytes != NULL && take(state, 0, head_bytes)) memset(state->bytes, 0, head_bytes);
   path_of(path, handle, "");
-  return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+  int error = unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+  give_back(handle);
+  return error;
+}
+
+bool states_to_give_back(void) { return removed_count > 0; }
+
+void states_give_back(void) {
+  struct state *last = &removed[removed_count - 1];
+  uint64_t size = last->size % PIECE_BYTES == 0 ? PIECE_BYTES : last->size % PIECE_BYTES;
+  uint8_t *piece = last->bytes + last->size - size;
+  /* The pages of a file go with its last mapping: all at once, unless they are punched out before. */
+  munlock(piece, size);
+  madvise(piece, size, MADV_REMOVE);
+  munmap(piece, size);
+  last->size -= size;
+  if (last->size == 0) removed_count--;
 }

@@ -6,6 +6,7 @@
 #ifndef STATE_FILES_H
 #define STATE_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,13 +15,18 @@
 /* Maps what an earlier server left, removes what is of another boot, sets aside what is no file of a server. */
 void states_open(void);
 
-/* What an earlier server left of a handle's log: its bytes, or NULL. */
-const uint8_t *state_bytes(uint32_t handle, uint64_t *size);
+/* What an earlier server left of a handle's log, or this one has made: its bytes, 0 where there is no file, and a part of them. */
+uint64_t state_size(uint32_t handle);
+void state_read(uint32_t handle, uint64_t offset, void *bytes, uint64_t size);
 
-/* Return 0 or a negative errno. A log without a file is not kept. */
+/* Return 0 or a negative errno. A log without a file is not kept. A file that cannot be written has gone. */
 int state_create(const struct head *head);
 int state_delete(uint32_t handle);
-void state_write(const struct head *head, const uint8_t *bytes);
+int state_write(const struct head *head, const uint8_t *bytes);
+
+/* Whether space of what was removed is still to be given back to the machine, and a piece of it given. */
+bool states_to_give_back(void);
+void states_give_back(void);
 
 /* The number of the last request that was seen, in a file beside them. Never NULL. */
 extern volatile uint32_t *last_request;
