@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import type { Abi } from "../src/common/abi.ts";
-import { Engine } from "../src/common/engine.ts";
+import { type EffectHandler, Engine } from "../src/common/engine.ts";
 import { decodeReply, encodeRequest, type Reply, type Request, type RequestName } from "../src/common/kernel-frames.ts";
 import { ReplyReader } from "./reply-reader.ts";
 
@@ -13,6 +13,8 @@ const UUID_START = "LVM-bEnCh0mARkd1rtyL0gXXXXXXXXXXXXXX";
 const UUID_END_CHARACTERS = 32;
 /** luids are kernel addresses. */
 const LUIDS = { first: 0xffff_8881_03a5_c000n, second: 0xffff_8881_03a5_d000n, third: 0xffff_8881_0dea_d000n };
+/** Time stands still. */
+const NOW_NS = 1;
 export type LogName = keyof typeof LUIDS;
 
 export interface RequestOptions {
@@ -67,12 +69,15 @@ export class Client {
   /** The reply to a datagram, as it would be sent. */
   replyBytes(datagram: Uint8Array): Uint8Array {
     let reply: Uint8Array | undefined;
-    this.engine.deliver(datagram, this.abi.KERNEL_PORT, 0, {
+    const handler: EffectHandler = {
       send: (address, size) => {
         reply = this.engine.bytes().slice(address, address + size);
       },
       notice: () => {},
-    });
+      wake: () => {},
+    };
+    this.engine.deliver(datagram, this.abi.KERNEL_PORT, NOW_NS, handler);
+    this.engine.goOn(NOW_NS, handler);
     if (reply === undefined) throw new Error("The core did not answer a request.");
     this.reader.attach(this.engine);
     return reply;
@@ -89,7 +94,7 @@ export class Client {
     }
     const words = new Uint32Array(datagram.buffer, this.abi.ULOG_DATA, data.length * 2);
     for (const [i, word] of data.entries()) words[i * 2] = word;
-    this.engine.deliver(datagram, this.abi.KERNEL_PORT, 0, this.reader);
+    this.engine.deliver(datagram, this.abi.KERNEL_PORT, NOW_NS, this.reader);
     if (this.reader.errors > 0) throw new Error(`${key} of a mirror of ${this.regionCount} regions was refused.`);
   }
 

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Engine } from "../src/common/engine.ts";
+import { type EffectHandler, Engine } from "../src/common/engine.ts";
 import {
   asciiBytes,
   decodeReply,
@@ -117,12 +117,15 @@ function testAppliance(program: string): void {
       request("IN_SYNC", 8n, [1]),
     ]) {
       let expected: Uint8Array | undefined;
-      engine.deliver(datagram, abi.KERNEL_PORT, 1, {
+      const handler: EffectHandler = {
         send: (address, size) => {
           expected = engine.read(address, size);
         },
         notice: () => {},
-      });
+        wake: () => {},
+      };
+      engine.deliver(datagram, abi.KERNEL_PORT, 1, handler);
+      engine.goOn(1, handler);
       assert.equal(new Uint8Array(await exchange(port, datagram)), expected);
     }
     assert.is(await end(child, "SIGTERM"), 0);

@@ -155,7 +155,7 @@ test("durations and sizes as people write them", () => {
     [90, 300, 7200, 86_400],
   );
   assert.equal([0.25, 119, 300, 104_857.6, 1e6].map(formatSeconds), ["0.3 s", "119 s", "5 min", "29.1 h", "11.6 days"]);
-  assert.equal([0, 512, 65_536, 16_056_320].map(formatBytes), ["0 bytes", "512 bytes", "64 KiB", "15.2 MiB"]);
+  assert.equal([0, 512, 65_536, 16_056_320].map(formatBytes), ["0 bytes", "512 bytes", "64 KiB", "15.3 MiB"]);
 });
 
 test.run();

@@ -41,6 +41,18 @@ class Rig {
   isIdle = true;
   settled = 0;
   readonly spin: Spin;
+  /** State files of so many parts. */
+  readonly restore = {
+    parts: 0,
+    givenAtNs: [] as number[],
+    get isUnderWay() {
+      return this.parts > 0;
+    },
+    next(nowNs: number) {
+      this.parts--;
+      this.givenAtNs.push(nowNs);
+    },
+  };
   readonly wakeUp = new WakeUp((timeoutUs) => this.setTimeout(timeoutUs));
   readonly loop: RequestLoop;
   private seq = 0;
@@ -66,6 +78,7 @@ class Rig {
         this.events.push("rung");
         return this.isStopAsked;
       },
+      restore: this.restore,
       deliverDone: () => this.events.push("done"),
       settle: () => this.settled++,
       warn: (sentence) => this.events.push(sentence),
@@ -201,6 +214,33 @@ test("the bell is heard between two requests, and memory that grew meanwhile is 
   // The large log is not whole yet, and its constructor is answered when it is.
   assert.is(rig.answers.length, 2);
   assert.equal(rig.events, ["rung", "rung"]);
+});
+
+test("parts of state files are given between requests, without sleeping, and a large log is made so too", () => {
+  const rig = new Rig();
+  rig.construct();
+  rig.restore.parts = 3;
+  rig.ask("IN_SYNC", { data: [1] });
+  const { sleeps } = rig;
+  rig.serve();
+  rig.loop.step();
+  rig.loop.step();
+  assert.is(rig.restore.parts, 0);
+  assert.is(rig.answers.length, 1, "the request came between them");
+  assert.is(rig.sleeps, sleeps, "nobody slept");
+
+  const large = encodeRequest(rig.engine.abi, {
+    ...({ type: "CTR", uuid: "LVM-large", luid: 6n, seq: 900 } as const),
+    data: asciiBytes("8000000 core 2"),
+  });
+  rig.coming.push({ atNs: rig.nowNs, port: KERNEL, bytes: large });
+  rig.loop.step();
+  const before = rig.sleeps;
+  for (let steps = 0; rig.answers.length === 1; steps++) {
+    assert.ok(steps < 100, "its constructor is never answered");
+    rig.loop.step();
+  }
+  assert.is(rig.sleeps, before, "nobody slept");
 });
 
 test("a stop leaves the group, answers what has come, and waits for devices at most 1.5 s", () => {

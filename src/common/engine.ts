@@ -310,18 +310,28 @@ export class Engine {
    * state file is refused with a notice and a `stateDelete`.
    */
   restoreLog(handle: number, file: Uint8Array, nowNs: number, handler: EffectHandler): void {
-    let offsetBytes = 0;
-    while (offsetBytes < file.length) offsetBytes = this.restorePart(handle, file, offsetBytes, nowNs, handler);
+    const { RESTORE_BYTES } = this.abi;
+    for (let offsetBytes = 0; offsetBytes < file.length; offsetBytes += RESTORE_BYTES) {
+      const part = file.subarray(offsetBytes, offsetBytes + RESTORE_BYTES);
+      this.restorePart(handle, file.length, offsetBytes, part, nowNs, handler);
+    }
   }
 
   /**
-   * Gives back the part of a state file that begins at `offsetBytes`, and returns where the next one begins. The first parts of all
-   * files come before the first datagram, the others in their order at any time: requests for the log wait for the last one.
+   * Gives back a part of a state file of `fileBytes`: RESTORE_BYTES from `offsetBytes` on, or what is left of it. Returns where the next
+   * one begins. The first parts of all files come before the first datagram, the others in their order at any time: requests for the
+   * log wait for the last one.
    */
-  restorePart(handle: number, file: Uint8Array, offsetBytes: number, nowNs: number, handler: EffectHandler): number {
+  restorePart(
+    handle: number,
+    fileBytes: number,
+    offsetBytes: number,
+    part: Uint8Array,
+    nowNs: number,
+    handler: EffectHandler,
+  ): number {
     const { abi } = this;
-    const part = file.subarray(offsetBytes, offsetBytes + abi.RESTORE_BYTES);
-    const head = { handle, sizeBytes: part.length, offsetBytes, ticket: file.length };
+    const head = { handle, sizeBytes: part.length, offsetBytes, ticket: fileBytes };
     const bytes = this.bytes();
     this.writeHead(new DataView(bytes.buffer), head);
     bytes.set(part, abi.INPUT_PAYLOAD + abi.HEAD_BYTES);

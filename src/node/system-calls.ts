@@ -200,9 +200,12 @@ export function addFlags(fd: number, added: number): boolean {
   return flags >= 0 && fcntl(fd, F_SETFL, flags | added) === 0;
 }
 
-/** Makes a file `size` bytes long, all of them allocated: a later store cannot run out of space. Throws with `errno`. */
-export function allocateFile(fd: number, size: number): void {
-  const error = posixFallocate(fd, 0, size);
+/**
+ * Allocates `size` bytes of a file from `offset` on, which makes it longer where it ends before: a later store there cannot run out of
+ * space. Throws with `errno`.
+ */
+export function allocateFile(fd: number, size: number, offset = 0): void {
+  const error = posixFallocate(fd, offset, size);
   if (error !== 0) throw systemError("posix_fallocate", error);
 }
 

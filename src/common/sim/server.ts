@@ -138,7 +138,9 @@ export class SimulatedServer implements Transport {
     const { engine } = process;
     this.carryOut(process, () => {
       const { file, offsetBytes } = coming;
-      coming.offsetBytes = engine.restorePart(handle, file, offsetBytes, this.clock.nowNs, this.effects);
+      const part = file.subarray(offsetBytes, offsetBytes + engine.abi.RESTORE_BYTES);
+      const { nowNs } = this.clock;
+      coming.offsetBytes = engine.restorePart(handle, file.length, offsetBytes, part, nowNs, this.effects);
     });
     if (this.process !== process) return;
     const isRefused = logOf(engine, handle) === null;

@@ -39,7 +39,7 @@ export interface LoopParts {
   kernelPort: number;
   nowNs(): number;
   spin: Pick<Spin, "windowNs" | "ended" | "slept">;
-  wakeUp: Pick<WakeUp, "isDue" | "timedOut">;
+  wakeUp: Pick<WakeUp, "isDue" | "wasDueAt" | "timedOut">;
   recall: { saw(seq: number): void; askForLost(): void };
   latencies: { received(seq: number, nowNs: number): void };
   devices: { isIdle(): boolean; readonly hasLost: boolean };
@@ -47,6 +47,8 @@ export interface LoopParts {
   rung(memory: Uint8Array): boolean;
   /** Completions that no bell told of. */
   deliverDone(): void;
+  /** State files of which parts are still to be given to the core. */
+  restore: { readonly isUnderWay: boolean; next(nowNs: number): void };
   /** After each input: what nobody waits for. */
   settle(): void;
   warn(sentence: string): void;
@@ -70,7 +72,7 @@ export class RequestLoop {
 
   /** Takes one datagram, or waits for one in vain. Returns false at the end. */
   step(): boolean {
-    const { engine, handler, socket, wakeUp, devices } = this.parts;
+    const { engine, handler, socket, wakeUp, devices, restore } = this.parts;
     this.renewInbox();
     const size = this.receive();
     const now = this.nowNs;
@@ -81,6 +83,7 @@ export class RequestLoop {
     else if (socket.senderPort === socket.port) this.takeBell();
     else this.takeDatagram(size);
     if (this.stopAtNs === 0 && wakeUp.isDue(now)) engine.ticked(now, handler);
+    if (restore.isUnderWay) restore.next(now);
     if (devices.hasLost) this.parts.deliverDone();
     this.parts.settle();
     return true;
@@ -96,12 +99,14 @@ export class RequestLoop {
   }
 
   private receive(): number {
-    const { socket, spin, nowNs } = this.parts;
-    if (this.answeredNs !== 0 && this.stopAtNs === 0 && spin.windowNs > 0) {
+    const { socket, spin, nowNs, restore, wakeUp } = this.parts;
+    // What goes on in slices goes on at once, unless a datagram has come.
+    const goesOn = this.stopAtNs === 0 && (restore.isUnderWay || wakeUp.wasDueAt(this.nowNs));
+    if (!goesOn && this.answeredNs !== 0 && this.stopAtNs === 0 && spin.windowNs > 0) {
       const size = this.look();
       if (size !== TIMED_OUT) return size;
     }
-    const size = socket.receive(this.inbox);
+    const size = goesOn ? socket.look(this.inbox) : socket.receive(this.inbox);
     this.nowNs = nowNs();
     if (size >= 0 && this.answeredNs !== 0) spin.slept(this.nowNs - this.answeredNs, this.nowNs);
     this.answeredNs = 0;

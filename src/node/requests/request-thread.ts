@@ -26,6 +26,7 @@ import { Latencies } from "./latencies.ts";
 import { Mailbox } from "./mailbox.ts";
 import { RequestLoop } from "./request-loop.ts";
 import { RequestRecall } from "./request-recall.ts";
+import { Restore } from "./restore.ts";
 import { Spin } from "./spin.ts";
 import { WakeUp } from "./wake-up.ts";
 
@@ -164,8 +165,13 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
         post({ kind: "state not kept", handle, errno: negativeErrno(error) });
       }
     },
-    stateWrite: ({ handle, offsetBytes, sizeBytes }, address) =>
-      states?.write(handle, offsetBytes, engine.bytes(), address, sizeBytes),
+    stateWrite({ handle, offsetBytes, sizeBytes }, address) {
+      try {
+        states?.write(handle, offsetBytes, engine.bytes(), address, sizeBytes);
+      } catch (error) {
+        post({ kind: "state not kept", handle, errno: negativeErrno(error) });
+      }
+    },
     stateDelete({ handle }) {
       try {
         states?.delete(handle);
@@ -206,7 +212,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   };
 
   engine.configure(options.engineOptions, nowNs(), handler);
-  for (const { handle, bytes } of states?.list() ?? []) engine.restoreLog(handle, bytes, nowNs(), handler);
+  const restore = new Restore(states, engine, handler, nowNs);
   // No device has been opened yet: completions are given in the loop below.
   const named = namedLogs();
   if (named !== undefined) giveUp(unnamed(logsOf(engine), named));
@@ -228,6 +234,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
       latencies,
       devices,
       deliverDone,
+      restore,
       warn,
     },
     spin: new Spin(options.spinUs, options.spin, involuntarySwitches),

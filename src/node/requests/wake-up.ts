@@ -28,9 +28,14 @@ export class WakeUp {
 
   /** Whether the time has come; true only once. */
   isDue(nowNs: number): boolean {
-    if (this.atNs === 0 || nowNs < this.atNs) return false;
+    if (!this.wasDueAt(nowNs)) return false;
     this.atNs = 0;
     return true;
+  }
+
+  /** Whether it had come at that time. */
+  wasDueAt(nowNs: number): boolean {
+    return this.atNs !== 0 && nowNs >= this.atNs;
   }
 
   /** A receive has timed out: the next one waits for the rest of the time. */
