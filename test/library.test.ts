@@ -36,6 +36,8 @@ class Parts {
   readonly timers = new Set<{ atNs: number; callback: () => void }>();
   closedCount = 0;
   writeError: unknown = null;
+  /** What every device says of its file. */
+  file: library.LogStorage["file"];
   nowNs = 7;
   seq = 0;
 
@@ -48,6 +50,7 @@ class Parts {
           this.opened.push(name);
           return {
             sizeBytes: this.disk.length,
+            file: this.file,
             read: (offsetBytes, sizeBytes) => this.disk.slice(offsetBytes, offsetBytes + sizeBytes),
             write: async (offsetBytes, bytes) => this.write(offsetBytes, bytes),
             close: () => {
@@ -185,6 +188,44 @@ test("another engine goes on from the state files", async () => {
   const next = await DirtyLogEngine.create(parts.options);
   assert.equal(next.logs()[0]?.dirtyRegions, 1);
   assert.is(u64At((await parts.ask(next, "IS_CLEAN", [5])).data, 0), 0);
+});
+
+test("a second mirror on a file that one has is refused, by whatever name", async () => {
+  const parts = new Parts();
+  for (const file of [{ fileSystem: 1n, inode: 2n }, undefined]) {
+    parts.file = file;
+    const engine = await DirtyLogEngine.create({ ...parts.options, states: undefined });
+    const make = async (uuid: string, luid: bigint) => {
+      const data = asciiBytes(`${REGIONS * 1024} clustered-disk /dev/${uuid} 1024 nosync`);
+      engine.receive(encodeRequest(abi, { type: "CTR", uuid, luid, seq: ++parts.seq, data }));
+      await engine.settled();
+      return parts.replies.at(-1)?.error;
+    };
+    assert.is(await make("LVM-one", 1n), 0);
+    assert.is((await make("LVM-other", 2n)) === 0, file === undefined);
+    await engine.close();
+  }
+});
+
+test("onCore sees the core before its first input", async () => {
+  const parts = new Parts();
+  const first = await DirtyLogEngine.create(parts.options);
+  await parts.construct(first, "core");
+  let kinds: number[] = [];
+  const next = await DirtyLogEngine.create({
+    ...parts.options,
+    onCore: (core) => {
+      assert.ok(core.isFresh);
+      core.tap = {
+        handled: () => kinds.push(new DataView(core.bytes().buffer).getUint32(abi.INPUT_KIND, true)),
+        trapped: () => {},
+      };
+    },
+  });
+  assert.equal(kinds, [abi.INPUT_KIND_RESTORE]);
+  kinds = [];
+  await parts.ask(next, "RESUME");
+  assert.equal(kinds, [abi.INPUT_KIND_DATAGRAM]);
 });
 
 test("a store that fails loses the log's file, and says so", async () => {

@@ -32,6 +32,8 @@ export interface DirtyLogEngineOptions {
   states?: StateStore | undefined;
   /** The time; by default that of the JavaScript host. */
   clock?: Clock | undefined;
+  /** Receives the driver of the core before its first input, to record or watch it from there on. */
+  onCore?: ((core: Engine) => void) | undefined;
   /** Options for disk logs. */
   logOptions?: EngineOptions | undefined;
   /** Continues from this snapshot. The contents of `states` are not read then: they must be from the same moment. */
@@ -175,7 +177,8 @@ export class DirtyLogEngine {
   }
 
   private begin(): void {
-    const { snapshot, logOptions } = this.options;
+    const { snapshot, logOptions, onCore } = this.options;
+    onCore?.(this.core);
     if (logOptions !== undefined) this.give((nowNs) => this.core.configure(logOptions, nowNs, this.effects));
     if (snapshot !== undefined) {
       this.core.inputCount = snapshot.inputCount;

@@ -40,6 +40,11 @@ export interface LogStorage {
   readonly sizeBytes: number;
   /** The numbers of a block device. Leave them out for anything else; the kernel then does not hold it open. */
   readonly numbers?: { readonly major: number; readonly minor: number } | undefined;
+  /**
+   * The numbers of a regular file: its file system (`st_dev`) and inode (`st_ino`). By them the engine refuses a second mirror
+   * that was given the same file. Leave them out where every name is another storage.
+   */
+  readonly file?: { readonly fileSystem: bigint; readonly inode: bigint } | undefined;
   /** Reads exactly this many bytes, at most 64 KiB. It must bypass caches and return the content of the device itself. */
   read(offsetBytes: number, sizeBytes: number): Uint8Array | Promise<Uint8Array>;
   /**

@@ -122,8 +122,8 @@ export class Operations {
 
   private async opened(handle: number, name: string): Promise<Partial<Completion>> {
     try {
-      const { sizeBytes, numbers } = await this.open(handle, name);
-      return { device: { sizeBytes, major: numbers?.major ?? 0, minor: numbers?.minor ?? 0 } };
+      const { sizeBytes, numbers, file } = await this.open(handle, name);
+      return { device: { sizeBytes, major: numbers?.major ?? 0, minor: numbers?.minor ?? 0, ...file } };
     } catch (error) {
       this.devices.delete(handle);
       throw error;
