@@ -7,6 +7,7 @@ import { FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/recording/flight-siz
 import { SPIN_US_MAX } from "../node/requests/spin.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/state/runtime-paths.ts";
 import { LIVE_PORT_DEFAULT, LOOPBACK, METRICS_PORT_DEFAULT } from "../node/web/defaults.ts";
+import type { ConformanceOptions } from "./conformance.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
@@ -115,7 +116,8 @@ const program = new Command("dm-ulog")
   .description("Keeps the dirty log of device-mapper mirrors for the Linux kernel (dm-log-userspace).")
   .version(packageVersion())
   .showHelpAfterError("(dm-ulog --help lists the commands)")
-  .configureHelp({ showGlobalOptions: true });
+  .configureHelp({ showGlobalOptions: true })
+  .enablePositionalOptions();
 
 program
   .command("serve")
@@ -445,6 +447,35 @@ program
   .action(async (options: Omit<SimulateOptions, "out">) => {
     const { simulate } = await import("./simulate.ts");
     process.exitCode = await simulate({ ...options, out: process.stdout });
+  });
+
+program
+  .command("conformance")
+  .description(
+    "Drive a program that embeds the core through inputs, failures and restarts, and say what it does wrong.",
+  )
+  .argument("[program...]", "the program and its arguments; a directory for its state files is added as the last one")
+  .option("--only <case...>", "run these cases only; put -- before the program")
+  .option("--list", "list the cases")
+  .option("--seed <number>", "seed of what is drawn: moments to kill at, random lives", wholeNumber, 1)
+  .option("--seeds <number>", "number of seeds to run, one after the other", positive, 1)
+  .option("--time-limit <seconds>", "how long the program may be silent", positive, 10)
+  .option("--core <file>", "the core that the program embeds (a dm-ulog.wasm), if it is not the installed one")
+  .option("--json", "print one JSON object")
+  .passThroughOptions()
+  .addHelpText(
+    "after",
+    `
+The program speaks frames on its standard input and output: docs/conformance.md describes them.
+Exit status: 0 it has passed every case, 1 it has not, 2 no case could be run.
+
+For example:
+  dm-ulog conformance ./my-host --pipes
+  dm-ulog conformance --only slow-write --seed 7 -- ./my-host --pipes`,
+  )
+  .action(async (words: string[], options: ConformanceOptions) => {
+    const { conformance } = await import("./conformance.ts");
+    process.exitCode = await conformance(words, options);
   });
 
 program

@@ -376,7 +376,8 @@ export class Engine {
     view.setBigUint64(abi.INPUT_PAYLOAD + abi.HEAD_TICKET, BigInt(head.ticket), true);
   }
 
-  private drain(effectsBytes: number, handler: EffectHandler): void {
+  /** Passes on the effects of the last input, of which `handleRaw` has told how many bytes there are. */
+  drain(effectsBytes: number, handler: EffectHandler): void {
     this.renewViews();
     const { abi } = this;
     const keepsNoState = handler.stateWrite === undefined;

@@ -36,6 +36,11 @@ export function buildReplay(folder = join(DIST, "appliance"), corePath = join(DI
   return build("replay", folder, corePath);
 }
 
+/** The same for the appliance on the machine that `dm-ulog conformance` plays. */
+export function buildConformance(folder = join(DIST, "appliance"), corePath = join(DIST, "dm-ulog.wasm")): string {
+  return build("appliance-conformance", folder, corePath);
+}
+
 function build(program: string, folder: string, corePath: string): string {
   const target = join(folder, program);
   const words = ["-C", FOLDER, `OUT=${folder}`, `CORE=${corePath}`, target];
