@@ -136,12 +136,13 @@ ssize_t kit_recvfrom(int socket, void *datagram, size_t room, int flags, struct 
     else if (kind == DATAGRAM) {
       size = (ssize_t)(frame_bytes - DATAGRAM_HEAD);
       memcpy(datagram, frame.bytes + DATAGRAM_HEAD, (size_t)size < room ? (size_t)size : room);
+      if ((flags & MSG_TRUNC) == 0 && (size_t)size > room) size = (ssize_t)room;
       ((struct sockaddr_nl *)from)->nl_pid = frame.head.port;
     }
   }
   pthread_mutex_unlock(&lock);
   errno = EAGAIN;
-  return (void)socket, (void)flags, (void)from_size, size;
+  return (void)socket, (void)from_size, size;
 }
 
 /* The kit's next frame is the answer to this one, whatever other threads wait for. */
