@@ -117,7 +117,7 @@ function troubledBeginning(kind: CallKind, trouble: Trouble): (scene: Scene) => 
 export const CASES: readonly Case[] = [
   {
     name: "start",
-    words: "starts, and a request comes for a log that nobody has made",
+    words: "the program starts, and a request comes for a log that nobody has made",
     run: (scene) => {
       scene.stage.start();
       scene.stage.deliver(scene.request("IN_SYNC", [0]));
@@ -554,7 +554,7 @@ export const CASES: readonly Case[] = [
   },
   {
     name: "stop",
-    words: "is told to stop while a write is under way; the next process goes on",
+    words: "the program is told to stop while a write is under way; the next one goes on",
     run: (scene) => {
       const { stage, file } = scene;
       stage.start();
@@ -585,7 +585,7 @@ export const CASES: readonly Case[] = [
   },
   {
     name: "random-life",
-    words: "anything of the above, drawn from the seed",
+    words: "anything of the above in any order, drawn from the seed",
     run: randomLife,
   },
 ];

@@ -35,7 +35,7 @@ export interface World {
 
 export class Judge {
   /** A core with the same inputs. */
-  readonly shadow: Engine;
+  private readonly shadow: Engine;
   /** What the program does with devices and legs. */
   readonly work: DeviceWork;
   /** When the core wants a tick, by the kit's clock; 0 for never. */

@@ -112,11 +112,6 @@ export class Stage {
     return this.process?.calls.length ?? 0;
   }
 
-  /** The program's core as it must be by now; for cases that look at what it knows. */
-  get shadow(): Judge["shadow"] {
-    return this.running().judge.shadow;
-  }
-
   addDevice(facts: DeviceFacts, sizeBytes: number): Device {
     const device = new Device(facts, sizeBytes);
     this.devices.push(device);
