@@ -72,7 +72,7 @@ export const FOUND: Readonly<Record<string, readonly [name: string, words: RegEx
     "killed-at-answers",
     /the state file of log \d+ as the effects before the last answer have left it/,
   ],
-  "state-not-restored": ["killed", /expected a RESTORE of all \d+ bytes of log 0's state file; came none of it/],
+  "state-not-restored": ["killed", /expected a RESTORE of \d+ bytes of log 0's state file; came none of it/],
   "state-restored-in-part": [
     "growth-in-restore",
     /expected a RESTORE of 65536 bytes at 0 of a file of \d+; came one of 65536 bytes at 0 of a file of 65536/,

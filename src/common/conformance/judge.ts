@@ -128,7 +128,7 @@ export class Judge {
   /** The program waits, until `wakeNs` at the latest, 0 for as long as it takes. */
   idle(wakeNs: number): void {
     this.endEffects("IDLE");
-    this.restore.end();
+    this.restore.idle();
     const [datagram] = this.delivered;
     if (datagram !== undefined) {
       throw new Mistake(
@@ -202,7 +202,7 @@ export class Judge {
   }
 
   private checkDatagram(payload: Uint8Array, sizeBytes: number, port: number): void {
-    this.restore.end();
+    this.restore.datagramGiven();
     const expected = this.delivered.shift();
     if (expected === undefined)
       throw new Mistake("no datagram, because none has come", this.words(payload, true), "datagram");

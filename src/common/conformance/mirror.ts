@@ -37,6 +37,7 @@ export class Mirror {
     const seq = this.requests.next();
     const { uuid, luid, stage } = this;
     stage.deliver(encodeRequest(stage.core.abi, { type, uuid, luid, seq, data }));
+    stage.goOn();
     const reply = stage.takeReply(seq);
     if (reply === undefined) this.waiting.push({ seq, type, data });
     return reply;

@@ -12,7 +12,7 @@ interface LeftBehind {
 
 export class RestoreCheck {
   private readonly leftBehind = new Map<number, LeftBehind>();
-  private isRestoring = true;
+  private isServing = false;
 
   /** `stateFiles` are as the effects so far have made them; what the restored core changes in them comes later. */
   constructor(
@@ -30,8 +30,8 @@ export class RestoreCheck {
       throw new Mistake("a RESTORE with its head", `one of ${payload.length} bytes`, "restore");
     const head = headOf(abi, payload);
     const bytes = payload.subarray(abi.HEAD_BYTES);
-    if (!this.isRestoring)
-      throw new Mistake("every RESTORE before the first datagram", "a RESTORE after it", "restoreParts");
+    if (this.isServing && head.offsetBytes === 0)
+      throw new Mistake("the first part of every state file before the first datagram", "one after it", "restoreParts");
     const file = this.leftBehind.get(head.handle);
     if (file === undefined) {
       const isOther = this.leftBehind.size === 0;
@@ -62,16 +62,25 @@ export class RestoreCheck {
     file.nextOffset += part.length;
   }
 
-  /** A datagram is given to the core, or the program waits for one. */
-  end(): void {
-    if (!this.isRestoring) return;
-    this.isRestoring = false;
+  /** A datagram is given to the core: it must know all logs. */
+  datagramGiven(): void {
+    if (this.isServing) return;
+    this.isServing = true;
+    for (const [handle, { bytes, nextOffset }] of this.leftBehind) {
+      if (nextOffset > 0) continue;
+      throw new Mistake(`a RESTORE of ${bytes.length} bytes of log ${handle}'s state file`, "none of it", "restore");
+    }
+  }
+
+  /** The program waits: it has nothing left to give. */
+  idle(): void {
+    this.datagramGiven();
     for (const [handle, { bytes, nextOffset }] of this.leftBehind) {
       if (nextOffset === bytes.length) continue;
       throw new Mistake(
         `a RESTORE of all ${bytes.length} bytes of log ${handle}'s state file`,
-        nextOffset === 0 ? "none of it" : `${nextOffset} bytes of it`,
-        nextOffset === 0 ? "restore" : "restoreParts",
+        `${nextOffset} bytes of it`,
+        "restoreParts",
       );
     }
   }

@@ -50,6 +50,8 @@ const STOP_NS = 30_000_000_000;
 /** A host that stops may look at the clock after so short a time, and its devices answer later than that. */
 const STOP_LOOK_NS = 100_000_000;
 /** So many looks at the clock without the time going on are no waiting any more. */
+/** More than the slices of any log that the kit makes. */
+const TICKS_MAX = 10_000;
 const LOOKS_MAX = 1000;
 const FIRST_DEVICE_NUMBER = 1;
 const TRAIL_FRAMES = 8;
@@ -213,6 +215,19 @@ export class Stage {
       judge.checkTick();
     }
     this.nowNs = Math.max(this.nowNs, endNs);
+  }
+
+  /** Lets the core go on with what it does in slices, while the program asks to be woken at once. */
+  goOn(): void {
+    for (let ticks = 0; this.process !== null; ticks++) {
+      const { idleNs, judge } = this.process;
+      if (idleNs === 0 || idleNs > this.nowNs) return;
+      if (ticks > TICKS_MAX) throw new Mistake("an IDLE that ends later", `${TICKS_MAX} that end at once`, "idle");
+      this.step();
+      this.write(TIME, encodeTime(this.nowNs));
+      this.settle();
+      judge.checkTick();
+    }
   }
 
   /** Ends the process at once. What it had given to devices reaches them or does not. */

@@ -189,10 +189,6 @@ void job_done(struct job *job) {
 }
 
 static void look_at_clock(void) {
-  if (wake_ns != 0 && wake_ns <= now_ns) {
-    wake_ns = 0;
-    input(DM_ULOG_INPUT_KIND_TICK, 0, 0);
-  }
   for (uint32_t handle = 0; handle < DM_ULOG_HANDLE_COUNT; handle++) {
     struct job *job = flushes[handle].asked;
     if (job == NULL || job->due_ns > now_ns) continue;
@@ -205,11 +201,10 @@ static void look_at_clock(void) {
 /* Hands the core a state file part by part. Of one that it refuses nothing is left. */
 static void restore(uint32_t handle, const struct state *state) {
   for (uint64_t offset = 0; offset < state->size; offset += DM_ULOG_RESTORE_BYTES) {
-    uint32_t size = (uint32_t)(state->size - offset);
-    if (state->size - offset > DM_ULOG_RESTORE_BYTES) size = DM_ULOG_RESTORE_BYTES;
-    HEAD(PAYLOAD) = (struct head){handle, size, offset, state->size};
+    uint64_t left = state->size - offset, size = left < DM_ULOG_RESTORE_BYTES ? left : DM_ULOG_RESTORE_BYTES;
+    HEAD(PAYLOAD) = (struct head){handle, (uint32_t)size, offset, state->size};
     memcpy(memory + PAYLOAD + DM_ULOG_RESTORE_DATA, state->bytes + offset, size);
-    input(DM_ULOG_INPUT_KIND_RESTORE, DM_ULOG_RESTORE_DATA + size, 0);
+    input(DM_ULOG_INPUT_KIND_RESTORE, DM_ULOG_RESTORE_DATA + (uint32_t)size, 0);
   }
 }
 
@@ -227,9 +222,9 @@ static void recall_requests(uint32_t last) {
 static void serve(uint32_t *last_request) {
   static uint8_t datagram[DM_ULOG_INPUT_PAYLOAD_BYTES_MAX];
   uint64_t look_ns = 0, stop_ns = 0;
-  for (;;) {
+  for (int wait = 0;;) {
     struct sockaddr_nl from;
-    ssize_t size = recvfrom(netlink, datagram, sizeof datagram, MSG_TRUNC, (struct sockaddr *)&from,
+    ssize_t size = recvfrom(netlink, datagram, sizeof datagram, MSG_TRUNC | wait, (struct sockaddr *)&from,
                             &(socklen_t){sizeof from});
     if (size < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) err(1, "netlink");
     pthread_mutex_lock(&mutex);
@@ -250,6 +245,12 @@ static void serve(uint32_t *last_request) {
       look_ns = now_ns + LOOK_US * 1000;
       look_at_clock();
     }
+    if (stop_ns == 0 && wake_ns != 0 && wake_ns <= now_ns) {
+      wake_ns = 0;
+      input(DM_ULOG_INPUT_KIND_TICK, 0, 0);
+    }
+    /* The core makes the log of a large mirror in slices, one with each tick. */
+    wait = stop_ns == 0 && wake_ns != 0 && wake_ns <= now_ns ? MSG_DONTWAIT : 0;
     pthread_mutex_unlock(&mutex);
   }
 }

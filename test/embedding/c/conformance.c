@@ -122,7 +122,7 @@ int kit_setsockopt(int socket, int level, int option, const void *value, socklen
 
 ssize_t kit_recvfrom(int socket, void *datagram, size_t room, int flags, struct sockaddr *from, socklen_t *from_size) {
   pthread_mutex_lock(&lock);
-  const uint64_t end_ns = now_ns + timeout_ns;
+  const uint64_t end_ns = now_ns + (flags & MSG_DONTWAIT ? 0 : timeout_ns);
   ssize_t size = -1;
   for (int is_over = 0; !is_over;) {
     busy--;
