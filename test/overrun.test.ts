@@ -73,7 +73,7 @@ if (!enterNetworkNamespace()) {
   test("the receive buffer is larger than net.core.rmem_max permits", () => {
     const permitted = Number(readFileSync("/proc/sys/net/core/rmem_max", "utf8"));
     const peer = new ConnectorPeer(5, 1 << 20);
-    const socket = new ConnectorSocket(abi.CN_IDX_DM, 2 * permitted);
+    const socket = new ConnectorSocket(abi.CN_IDX_DM, { bufferBytes: 2 * permitted });
     try {
       socket.setTimeout(1000);
       assert.is(socket.bufferWarning, undefined);
@@ -99,7 +99,7 @@ if (!enterNetworkNamespace()) {
     const module = new URL("../dist/node/requests/connector-socket.js", import.meta.url).href;
     const program =
       `import { ConnectorSocket } from ${JSON.stringify(module)};` +
-      `console.log(new ConnectorSocket(7, ${2 * permitted}).bufferWarning); process.exit();`;
+      `console.log(new ConnectorSocket(7, { bufferBytes: ${2 * permitted} }).bufferWarning); process.exit();`;
     const without = ["--bounding-set=-net_admin", "--inh-caps=-net_admin", process.execPath];
     const { stdout, stderr } = spawnSync("setpriv", [...without, "--input-type=module", "--eval", program], {
       encoding: "utf8",

@@ -12,7 +12,7 @@ import * as assert from "uvu/assert";
 import { limitedLog, SENTENCES_PER_SECOND_MAX } from "../src/cli/limited-log.ts";
 import { type LogFormat, logFormatOf, ServerLog } from "../src/cli/server-log.ts";
 import { ServiceManager } from "../src/node/control/service-manager.ts";
-import { unixAddress, unixDatagramSocket } from "../src/node/system-calls.ts";
+import { unixAddress, unixDatagramSocket } from "../src/node/unix-sockets.ts";
 
 const libc = koffi.load(null);
 const bind = libc.func("int bind(int, const void *, unsigned int)") as (fd: number, a: Uint8Array, n: number) => number;

@@ -242,11 +242,11 @@ test("in the runtime directory, a link is set aside, and what it leads to stays 
 
 test("in the runtime directory, what is of another kind than it should be is set aside", () => {
   const directory = join(folder(), "..");
-  for (const name of ["lock", "control.sock", "flight-recorder", "flight-recorder.lost"])
+  for (const name of ["lock", "control.sock", "keeper", "flight-recorder", "flight-recorder.lost"])
     mkdirSync(join(directory, name));
   for (const name of ["state", "nodes", "crashes"]) writeFileSync(join(directory, name), "");
   const sentences = claimRuntimeDirectory(directory);
-  assert.is(sentences.length, 7);
+  assert.is(sentences.length, 8);
   assert.match(sentences.join("\n"), /\/state is no directory: it was moved to .*set-aside\/state\./);
   assert.equal(readdirSync(directory).sort(), ["lock", "set-aside"]);
   assert.is(readFileSync(join(directory, "lock"), "utf8"), `${process.pid}\n`);

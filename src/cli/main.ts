@@ -172,6 +172,7 @@ program
     "look for the next request this long before sleeping, where that pays; 0 for never (default: 50)",
     spinTime,
   )
+  .option("--no-keeper", "do not keep the socket open when this server dies")
   .option("--real-time <priority>", "native host: run with this priority of SCHED_RR, from 1 to 99", positive)
   .option("--take-over", "native host: take the place of the running one, without a request waiting for it")
   .option("--force", "serve although another server seems to serve this machine: one that cannot answer any more")

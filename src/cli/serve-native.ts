@@ -44,6 +44,7 @@ export function nativeArguments(options: ServeOptions): string[] {
     ...(options.spin === undefined ? [] : ["--spin", String(options.spin)]),
     ...(options.realTime === undefined ? [] : ["--real-time", String(options.realTime)]),
     ...(options.takeOver === true ? ["--take-over"] : []),
+    ...(options.keeper ? [] : ["--no-keeper"]),
     ...(options.force === true ? ["--force"] : []),
     ...(options.logFormat === undefined ? [] : ["--log-format", options.logFormat]),
   ];
@@ -53,8 +54,15 @@ export function nativeArguments(options: ServeOptions): string[] {
 export async function serveNatively(options: ServeOptions): Promise<void> {
   const path = nativePath() as string;
   const words = nativeArguments(options);
-  const execute = await import("../node/system-calls.ts").then((calls) => calls.execute).catch(() => undefined);
-  execute?.(path, [path, ...words], process.env);
+  // Both are there or neither: they need the same native package.
+  const calls = await Promise.all([
+    import("../node/system-calls.ts"),
+    import("../node/control/service-manager.ts"),
+  ]).catch(() => undefined);
+  if (calls !== undefined) {
+    const [{ execute }, { passedDescriptors }] = calls;
+    execute(path, [path, ...words], process.env, passedDescriptors(process.env));
+  }
   const child = spawn(path, words, { stdio: "inherit" });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => child.kill(signal));
   child.on("exit", (code, signal) => {

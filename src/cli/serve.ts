@@ -30,6 +30,8 @@ export interface ServeOptions {
   /** Left out, the native host where it was built. */
   host?: "native" | "node";
   spin?: number;
+  /** Whether the socket outlives the server. */
+  keeper: boolean;
   /** Of the native host alone. */
   realTime?: number;
   takeOver?: true;
@@ -70,6 +72,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     log,
     application: `dm-ulog ${packageVersion()}`,
     runtimeDirectory: options.runtimeDir,
+    keepsSocket: options.keeper,
     ...(options.flightRecorder === undefined ? {} : { flightBytes: options.flightRecorder }),
     ...(options.crashDirectory === undefined ? {} : { crashDirectory: resolve(options.crashDirectory) }),
     ...recordingOf(options),

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -48,13 +49,14 @@ bool send_descriptor(int to, char word, int fd) {
   *CMSG_FIRSTHDR(&message) =
       (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
   memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &fd, sizeof fd);
-  return sendmsg(to, &message, MSG_NOSIGNAL) == 1;
+  return sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 int receive_descriptor(int from, char *word) {
   union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr aligned; } control;
   struct iovec part = {word, 1};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  /* Not one byte more than one descriptor needs: there would be room for a second, which nobody closes. */
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = CMSG_LEN(sizeof(int))};
   int fd = -1;
   if (recvmsg(from, &message, MSG_CMSG_CLOEXEC) != 1) return -1;
   struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
@@ -62,18 +64,27 @@ int receive_descriptor(int from, char *word) {
   return fd;
 }
 
+static bool is_own_peer(int fd) {
+  struct ucred peer;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){sizeof peer}) == 0 && peer.uid == geteuid();
+}
+
+static uint32_t port_of(int netlink) {
+  struct sockaddr_nl own = {0};
+  getsockname(netlink, (struct sockaddr *)&own, &(socklen_t){sizeof own});
+  return own.nl_pid;
+}
+
 /* ---- The server's side */
 
 /* A descriptor is told by what the kernel says of it, not by its name. */
 static bool is_our_socket(int fd) {
   int family = 0, protocol = 0;
-  struct sockaddr_nl own;
   socklen_t size = sizeof family;
   if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) < 0 || family != AF_NETLINK) return false;
   size = sizeof protocol;
   if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 || protocol != NETLINK_CONNECTOR) return false;
-  size = sizeof own;
-  return getsockname(fd, (struct sockaddr *)&own, &size) == 0 && own.nl_pid != 0;
+  return port_of(fd) != 0;
 }
 
 static int passed_by_systemd(void) {
@@ -95,7 +106,8 @@ static int connect_to_keeper(void) {
   if (fd < 0) return -1;
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+  /* One of another user would read along. */
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && is_own_peer(fd)) return fd;
   close(fd);
   return -1;
 }
@@ -125,11 +137,13 @@ void let_socket_go(void) {
 
 /* ---- The keeper's side */
 
-static int listen_as_keeper(void) {
+static int listen_as_keeper(ino_t *inode) {
+  struct stat file;
   struct sockaddr_un address = {AF_UNIX, NAME};
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   unlink(NAME);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 4) < 0) return -1;
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 4) < 0 || lstat(NAME, &file) < 0) return -1;
+  *inode = file.st_ino;
   return fd;
 }
 
@@ -147,15 +161,21 @@ static bool has_other_server(uint32_t port) {
 }
 
 static int accept_server(int listener) {
-  struct ucred peer;
   int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-  if (fd < 0) return -1;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){sizeof peer}) == 0 && peer.uid == geteuid()) return fd;
+  if (fd < 0 || is_own_peer(fd)) return fd;
   close(fd);
   return -1;
 }
 
-static _Noreturn void run_keeper(int listener, int server, int netlink, uint32_t port) {
+/* Another keeper may listen there by now. */
+static _Noreturn void end_keeper(ino_t inode) {
+  struct stat file;
+  if (lstat(NAME, &file) == 0 && file.st_ino == inode) unlink(NAME);
+  _exit(0);
+}
+
+static _Noreturn void run_keeper(int listener, ino_t inode, int server, int netlink) {
+  uint32_t port = port_of(netlink);
   for (unsigned looks = 0;;) {
     struct pollfd waiting[] = {{listener, POLLIN, 0}, {server, POLLIN, 0}};
     poll(waiting, 2, server < 0 ? LOOK_MS : -1);
@@ -168,15 +188,11 @@ static _Noreturn void run_keeper(int listener, int server, int netlink, uint32_t
     }
     if (server < 0) {
       if (++looks < LOOKS_WITHOUT_SERVER && !has_other_server(port)) continue;
-      unlink(NAME);
-      _exit(0);
+      end_keeper(inode);
     }
     char word;
     ssize_t size = recv(server, &word, 1, MSG_DONTWAIT);
-    if (size == 1 && word == END) {
-      unlink(NAME);
-      _exit(0);
-    }
+    if (size == 1 && word == END) end_keeper(inode);
     if (size == 1 && word == TAKE) send_descriptor(server, TAKE, netlink);
     if (size == 0 || (size < 0 && errno != EAGAIN)) {
       close(server);
@@ -185,12 +201,13 @@ static _Noreturn void run_keeper(int listener, int server, int netlink, uint32_t
   }
 }
 
-/* Keeps the descriptors given, and closes all others. */
-static void become_keeper(int listener, int server, int netlink, uint32_t port) {
+/* Keeps the descriptors given, and closes all others: before the server goes on, so that its locks are its own. */
+static void become_keeper(int listener, ino_t inode, int server, int netlink) {
   setsid();
   signal(SIGINT, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
-  signal(SIGTERM, SIG_IGN);
+  /* A service manager that does not keep the socket waits for all that it ends. */
+  signal(SIGTERM, SIG_DFL);
   prctl(PR_SET_NAME, "dm-ulogd:keeper");
   /* Whoever reads what the server says is not to wait for the keeper. */
   int nothing = open("/dev/null", O_RDWR);
@@ -198,20 +215,17 @@ static void become_keeper(int listener, int server, int netlink, uint32_t port) 
   int kept[] = {dup2(listener, 100), dup2(server, 101), dup2(netlink, 102)};
   syscall(SYS_close_range, STDERR_FILENO + 1, 99, 0);
   syscall(SYS_close_range, 103, ~0u, 0);
-  run_keeper(kept[0], kept[1], kept[2], port);
+  /* Not the server's child: it outlives the server, and nobody is to wait for it. */
+  if (fork() != 0) _exit(0);
+  run_keeper(kept[0], inode, kept[1], kept[2]);
 }
 
 static bool start_keeper(int netlink) {
-  struct sockaddr_nl own;
-  int ends[2], listener = listen_as_keeper();
-  getsockname(netlink, (struct sockaddr *)&own, &(socklen_t){sizeof own});
+  ino_t inode;
+  int ends[2], listener = listen_as_keeper(&inode);
   if (listener < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return false;
   pid_t pid = fork();
-  if (pid == 0) {
-    /* Not the server's child: it outlives the server, and nobody is to wait for it. */
-    if (fork() != 0) _exit(0);
-    become_keeper(listener, ends[1], netlink, own.nl_pid);
-  }
+  if (pid == 0) become_keeper(listener, inode, ends[1], netlink);
   close(listener);
   close(ends[1]);
   if (pid < 0) {
@@ -223,11 +237,29 @@ static bool start_keeper(int netlink) {
   return true;
 }
 
+/*
+ * Whether the keeper that there is keeps this very socket: then this server is connected with it. Another one of an earlier server
+ * holds old requests, and a CLEAR among them that the next server carries out late says in sync of a region that was written since.
+ */
+static bool is_kept(int netlink) {
+  char word = END;
+  if (keeper_fd >= 0) return true; /* it is the keeper's own */
+  int kept = kept_by_keeper();
+  if (kept < 0) return false;
+  bool is_same = port_of(kept) == port_of(netlink);
+  close(kept);
+  if (is_same) return true;
+  send(keeper_fd, &word, 1, MSG_NOSIGNAL);
+  close(keeper_fd);
+  keeper_fd = -1;
+  return false;
+}
+
 void keep_socket(int netlink, bool has_keeper) {
-  is_stored = notify_service_manager("FDSTORE=1\nFDNAME=" STORED_NAME, netlink);
-  if (is_stored || !has_keeper || keeper_fd >= 0) return;
-  keeper_fd = connect_to_keeper();
-  if (keeper_fd >= 0 || start_keeper(netlink)) return;
+  notify_service_manager("FDSTOREREMOVE=1\nFDNAME=" STORED_NAME, -1);
+  /* FDPOLL: a socket that has dropped something would be taken for broken, and not be kept. */
+  is_stored = notify_service_manager("FDSTORE=1\nFDNAME=" STORED_NAME "\nFDPOLL=0", netlink);
+  if (is_stored || !has_keeper || is_kept(netlink) || start_keeper(netlink)) return;
   say(WARNING, "Nothing keeps the server's socket (%s): if this server dies, the kernel notices only after 2 s that there is a new one.",
       strerror(errno));
 }

@@ -14,6 +14,7 @@
 //   memory controller (MemorySwapMax=0 in a systemd unit).
 
 import { readFileSync } from "node:fs";
+import { passedDescriptors } from "./control/service-manager.ts";
 import { execute, getIoFlusher, lockMemory, setIoFlusher } from "./system-calls.ts";
 
 /**
@@ -29,7 +30,8 @@ export function becomeIoFlusher(): string | undefined {
       "the server may wait for its own mirror."
     );
   }
-  const failed = execute(process.execPath, [process.argv0, ...process.execArgv, ...process.argv.slice(1)], process.env);
+  const words = [process.argv0, ...process.execArgv, ...process.argv.slice(1)];
+  const failed = execute(process.execPath, words, process.env, passedDescriptors(process.env));
   return `This process could not execute itself again (errno ${failed}): only some of its threads have PR_SET_IO_FLUSHER.`;
 }
 

@@ -5,6 +5,7 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import { Console, type MemorySource } from "../common/console.ts";
 import type { EngineOptions } from "../common/engine.ts";
 import { type ListenerReport, ListenerWatch, LOOK_INTERVAL_MS } from "./control/listener-watch.ts";
+import { ServiceManager } from "./control/service-manager.ts";
 import { END } from "./devices/io-jobs.ts";
 import type { KeeperOptions } from "./devices/io-keeper.ts";
 import { endOf, endsWithin } from "./endings.ts";
@@ -26,6 +27,7 @@ import { Latencies, type LatencyHistogram } from "./requests/latencies.ts";
 import { Mailbox } from "./requests/mailbox.ts";
 import { holdersOf, requestSockets } from "./requests/netlink-sockets.ts";
 import type { RequestThreadMessage, RequestThreadOptions } from "./requests/request-thread.ts";
+import { SocketKeeper } from "./requests/socket-keeper.ts";
 import { readSpin, SPIN_US_DEFAULT, type SpinCounters, spinMemory } from "./requests/spin.ts";
 import { LiveView, type LiveViewOptions } from "./web/view.ts";
 
@@ -43,6 +45,11 @@ export interface ServerOptions {
   engineOptions?: EngineOptions;
   /** Where the logs' state outlives this process. Left out, it does not: for benchmarks and tests. */
   runtimeDirectory?: string;
+  /**
+   * Whether the socket outlives this process, so that the kernel's requests wait in it for the next server: systemd keeps it where it
+   * started this process, else a process of 8 MB does, for 10 s. Takes a `runtimeDirectory`. Left out, it does not.
+   */
+  keepsSocket?: boolean;
   /** Product and version, for traces. */
   application?: string;
   /** A trace of everything, from the first event on. */
@@ -70,6 +77,7 @@ interface Parts {
   keeperEnded: Promise<unknown>;
   recording: FileRecording;
   flights: FlightFolders | undefined;
+  socketKeeper: SocketKeeper | undefined;
   waits: Latencies;
   spin: SharedArrayBuffer;
   view: LiveView | undefined;
@@ -109,6 +117,7 @@ export class Server implements MemorySource {
     const flights = runtimeDirectory === undefined ? undefined : { runtimeDirectory, crashDirectory };
     if (flights !== undefined) putFlightAside(flights);
     const flight = makeFlight(options);
+    const socketKeeper = makeSocketKeeper(options);
     const facts = {
       application: options.application ?? "dm-ulog",
       coreSha256: createHash("sha256").update(options.wasm).digest("hex"),
@@ -136,6 +145,7 @@ export class Server implements MemorySource {
       engineOptions: options.engineOptions ?? {},
       keeper: requestEnd,
       runtimeDirectory,
+      keptSocket: socketKeeper?.take(),
       kernelPort: options.kernelPort ?? 0,
       recorder: {
         facts,
@@ -150,19 +160,21 @@ export class Server implements MemorySource {
     });
     worker.on("error", (error) => failed(error));
     const exited = endOf(worker).then(() => keeper.postMessage(END));
-    const listening = new Promise<number>((resolve, reject) => {
+    const listening = new Promise<{ port: number; descriptor: number }>((resolve, reject) => {
       failed = reject;
       worker.on("message", (message: RequestThreadMessage) => {
         tell(message, console, options.log);
-        if (message.kind === "listening") resolve(message.port);
+        if (message.kind === "listening") resolve(message);
         if (message.kind === "invariant violated") tellOfFlight(flights, options, keepFlight);
       });
     });
-    const port = await listening.catch(async (error) => {
+    const { port, descriptor } = await listening.catch(async (error) => {
+      socketKeeper?.disconnect();
       await recording.finish();
       await endsWithin(keeperEnded, STOP_TIMEOUT_MS);
       throw error;
     });
+    socketKeeper?.keep(descriptor);
     let hasFailed = false;
     failed = async (error) => {
       // A thread that fails takes others with it.
@@ -174,7 +186,8 @@ export class Server implements MemorySource {
     };
     const view = await startView(options, flight);
     const { log } = options;
-    const parts = { bell, mailbox, exited, keeperEnded, recording, flights, waits: latencies, spin, view, log };
+    const waits = latencies;
+    const parts = { bell, mailbox, exited, keeperEnded, recording, flights, socketKeeper, waits, spin, view, log };
     const server = new Server(console, port, parts);
     // A process that exits waits for its threads, and this one waits for the kernel.
     process.on("exit", server.stopNow);
@@ -254,6 +267,7 @@ export class Server implements MemorySource {
     this.stopNow();
     const viewEnded = this.parts.view?.stop();
     await this.parts.exited;
+    this.parts.socketKeeper?.letGo();
     const isRecorded = await this.parts.recording.finish();
     process.off("exit", this.stopNow);
     // One that hangs in a system call is not waited for.
@@ -285,6 +299,12 @@ function makeFlight({ runtimeDirectory, flightBytes = FLIGHT_BYTES_DEFAULT, log 
     log(`There is no flight recorder, since its file cannot be made: ${(error as Error).message}.`, "warning");
     return undefined;
   }
+}
+
+function makeSocketKeeper({ runtimeDirectory, keepsSocket = false, log }: ServerOptions): SocketKeeper | undefined {
+  if (runtimeDirectory === undefined || !keepsSocket) return undefined;
+  const { env: environment } = process;
+  return new SocketKeeper({ runtimeDirectory, manager: ServiceManager.find(environment), environment, log });
 }
 
 /** Who cannot look on is told; the kernel is served all the same. */

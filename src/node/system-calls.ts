@@ -5,26 +5,6 @@ import koffi from "koffi";
 
 const libc = koffi.load(null);
 
-const AF_UNIX = 1;
-const SOCK_DGRAM_CLOEXEC = 0o2000002;
-const socket: (domain: number, type: number, protocol: number) => number = libc.func("int socket(int, int, int)");
-
-/** A datagram socket of the unix domain, which Node.js lacks. Throws with `errno`. */
-export function unixDatagramSocket(): number {
-  const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
-  if (fd < 0) throw systemError("socket", errno());
-  return fd;
-}
-
-/** A sockaddr_un: a path, or after `@` a name that is in no file system. */
-export function unixAddress(name: string): Uint8Array {
-  const characters = Buffer.from(name.startsWith("@") ? `\0${name.slice(1)}` : name);
-  const address = Buffer.alloc(2 + characters.length);
-  address.writeUInt16LE(AF_UNIX, 0);
-  characters.copy(address, 2);
-  return address;
-}
-
 /** Blocks until a datagram is there. Returns its full size (with MSG_TRUNC), or -1; then `errno()` tells why. */
 export const recvfrom: (
   fd: number,
@@ -44,10 +24,15 @@ export const sendto: (
   addressBytes: number,
 ) => number = libc.func("intptr_t sendto(int, const void *, size_t, int, const void *, unsigned int)");
 
-const setsockopt: (fd: number, level: number, option: number, value: Uint8Array, valueBytes: number) => number =
+export const setsockopt: (fd: number, level: number, option: number, value: Uint8Array, valueBytes: number) => number =
   libc.func("int setsockopt(int, int, int, const void *, unsigned int)");
-const getsockopt: (fd: number, level: number, option: number, value: Uint8Array, valueBytes: Uint32Array) => number =
-  libc.func("int getsockopt(int, int, int, void *, void *)");
+export const getsockopt: (
+  fd: number,
+  level: number,
+  option: number,
+  value: Uint8Array,
+  valueBytes: Uint32Array,
+) => number = libc.func("int getsockopt(int, int, int, void *, void *)");
 const fcntl: (fd: number, command: number, argument: number) => number = libc.func("int fcntl(int, int, int)");
 const getrusage: (who: number, usage: Uint8Array) => number = libc.func("int getrusage(int, void *)");
 const close: (fd: number) => number = libc.func("int close(int)");
@@ -129,8 +114,8 @@ export function duplicate(fd: number): number {
   return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/** Closes what `duplicate` returned: Node.js warns of a descriptor that it has not opened itself. */
-export function closeDuplicate(fd: number): void {
+/** Closes what Node.js has not opened itself: it would warn of that. */
+export function closeDescriptor(fd: number): void {
   close(fd);
 }
 
@@ -274,10 +259,18 @@ export function lockMemory(address: bigint, size: number): number {
   return mlock(address, size) === 0 ? 0 : errno();
 }
 
-/** Becomes another program, with the same process id and open standard streams. Returns a positive errno if it fails. */
-export function execute(path: string, args: string[], environment: NodeJS.ProcessEnv): number {
+/**
+ * Becomes another program, with the same process id, open standard streams and the `kept` descriptors. Returns a positive errno if
+ * it fails.
+ */
+export function execute(
+  path: string,
+  args: string[],
+  environment: NodeJS.ProcessEnv,
+  kept: readonly number[] = [],
+): number {
   // Node.js has marked every descriptor as its own alone.
-  for (const standardStream of [0, 1, 2]) fcntl(standardStream, F_SETFD, 0);
+  for (const fd of [0, 1, 2, ...kept]) fcntl(fd, F_SETFD, 0);
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
   execve(path, [...args, null], [...variables, null]);
   return errno();

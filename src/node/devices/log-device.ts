@@ -27,7 +27,7 @@ import {
   writeSync,
 } from "node:fs";
 import type { OpenedDevice } from "../../common/engine.ts";
-import { addFlags, closeDuplicate, duplicate, EBUSY, EIO, sizeOf, systemError, tryLock } from "../system-calls.ts";
+import { addFlags, closeDescriptor, duplicate, EBUSY, EIO, sizeOf, systemError, tryLock } from "../system-calls.ts";
 import { findNode, findOrMakeNode, numbersOf, parseNumbers } from "./block-nodes.ts";
 import { PAGE_BYTES } from "./device-channel.ts";
 
@@ -90,7 +90,7 @@ export class LogDevice {
 
   close(): void {
     closeSync(this.fd);
-    if (this.lockFd !== this.fd) closeDuplicate(this.lockFd);
+    if (this.lockFd !== this.fd) closeDescriptor(this.lockFd);
   }
 }
 
@@ -120,7 +120,7 @@ function tryLockOnce(fd: number): number | undefined {
     if (other < 0) continue;
     const { dev, ino } = fstatSync(other);
     if (dev === wanted.dev && ino === wanted.ino && tryLock(other)) return other;
-    closeDuplicate(other);
+    closeDescriptor(other);
   }
   return undefined;
 }

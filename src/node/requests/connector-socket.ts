@@ -1,4 +1,5 @@
-// The netlink socket of the server: opened, bound and subscribed by node-netlink, read and written by blocking calls.
+// The netlink socket of the server: opened and bound by node-netlink, or that of the server before this one
+// (socket-keeper.ts), and read and written by blocking calls.
 //
 // node-netlink receives on the event loop, which costs two epoll rounds and several allocations for each request and
 // doubles the round trip. So its descriptor is taken over: the request thread waits in recvfrom, straight into and out
@@ -7,6 +8,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { RawNetlinkSocket } from "node-netlink";
 import {
+  closeDescriptor,
   EAGAIN,
   EINTR,
   ENOBUFS,
@@ -19,10 +21,15 @@ import {
   recvfrom,
   sendto,
   setReceiveTimeout,
+  setsockopt,
+  systemError,
 } from "../system-calls.ts";
-import { connectorSockets } from "./netlink-sockets.ts";
+import { connectorSocketOf, connectorSockets } from "./netlink-sockets.ts";
 
 const NETLINK_CONNECTOR = 11;
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_DROP_MEMBERSHIP = 2;
 const AF_NETLINK = 16;
 const SOCKADDR_NL_BYTES = 12;
 
@@ -48,22 +55,34 @@ export class ConnectorSocket {
   readonly bufferWarning: string | undefined;
   /** From an overrun on the kernel drops all that comes, until the socket was found empty. */
   private isDraining = false;
-  private readonly socket: RawNetlinkSocket;
+  /** What opened it, unless an earlier server did. */
+  private readonly socket: RawNetlinkSocket | undefined;
   private readonly sender = new Uint32Array(SOCKADDR_NL_BYTES / 4);
   private readonly senderBytes = new Uint8Array(this.sender.buffer);
   private readonly senderSize = new Uint32Array([SOCKADDR_NL_BYTES]);
 
-  /** Opens the socket and joins `group` of the connector. */
-  constructor(group: number, bufferBytes = RECEIVE_BUFFER_BYTES) {
-    this.socket = new RawNetlinkSocket(NETLINK_CONNECTOR, { recvBufferSize: bufferBytes, sendBufferSize: bufferBytes });
-    this.port = this.socket.address().port;
-    this.fd = descriptorOf(this.port);
+  /** Opens a socket, or goes on with one that an earlier server has left, and joins `group` of the connector. */
+  constructor(
+    group: number,
+    { kept, bufferBytes = RECEIVE_BUFFER_BYTES }: { kept?: number; bufferBytes?: number } = {},
+  ) {
+    if (kept === undefined) {
+      const sizes = { recvBufferSize: bufferBytes, sendBufferSize: bufferBytes };
+      this.socket = new RawNetlinkSocket(NETLINK_CONNECTOR, sizes);
+      this.port = this.socket.address().port;
+      this.fd = descriptorOf(this.port);
+    } else {
+      this.port = connectorSocketOf(kept)?.port as number;
+      this.fd = kept;
+      // The earlier server may have been about to wake.
+      this.setTimeout(0);
+    }
     const error = forceReceiveBuffer(this.fd, bufferBytes);
     // SO_RCVBUF, set before, gives no more than net.core.rmem_max.
     const gotBytes = receiveBufferBytes(this.fd);
     if (gotBytes < 2 * bufferBytes) this.bufferWarning = smallBufferWarning(gotBytes, bufferBytes, error);
     makeBlocking(this.fd);
-    this.socket.addMembership(group);
+    this.change(NETLINK_ADD_MEMBERSHIP, group);
   }
 
   /** How long `receive` waits, in µs; 0 for ever. */
@@ -105,11 +124,19 @@ export class ConnectorSocket {
 
   /** Receives nothing new from `group`; what has come already can still be received. */
   leave(group: number): void {
-    this.socket.dropMembership(group);
+    this.change(NETLINK_DROP_MEMBERSHIP, group);
   }
 
   close(): void {
-    this.socket.close();
+    if (this.socket === undefined) closeDescriptor(this.fd);
+    else this.socket.close();
+  }
+
+  private change(option: number, group: number): void {
+    const bytes = new Uint8Array(new Uint32Array([group]).buffer);
+    if (setsockopt(this.fd, SOL_NETLINK, option, bytes, bytes.length) < 0) {
+      throw systemError("The kernel's group of the connector", errno());
+    }
   }
 }
 

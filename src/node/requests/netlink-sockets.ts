@@ -2,7 +2,7 @@
 // answers. What /proc does not tell is whether a socket has NETLINK_BROADCAST_ERROR, by which a full buffer becomes an
 // error of the sender.
 
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { fstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 const NETLINK_CONNECTOR = 11;
 const CN_IDX_DM = 7;
@@ -28,9 +28,9 @@ export interface Holder {
   uid: number;
 }
 
-/** The process that keeps the native host's socket while no server runs. It answers nobody. */
+/** The process that keeps a server's socket while none runs, of either host. It answers nobody. */
 export function isKeeper(holder: Holder | null): boolean {
-  return holder?.program === "dm-ulogd:keeper" && holder.uid === 0;
+  return holder !== null && /^dm-ulogd?:keeper$/.test(holder.program) && holder.uid === 0;
 }
 
 /** A socket that receives the kernel's requests, and who holds it; null where that cannot be seen. */
@@ -52,6 +52,12 @@ export function connectorSockets(table = readFileSync("/proc/net/netlink", "utf8
       drops: Number(fields[8]),
       inode: fields[9] ?? "",
     }));
+}
+
+/** The one that this descriptor is, if it is one of this network namespace and bound to a port. */
+export function connectorSocketOf(descriptor: number): NetlinkSocket | undefined {
+  const inode = attempt(() => String(fstatSync(descriptor).ino));
+  return connectorSockets().find((socket) => socket.inode === inode && socket.port !== 0);
 }
 
 /** Every socket of this network namespace that receives the kernel's requests. */

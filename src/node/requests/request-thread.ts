@@ -44,6 +44,8 @@ export interface RequestThreadOptions {
   engineOptions: EngineOptions;
   /** Where state files are; undefined to keep none. */
   runtimeDirectory: string | undefined;
+  /** The socket of an earlier server, to go on with. */
+  keptSocket: number | undefined;
   /** The port taken for the kernel's: 0, but for a benchmark that plays the kernel from a port of its own. */
   kernelPort: number;
   recorder: RecorderOptions;
@@ -61,7 +63,7 @@ export interface RecorderOptions {
 
 /** What the thread tells the one that started it. */
 export type RequestThreadMessage =
-  | { kind: "listening"; port: number }
+  | { kind: "listening"; port: number; descriptor: number }
   | { kind: "notice"; payload: Uint8Array }
   | { kind: "send failed"; errno: number }
   /** `errno` is negative, as are those of every effect. */
@@ -117,7 +119,8 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   const latencies = new Latencies(abi, options.latencies);
   const bell = new Bell(options.bell);
   // Before anything else: from now on the kernel's requests queue up instead of finding nobody.
-  const socket = new ConnectorSocket(abi.CN_IDX_DM);
+  const { keptSocket } = options;
+  const socket = new ConnectorSocket(abi.CN_IDX_DM, keptSocket === undefined ? {} : { kept: keptSocket });
   const kernel = netlinkAddress(options.kernelPort);
   const wakeUp = new WakeUp((timeoutUs) => socket.setTimeout(timeoutUs));
   const { runtimeDirectory } = options;
@@ -217,7 +220,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   const named = namedLogs();
   if (named !== undefined) giveUp(unnamed(logsOf(engine), named));
   bell.hang(socket.fd, socket.port);
-  post({ kind: "listening", port: socket.port });
+  post({ kind: "listening", port: socket.port, descriptor: socket.fd });
   tellNotices();
   if (socket.bufferWarning !== undefined) warn(socket.bufferWarning);
   recall.askForUnanswered();

@@ -23,6 +23,7 @@ import {
   lostFlightPath,
   nodesDirectory,
   setAsideDirectory,
+  socketKeeperPath,
   stateDirectory,
 } from "./runtime-paths.ts";
 import { setAside } from "./set-aside.ts";
@@ -63,7 +64,8 @@ export function claimRuntimeDirectory(directory: string): string[] {
   const files = [flightPath(directory), lostFlightPath(directory)];
   const directories = [stateDirectory(directory), nodesDirectory(directory), crashDirectory(directory)];
   moved.push(...setAsideUnless(isFile, files, directory), ...setAsideUnless(isDirectory, directories, directory));
-  moved.push(...setAsideUnless(isSocket, [controlSocketPath(directory)], directory));
+  const sockets = [controlSocketPath(directory), socketKeeperPath(directory)];
+  moved.push(...setAsideUnless(isSocket, sockets, directory));
   return moved;
 }
 

@@ -3,7 +3,7 @@
 //   lock          held while a server runs; the kernel frees it however the server ends
 //   control.sock  status over HTTP: the Node.js host's
 //   server        what the native host shares with whoever looks on
-//   keeper        socket of the process that keeps the native host's netlink socket
+//   keeper        socket of the process that keeps the server's netlink socket
 //   take-over     socket of a native host that is about to take over
 //   state/        what must outlive the server but not the machine: a file for each log
 //   nodes/        device nodes that /dev does not have
@@ -25,6 +25,10 @@ export function controlSocketPath(directory: string): string {
 
 export function serverPagePath(directory: string): string {
   return join(directory, "server");
+}
+
+export function socketKeeperPath(directory: string): string {
+  return join(directory, "keeper");
 }
 
 export function stateDirectory(directory: string): string {

@@ -81,10 +81,10 @@ export class Lab {
   }
 
   #checkKernelLog(): void {
-    const { expectedKernelLog = [], possibleKernelLog = [], nativeKernelLog } = this.#scenario;
-    const isNative = this.server === this.servers.native && nativeKernelLog !== undefined;
-    const expected = isNative ? (nativeKernelLog.expected ?? []) : expectedKernelLog;
-    const possible = isNative ? (nativeKernelLog.possible ?? []) : possibleKernelLog;
+    const { expectedKernelLog = [], possibleKernelLog = [], keptKernelLog } = this.#scenario;
+    const isKept = this.server !== this.servers.c && keptKernelLog !== undefined;
+    const expected = isKept ? (keptKernelLog.expected ?? []) : expectedKernelLog;
+    const possible = isKept ? (keptKernelLog.possible ?? []) : possibleKernelLog;
     checkKernelLog(this.#kernelLog.take(), expected, possible);
   }
 

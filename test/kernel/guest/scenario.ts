@@ -22,8 +22,8 @@ export interface Scenario {
   expectedKernelLog?: RegExp[];
   /** Warnings and errors that may appear, depending on timing. */
   possibleKernelLog?: RegExp[];
-  /** The same with the native host, whose socket is kept open while no server runs, so that the kernel notices less. */
-  nativeKernelLog?: { expected?: RegExp[]; possible?: RegExp[] };
+  /** The same with a host, whose socket is kept open while no server runs, so that the kernel notices less than with the appliance. */
+  keptKernelLog?: { expected?: RegExp[]; possible?: RegExp[] };
   /** Runs again in the next boot after each power cut that it asked for; `lab.powerCuts` counts them. */
   run(lab: Lab): Promise<void>;
 }

@@ -6,8 +6,8 @@ const MESSAGE_BYTES_MAX = 256;
 
 /** The end that systemd holds of a service's NOTIFY_SOCKET. Returns what takes the messages that have come. */
 export async function listenAsServiceManager(mainPath: string, name: string): Promise<() => string[]> {
-  const calls: typeof import("../../../src/node/system-calls.ts") = await import(
-    join(mainPath, "../../node/system-calls.js")
+  const calls: typeof import("../../../src/node/unix-sockets.ts") = await import(
+    join(mainPath, "../../node/unix-sockets.js")
   );
   const libc = loadLibc(mainPath);
   const bind = libc.func("int bind(int, const void *, unsigned int)");

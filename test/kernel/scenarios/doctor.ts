@@ -27,7 +27,7 @@ const doctor: Scenario = {
   hostsOnly: "what the doctor asks the server",
   timeLimitMs: 120_000,
   expectedKernelLog: [RECONNECTED, SERVER_AWAY],
-  nativeKernelLog: { possible: [RECONNECTED, SERVER_AWAY] },
+  keptKernelLog: { possible: [RECONNECTED, SERVER_AWAY] },
   async run(lab) {
     // Earlier scenarios have killed servers.
     rmSync("/run/dm-ulog/crashes", { recursive: true, force: true });

@@ -86,7 +86,7 @@ const logDeviceHangs: Scenario = {
   sentence:
     "A log device hangs, the server is ended or killed, and the next one starts while it hangs: the other mirrors go on at once.",
   nativeOnly: "devices in a process of their own",
-  nativeKernelLog: { possible: [/dm-log-userspace: /] },
+  keptKernelLog: { possible: [/dm-log-userspace: /] },
   timeLimitMs: 180_000,
   async run(lab) {
     await hangLogDevice(lab, "kill");
@@ -98,7 +98,7 @@ const takeOver: Scenario = {
   name: "take-over",
   sentence: `${TAKE_OVERS} servers take over from each other under load, and nobody notices.`,
   nativeOnly: "taking over",
-  nativeKernelLog: {},
+  keptKernelLog: {},
   timeLimitMs: 120_000,
   async run(lab) {
     await lab.server.start();
@@ -129,7 +129,7 @@ const takeOverKilled: Scenario = {
   name: "take-over-killed",
   sentence: `${2 * TAKE_OVERS} times one of two servers is killed while one takes over from the other: the other goes on.`,
   nativeOnly: "taking over",
-  nativeKernelLog: {},
+  keptKernelLog: {},
   timeLimitMs: 120_000,
   async run(lab) {
     await lab.server.start();
