@@ -106,9 +106,9 @@ if (!enterNetworkNamespace()) {
       import { Server } from ${JSON.stringify(dist("node/server.js"))};
       const wasm = readFileSync(new URL(${JSON.stringify(dist("dm-ulog.wasm"))}));
       const server = await Server.start({ wasm, ...${JSON.stringify(options)}, log: console.log, failed: (e) => { throw e; } });
-      console.log("netlink port " + server.port);
       process.on("SIGTERM", async () => { await server.stop(); process.exit(0); });
-      setInterval(() => {}, 1000);`;
+      setInterval(() => {}, 1000);
+      console.log("netlink port " + server.port);`;
     // A file, since threads take over how a program was given.
     const path = join(folder, "server.mjs");
     writeFileSync(path, program);

@@ -24,10 +24,11 @@ const open = new Set<SharedArrayBuffer>();
 const flusher = new LegFlusher((job) => threads.run(job));
 /** How often the kernel's tables are looked at for logs that they have no more. */
 const TABLES_INTERVAL_MS = 60_000;
+const FIRST_TABLES_MS = 5000;
 let isEnding = false;
 let nextTables: NodeJS.Timeout | undefined;
 
-/** Tells which logs the tables name, now and every minute; nothing where they cannot be read. One look at a time. */
+/** Tells which logs the tables name, from now on every minute; nothing where they cannot be read. One look at a time. */
 async function readTables(): Promise<void> {
   try {
     const { error, uuids } = await threads.run({ kind: "find log UUIDs" });
@@ -69,4 +70,5 @@ parentPort?.once("message", () => {
   port.close();
 });
 threads.warmUp();
-void readTables();
+// The request thread has just looked itself, and a device that writes wait for needs the first thread.
+nextTables = setTimeout(readTables, FIRST_TABLES_MS);

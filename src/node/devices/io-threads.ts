@@ -14,13 +14,15 @@ const IDLE_THREADS_MAX = 3;
 
 export class IoThreads {
   private readonly idle: IoThread[] = [];
+  /** Threads that are not up yet. */
+  private starting = 0;
   private isEnding = false;
 
   constructor(private readonly options: IoThreadOptions) {}
 
-  /** Starts the threads that wait for jobs. */
+  /** Starts the threads that wait for jobs, one after the other: writes may wait for the device that the first one opens. */
   warmUp(): void {
-    while (this.idle.length < IDLE_THREADS_MIN) this.idle.push(new IoThread(this.options));
+    if (this.starting === 0 && this.idle.length < IDLE_THREADS_MIN && !this.isEnding) this.idle.push(this.start());
   }
 
   /** Ends every thread when its job is done. No job may follow. */
@@ -34,11 +36,19 @@ export class IoThreads {
     if (this.isEnding) throw new Error("The I/O threads are ending.");
     let thread = this.idle.pop();
     while (thread?.isLost) thread = this.idle.pop();
-    thread ??= new IoThread(this.options);
+    thread ??= this.start();
     this.warmUp();
     const result = await thread.run(job);
     this.release(thread);
     return result;
+  }
+
+  private start(): IoThread {
+    this.starting++;
+    return new IoThread(this.options, () => {
+      this.starting--;
+      this.warmUp();
+    });
   }
 
   private release(thread: IoThread): void {
@@ -54,8 +64,15 @@ class IoThread {
   private done: (result: IoResult) => void = () => {};
   private lost: (error: Error) => void = () => {};
 
-  constructor(options: IoThreadOptions) {
+  /** `started` is called when it is up, or will never be. */
+  constructor(options: IoThreadOptions, started: () => void) {
     this.worker = new Worker(new URL("./io-thread.js", import.meta.url), { workerData: options });
+    let isTold = false;
+    const tell = (): void => {
+      if (!isTold) started();
+      isTold = true;
+    };
+    this.worker.once("online", tell).once("exit", tell);
     this.worker.on("message", (result: IoResult) => this.done(result));
     this.worker.on("error", (error) => {
       this.isLost = true;

@@ -2,7 +2,7 @@
 // use. The thread therefore waits on a single descriptor, whatever it waits for.
 
 import { EBADF } from "../system-calls.ts";
-import { netlinkAddress, sendDatagram } from "./connector-socket.ts";
+import { netlinkAddress, sendDatagram } from "./netlink-datagrams.ts";
 
 const RUNG = 0;
 const FD = 1;

@@ -6,7 +6,8 @@
 // of the core's memory, and never returns to its event loop while it serves.
 
 import { readdirSync, readlinkSync } from "node:fs";
-import { RawNetlinkSocket } from "node-netlink";
+import { createRequire } from "node:module";
+import type { RawNetlinkSocket } from "node-netlink";
 import {
   closeDescriptor,
   EAGAIN,
@@ -19,19 +20,17 @@ import {
   makeBlocking,
   receiveBufferBytes,
   recvfrom,
-  sendto,
   setReceiveTimeout,
   setsockopt,
   systemError,
 } from "../system-calls.ts";
+import { SOCKADDR_NL_BYTES } from "./netlink-datagrams.ts";
 import { connectorSocketOf, connectorSockets } from "./netlink-sockets.ts";
 
 const NETLINK_CONNECTOR = 11;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_DROP_MEMBERSHIP = 2;
-const AF_NETLINK = 16;
-const SOCKADDR_NL_BYTES = 12;
 
 /** Room for 10,082 requests of 204 bytes, as counted on Linux 6.18. The kernel drops what does not fit. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
@@ -68,7 +67,9 @@ export class ConnectorSocket {
   ) {
     if (kept === undefined) {
       const sizes = { recvBufferSize: bufferBytes, sendBufferSize: bufferBytes };
-      this.socket = new RawNetlinkSocket(NETLINK_CONNECTOR, sizes);
+      // To load it takes 30 ms, for which no server waits that goes on with a socket.
+      const netlink = createRequire(import.meta.url)("node-netlink") as typeof import("node-netlink");
+      this.socket = new netlink.RawNetlinkSocket(NETLINK_CONNECTOR, sizes);
       this.port = this.socket.address().port;
       this.fd = descriptorOf(this.port);
     } else {
@@ -146,17 +147,6 @@ function smallBufferWarning(gotBytes: number, bufferBytes: number, error: number
     `${Math.floor((2 * bufferBytes) / REQUEST_ROOM_BYTES)} (errno ${error}): when many mirrors write at once, some may be ` +
     `lost and sent again. Give the server CAP_NET_ADMIN, or type: sudo sysctl net.core.rmem_max=${bufferBytes}`
   );
-}
-
-/** A sockaddr_nl for one port. */
-export function netlinkAddress(port: number): Uint8Array {
-  const address = new Uint32Array([AF_NETLINK, port, 0]);
-  return new Uint8Array(address.buffer);
-}
-
-/** Sends the first `size` bytes as a datagram; returns 0 or a positive errno. */
-export function sendDatagram(fd: number, datagram: Uint8Array, address: Uint8Array, size = datagram.length): number {
-  return sendto(fd, datagram, size, 0, address, SOCKADDR_NL_BYTES) < 0 ? errno() : 0;
 }
 
 /** The descriptor of this process' connector socket with a given port: node-netlink keeps it to itself. */
