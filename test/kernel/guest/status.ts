@@ -17,6 +17,8 @@ export interface LogStatus {
 }
 
 export interface Status {
+  /** Of its socket. Not of the appliance. */
+  netlinkPort?: number;
   /** Of the native host alone. */
   busyDevices?: { uuid: string }[];
   logs: LogStatus[];

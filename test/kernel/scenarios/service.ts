@@ -36,13 +36,16 @@ StandardError=inherit
 `;
 }
 
-/** The server that came back knows that all is in sync. */
-async function checkInSync(lab: Lab, systemd: Systemd, mirrors: readonly Mirror[]): Promise<void> {
-  const { logs } = JSON.parse(await systemd.run(process.execPath, lab.mainPath, "status", "--json")) as Status;
+/** The server that came back knows that all is in sync. Returns the port of its socket. */
+async function checkInSync(lab: Lab, systemd: Systemd, mirrors: readonly Mirror[]): Promise<number | undefined> {
+  const { logs, netlinkPort } = JSON.parse(
+    await systemd.run(process.execPath, lab.mainPath, "status", "--json"),
+  ) as Status;
   assert.deepEqual(
     logs.map(({ uuid, outOfSyncRegions }) => [uuid, outOfSyncRegions]),
     mirrors.map(({ options }) => [options.name, 0]),
   );
+  return netlinkPort;
 }
 
 const service: Scenario = {
@@ -75,16 +78,17 @@ const service: Scenario = {
         mirrors.push(await lab.makeMirror({ ...one, legs: [await leg(DISKS[0], "0"), await leg(DISKS[1], "1")] }));
       }
       await Promise.all(mirrors.map((mirror) => mirror.waitInSync()));
+      const port = await checkInSync(lab, systemd, mirrors);
       let isOver = false;
       const loads = mirrors.map((mirror) => lab.load(mirror, () => !isOver));
       await sleep(PAUSE_MS);
       await systemd.do("kill", "--signal=KILL");
       await systemd.waitFor({ NRestarts: "1", ActiveState: "active" });
-      await checkInSync(lab, systemd, mirrors);
+      assert.equal(await checkInSync(lab, systemd, mirrors), port, "systemd has kept the socket");
       await sleep(PAUSE_MS);
       await systemd.do("kill", "--signal=STOP");
       await systemd.waitFor({ NRestarts: "2", ActiveState: "active" });
-      await checkInSync(lab, systemd, mirrors);
+      assert.equal(await checkInSync(lab, systemd, mirrors), port, "systemd has kept the socket");
       await sleep(PAUSE_MS);
       if (isNative) {
         // Another process takes over, and systemd knows it.
@@ -92,7 +96,7 @@ const service: Scenario = {
         await systemd.do("reload");
         await systemd.waitFor({ NRestarts: "2", ActiveState: "active" });
         assert.notEqual(await systemd.do("show", "--property=MainPID"), before);
-        await checkInSync(lab, systemd, mirrors);
+        assert.equal(await checkInSync(lab, systemd, mirrors), port, "systemd has kept the socket");
         await sleep(PAUSE_MS);
       }
       isOver = true;
