@@ -87,7 +87,7 @@ export function recordLives(seed: number, eventCount: number, module = releaseMo
     if (from === 0) begin(engine);
     else engine.tap = { handled: () => engine.inputCount === from && begin(engine), trapped: () => {} };
   };
-  runScenario({ seed, eventCount, module, console: words, onEngine });
+  runScenario({ seed, eventCount, module, console: words, onEngine, withModel: false });
   return lives
     .filter(({ witness }) => witness.events.length > 0)
     .map(({ engine, recording, witness }) => ({ engine, trace: recording.finish(), events: witness.events }));

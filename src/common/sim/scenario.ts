@@ -13,6 +13,7 @@ import { Digest } from "./digest.ts";
 import type { Fault } from "./faults.ts";
 import { BLOCKS_PER_REGION } from "./legs.ts";
 import { Machine } from "./machine.ts";
+import { ModelWatch } from "./model-watch.ts";
 import { type Deeds, needsRepair, Operator } from "./operator.ts";
 import { Random } from "./random.ts";
 import { makeRigParts, makeWorkload, type Rig, type RigParts, tableAfterPowerCut } from "./rig.ts";
@@ -33,6 +34,8 @@ export interface ScenarioOptions {
   script?: LifeScript | undefined;
   /** Sees the core of each server before its first input: to record it. */
   onEngine?: ((engine: Engine) => void) | undefined;
+  /** Whether every server is held against the model of the protocol (src/common/model); true where left out. */
+  withModel?: boolean | undefined;
 }
 
 /** What happened. All but `digest` are counts. */
@@ -172,6 +175,7 @@ class Scenario {
   /** Whether something happened since the machine was switched on that a mirror recovers from only with a person's help. */
   private needsHelp = false;
   private readonly result: ScenarioResult;
+  private readonly model = new ModelWatch();
 
   constructor(private readonly options: ScenarioOptions) {
     const random = new Random(options.seed);
@@ -255,7 +259,11 @@ class Scenario {
 
   private powerOn(): Machine {
     const { clock, digest, engineOptions, streamsNow: streams } = this;
-    const { module, console, fault, onEngine } = this.options;
+    const { module, console, fault, withModel = true } = this.options;
+    const onEngine = (engine: Engine) => {
+      this.options.onEngine?.(engine);
+      if (withModel) this.model.follow(engine);
+    };
     const logDevices = this.parts.flatMap(({ logDevice }) => (logDevice === null ? [] : [logDevice]));
     const parts = {
       clock,
@@ -285,6 +293,7 @@ class Scenario {
   private runUntil(eventNumber: number, endNs = Infinity): void {
     const { clock } = this;
     while (clock.eventCount < eventNumber && clock.nextNs <= endNs && clock.step()) {
+      this.model.check();
       if (clock.eventCount % CHECK_ALL_EVENTS === 0) this.checkAll();
     }
   }
