@@ -86,6 +86,26 @@ test("replay: the first difference is 1, in words, expected beside got, with the
   assert.match(json.difference.words.join("\n"), /expected: /);
 });
 
+test("replay --model: judges the recording by the rules, and names the one that is broken; a snapshot is no beginning", () => {
+  const kept = run("replay", "--model", corpusFile("core-log"));
+  assert.is(kept.status, 0);
+  assert.match(kept.stdout, "The model agrees: 107 events keep every rule of docs/protocol-rules.md.");
+  const skipped = JSON.parse(run("replay", "--model", "--json", corpusFile("begins-with-snapshot")).stdout);
+  assert.equal(skipped.model, { events: 0, skippedEvents: 22, rule: null, sentence: null, event: null });
+  const unasked = JSON.parse(run("replay", "--json", corpusFile("core-log")).stdout);
+  assert.is(unasked.model, null);
+
+  const bytes = readCorpusTrace("core-log.pcapng");
+  const trace = Trace.open(bytes, abi);
+  const index = trace.events.types.indexOf(abi.REQUEST_GET_SYNC_COUNT);
+  const [answer] = outputsOf(trace).find(([at]) => at > (trace.events.offsets[index] as number)) as [number, number];
+  bytes[answer + 16 + abi.ULOG_DATA] = 1;
+  const { status, stdout } = run("replay", "--model", made("rule.pcapng", bytes));
+  assert.is(status, 1);
+  const event = `Event ${trace.numberOf(index)} at \\d+\\.\\d{6} s breaks a rule: GET_SYNC_COUNT #\\d+ .*`;
+  assert.match(stdout, new RegExp(`${event}\nR24: GET_SYNC_COUNT #\\d+ of LVM-simulated-0: expected 0; came 1$`, "m"));
+});
+
 test("replay: what is cut is said and is no difference; what cannot be replayed is 2", () => {
   const bytes = readCorpusTrace("core-log.pcapng");
   const cut = run("replay", made("cut.pcapng", bytes.subarray(0, 40_001)));

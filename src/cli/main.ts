@@ -299,10 +299,13 @@ program
   .description("Feed a recorded trace to the core and compare every byte of its output with the recording.")
   .argument("<files...>", "trace files; the files of one recording may come in any order")
   .option("--core <file>", "use this build of the core (a dm-ulog.wasm) instead of the installed one")
+  .option("--model", "also judge the recording by the rules of the protocol; takes some four times as long")
   .option("--json", "print one JSON object")
   .addHelpText(
     "after",
-    "\nExit status: 0 every output is as recorded, 1 an output differs (the first one is shown), 2 the trace cannot be replayed.",
+    "\nThe rules are those of docs/protocol-rules.md. Only what follows the beginning of a server can be judged by them.\n" +
+      "Exit status: 0 every output is as recorded, 1 an output differs or breaks a rule (the first one is shown), 2 the trace\n" +
+      "cannot be replayed.",
   )
   .action(async (files: string[], options: ReplayOptions) => {
     const { replay } = await import("./replay.ts");

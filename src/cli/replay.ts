@@ -1,6 +1,8 @@
 // dm-ulog replay: feeds a recorded trace to a core and compares its output with the recording.
 
 import cliProgress from "cli-progress";
+import { checkTrace, type TraceVerdict } from "../common/model/trace-check.ts";
+import { readEvent } from "../common/trace/event.ts";
 import { type ReplaySummary, replay as replayTrace } from "../common/trace/replay.ts";
 import type { Trace } from "../common/trace/trace.ts";
 import { EventWords } from "../common/trace/words.ts";
@@ -9,6 +11,8 @@ import { loadCore, openTrace, withTraceErrors } from "./trace-files.ts";
 export interface ReplayOptions {
   /** Path of another core than the installed one. */
   core?: string;
+  /** Whether to hold the recording against the model of the protocol too. */
+  model?: boolean;
   json?: boolean;
 }
 
@@ -18,7 +22,10 @@ const NS_PER_SECOND = 1e9;
 
 const count = (value: number) => value.toLocaleString("en-US");
 
-/** Returns the exit status: 0 if every output is as recorded, 1 if one differs, 2 if the trace cannot be replayed. */
+/**
+ * Returns the exit status: 0 if every output is as recorded, 1 if one differs or breaks a rule of the protocol, 2 if the trace
+ * cannot be replayed.
+ */
 export function replay(paths: string[], options: ReplayOptions): Promise<number> {
   return withTraceErrors(async () => {
     const core = await loadCore(options.core);
@@ -31,10 +38,14 @@ export function replay(paths: string[], options: ReplayOptions): Promise<number>
       bar.stop();
     }
     const words = new EventWords(core.abi, core.console);
-    console.log(
-      options.json ? JSON.stringify(summaryObject(trace, summary, words)) : summaryText(trace, summary, words),
-    );
-    return summary.isEqual ? 0 : 1;
+    const verdict = options.model ? checkTrace(trace) : null;
+    if (options.json) {
+      console.log(JSON.stringify({ ...summaryObject(trace, summary, words), model: verdictObject(trace, verdict) }));
+    } else {
+      console.log(summaryText(trace, summary, words));
+      if (verdict !== null) console.log(verdictText(trace, verdict, words));
+    }
+    return summary.isEqual && (verdict?.violation ?? null) === null ? 0 : 1;
   });
 }
 
@@ -102,6 +113,34 @@ function summaryObject(trace: Trace, summary: ReplaySummary, words: EventWords):
             words: words.difference(trace, difference).split("\n"),
           },
   };
+}
+
+/** What the model says of the recording, whatever this core would have answered. */
+function verdictText(
+  trace: Trace,
+  { events, violation, index, skippedEvents }: TraceVerdict,
+  words: EventWords,
+): string {
+  const lines: string[] = [];
+  if (violation === null) {
+    lines.push(`The model agrees: ${count(events)} events keep every rule of docs/protocol-rules.md.`);
+  } else {
+    const seconds = (trace.events.timesNs[index] as number) / NS_PER_SECOND;
+    const input = words.input(readEvent(trace, index).input);
+    lines.push(`Event ${trace.numberOf(index)} at ${seconds.toFixed(6)} s breaks a rule: ${input}`, violation.message);
+  }
+  if (skippedEvents > 0) {
+    lines.push(`${count(skippedEvents)} events were not judged: they follow a state that only the core knew.`);
+  }
+  return lines.join("\n");
+}
+
+/** Null where the model was not asked for. */
+function verdictObject(trace: Trace, verdict: TraceVerdict | null): object | null {
+  if (verdict === null) return null;
+  const { events, skippedEvents, violation, index } = verdict;
+  if (violation === null) return { events, skippedEvents, rule: null, sentence: null, event: null };
+  return { events, skippedEvents, rule: violation.rule, sentence: violation.message, event: trace.numberOf(index) };
 }
 
 /** The number of requests of each type that occurs, by the type's name. */
