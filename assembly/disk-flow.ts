@@ -47,6 +47,7 @@ import {
   GOAL_DESTROY,
   GOAL_NONE,
   GOAL_REOPEN,
+  GOAL_RESTORE,
   GOAL_RESUME,
   GOAL_SUSPEND,
   PHASE_CLOSED,
@@ -450,7 +451,9 @@ function tellOfHeader(disk: Disk, header: u32, error: i32): void {
 
 /** Writes what the device does not hold, and then, in a write of its own, a header that vouches for it. */
 function storeNext(disk: Disk, error: i32): void {
-  if (error == 0 && disk.isAbandoned == 0) {
+  // A later luid may have come out of its state file since the load began, and the device is that one's.
+  const isReplaced = disk.goal == GOAL_RESTORE && !disk.owner().takesWork();
+  if (error == 0 && disk.isAbandoned == 0 && !isReplaced) {
     if (startBatch(disk, BATCH_ALL)) return;
     if (disk.putHeader() && startBatch(disk, BATCH_ALL)) return;
   }
@@ -471,7 +474,8 @@ function finish(disk: Disk, error: i32): void {
   // the mirror does nothing before.
   if (goal == GOAL_RESUME && disk.legsFlushing != 0) return;
   disk.goal = GOAL_NONE;
-  if (disk.phase == PHASE_READY && disk.error == 0) saveDeviceBehind(mirrorOf(log), 0);
+  const hasMirror = goal == GOAL_RESUME || log.takesWork();
+  if (disk.phase == PHASE_READY && disk.error == 0 && hasMirror) saveDeviceBehind(mirrorOf(log), 0);
   if (goal == GOAL_RESUME) {
     mirrorOf(log).user = changetype<usize>(log);
     becomeResumed(log);
