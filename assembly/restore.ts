@@ -84,11 +84,20 @@ function begin(handle: u32, part: usize, partBytes: u32, fileBytes: u64): bool {
       const text = part + STATE_TEXT + textCopy * stateTextBytes(header.constructorBytes);
       if (!isWhole(header, text, part + partBytes)) continue;
       if (!makeOf(header, text, handle, fileBytes)) return false;
-      changetype<Log>(logOfHandle(handle)).damagedWords = copy + textCopy == 0 ? 0 : 1;
+      const isSound = copy == 0 && hasTextTwice(header, part, partBytes);
+      changetype<Log>(logOfHandle(handle)).damagedWords = isSound ? 0 : 1;
       return true;
     }
   }
   return false;
+}
+
+/** Whether both copies of the constructor string are one: a log that came back by the first alone has lost its second. */
+function hasTextTwice(header: StateHeader, part: usize, partBytes: u32): bool {
+  const first = part + STATE_TEXT;
+  const second = first + stateTextBytes(header.constructorBytes);
+  if (second + header.constructorBytes > part + partBytes) return false;
+  return memory.compare(first, second, header.constructorBytes) == 0;
 }
 
 /** Whether a header and the constructor string at `text` are what was once written. */

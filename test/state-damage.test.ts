@@ -82,6 +82,19 @@ for (const text of KINDS) {
     assert.ok(repaired > file.length, `${repaired}`);
   });
 
+  test(`a damaged second copy of the constructor's string is told of and written anew (${text})`, () => {
+    const made = varied(text);
+    const file = fileOf(made);
+    const second = 2 * STATE_HEADER_BYTES + ((text.length + 7) & ~7);
+    const damaged = file.slice();
+    damaged[second] = (damaged[second] as number) ^ 1;
+    const other = takeUp(made, damaged);
+    assert.match(other.notices.join(), /two copies/);
+    const [now] = [...other.stateFiles.values()] as [Uint8Array];
+    const whole = 2 * STATE_HEADER_BYTES + 2 * ((text.length + 7) & ~7);
+    assert.equal(now.subarray(second, whole), file.subarray(second, whole), "or the next damage is the last");
+  });
+
   test(`a state file both of whose headers are damaged is refused, and the kernel's reconnect makes everything out of sync (${text})`, () => {
     const made = varied(text);
     const damaged = fileOf(made).slice();
