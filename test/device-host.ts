@@ -3,7 +3,8 @@
 
 import type { Completion, EffectHandler, Engine, Head } from "../src/common/engine.ts";
 import { asciiBytes, decodeReply, encodeRequest, type Reply, type Request } from "../src/common/kernel-frames.ts";
-import { words } from "./harness.ts";
+import type { EngineFollower } from "../src/common/model/engine-follower.ts";
+import { demandRules, followed, words } from "./harness.ts";
 
 interface Operation {
   head: Head;
@@ -46,7 +47,12 @@ export class DeviceHost {
   nowNs = 1_000_000_000;
   private seq = 0;
 
-  constructor(public engine: Engine) {}
+  private readonly follower: EngineFollower | null;
+
+  /** An engine that starts afresh is held against the model of the protocol, as long as nobody else looks on. */
+  constructor(public engine: Engine) {
+    this.follower = followed(engine);
+  }
 
   readonly handler: EffectHandler = {
     send: (address, size) => this.replies.push(decodeReply(this.engine.abi, this.engine.read(address, size))),
@@ -80,6 +86,7 @@ export class DeviceHost {
   request(type: Request["type"], data: Request["data"] = [], uuid = "LVM-disk", luid = 5n): number {
     const request = { type, uuid, luid, seq: ++this.seq, data };
     this.engine.deliver(encodeRequest(this.engine.abi, request), 0, this.nowNs, this.handler);
+    demandRules(this.engine, this.follower);
     return this.seq;
   }
 
@@ -135,6 +142,7 @@ export class DeviceHost {
       this.writes.push({ offset: head.offsetBytes, size: head.sizeBytes });
     }
     this.engine.completed(head, completion, this.nowNs, this.handler);
+    demandRules(this.engine, this.follower);
   }
 
   completeAll(): void {

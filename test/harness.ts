@@ -11,6 +11,7 @@ import {
   type Request,
   type RequestName,
 } from "../src/common/kernel-frames.ts";
+import { EngineFollower } from "../src/common/model/engine-follower.ts";
 
 export const releaseWasm = readFileSync(new URL("../dist/dm-ulog.wasm", import.meta.url));
 /** Checks the invariants after every input, and traps where one does not hold. */
@@ -84,18 +85,31 @@ export function logsBytes(engine: Engine): Buffer {
   return Buffer.concat([memory.subarray(CORE + CORE_BYTES, INPUT_KIND), memory.subarray(AREAS_END)]);
 }
 
+/** Holds an engine that starts afresh against the model of the protocol; null where something looks at it already. */
+export function followed(engine: Engine): EngineFollower | null {
+  return engine.isFresh && engine.tap === null ? new EngineFollower(engine) : null;
+}
+
+/** Throws where the engine has broken a rule of the protocol; nothing is claimed once somebody else has taken its tap. */
+export function demandRules(engine: Engine, follower: EngineFollower | null): void {
+  if (follower !== null && engine.tap === follower && follower.violation !== null) throw follower.violation;
+}
+
 /** Time stands still for a peer. */
 const NOW_NS = 1;
 
 /** One mirror's kernel side: sends requests of one log to an engine. */
 export class Peer {
   seq = 0;
+  private readonly follower: EngineFollower | null;
 
   constructor(
     readonly engine: Engine,
     readonly uuid = "LVM-test",
     readonly luid = 0xffff_8880_0123_4000n,
-  ) {}
+  ) {
+    this.follower = followed(engine);
+  }
 
   /** An engine of its own, with invariants checked after every input. */
   static debug(): Peer {
@@ -134,6 +148,7 @@ export class Peer {
     };
     this.engine.deliver(datagram, senderPort, NOW_NS, handler);
     this.engine.goOn(NOW_NS, handler);
+    demandRules(this.engine, this.follower);
     return answers;
   }
 

@@ -110,7 +110,10 @@ test("a damaged trace is judged or refused, and a log that is too large is refus
 
   const peer = new Peer(new Engine(releaseModule));
   const recording = new Recording(peer.engine, facts);
+  const follower = new EngineFollower(peer.engine);
   peer.construct(`${2 * (REGIONS_FOLLOWED_MAX + 1)} core 2`);
+  assert.is(follower.limit?.name, "ModelLimit");
+  assert.is(follower.violation, null);
   const trace = Trace.open(recording.finish(), abi);
   assert.throws(
     () => checkTrace(trace),
@@ -119,9 +122,10 @@ test("a damaged trace is judged or refused, and a log that is too large is refus
 });
 
 test("a running engine is followed from its beginning, and the first violation stays", () => {
-  const peer = new Peer(new Engine(releaseModule));
+  const engine = new Engine(releaseModule);
   const watch = new ModelWatch();
-  watch.follow(peer.engine);
+  watch.follow(engine);
+  const peer = new Peer(engine);
   const follower = peer.engine.tap as EngineFollower;
   peer.construct("64 core 8");
   peer.ask("RESUME");

@@ -205,7 +205,8 @@ function takeStateWrite(conversation: Conversation, head: Head, bytes: Uint8Arra
 function takeStateDelete(conversation: Conversation, head: Head): void {
   if (conversation.restoring.refuses(head.handle)) return;
   const log = logOf(conversation, head);
-  if (log === null || log.stateFile === null) {
+  // Of a log whose constructor waits for its device there is no file yet, and nothing to remove.
+  if (log === null || (log.stateFile === null && log.disk?.isConstructed !== false)) {
     throw new RuleViolation("R47", "STATE_DELETE", "a log with a state file", `handle ${head.handle}`);
   }
   log.stateFile = null;

@@ -3,11 +3,14 @@
 import type { Engine, EngineTap } from "../engine.ts";
 import type { TraceEffect } from "../trace/event.ts";
 import { Conversation, type ModelEvent } from "./conversation.ts";
+import { ModelLimit } from "./log-model.ts";
 import type { RuleViolation } from "./violation.ts";
 
 export class EngineFollower implements EngineTap {
   /** The first rule that was broken; nothing is judged after it. */
   violation: RuleViolation | null = null;
+  /** Why nothing is judged any more without one: there is a log that is too large. */
+  limit: ModelLimit | null = null;
   readonly conversation: Conversation;
   private readonly other: EngineTap | null;
 
@@ -22,12 +25,13 @@ export class EngineFollower implements EngineTap {
 
   handled(effectsBytes: number): void {
     this.other?.handled(effectsBytes);
-    if (this.violation !== null) return;
+    if (this.violation !== null || this.limit !== null) return;
     try {
       this.conversation.take(eventIn(this.engine, effectsBytes));
     } catch (error) {
       // A tap must not throw what its engine has no part in; whoever runs the engine asks for it.
-      this.violation = error as RuleViolation;
+      if (error instanceof ModelLimit) this.limit = error;
+      else this.violation = error as RuleViolation;
     }
   }
 
