@@ -110,6 +110,15 @@ export const disk = record((host) => {
   host.ask("DTR");
 });
 
+/** A log so large that it is made in slices, and a constructor that repeats itself meanwhile. */
+export const large = record((host) => {
+  const text = asciiBytes("600000 core 2");
+  host.request("CTR", text);
+  host.request("CTR", text);
+  host.goOn();
+  host.ask("RESUME");
+});
+
 /** A table is reloaded, and the suspend of the one before was not heard. */
 export const reload = record((host) => {
   host.construct(DISK);
@@ -562,6 +571,33 @@ export const BREACHES: readonly Breach[] = [
       const { input, effects } = said.events[0] as TraceEvent;
       const head = input.payload.slice(0, abi.HEAD_BYTES);
       effects.splice(0, effects.length, { kind: abi.EFFECT_KIND_STATE_DELETE, payload: head, written: null });
+    },
+  },
+  {
+    rule: "R49",
+    how: "a request is answered while its log is made",
+    events: large,
+    alter: (said) => {
+      const [first, second] = said.events as [TraceEvent, TraceEvent];
+      const answered = said.events.find(({ effects }) => effects.some(({ kind }) => kind === abi.EFFECT_KIND_SEND));
+      const sent = answered?.effects.find(({ kind }) => kind === abi.EFFECT_KIND_SEND) as TraceEffect;
+      const payload = sent.payload.slice();
+      payload.set(second.input.payload.subarray(abi.ULOG_SEQ, abi.ULOG_SEQ + 4), abi.ULOG_SEQ);
+      second.effects.push({ ...sent, payload });
+      if (first.effects.includes(sent)) throw new Error("The log was made at once.");
+    },
+  },
+  {
+    rule: "R49",
+    how: "nobody is asked for the tick with which a large log would go on",
+    events: large,
+    alter: (said) => {
+      const [first] = said.events as [TraceEvent];
+      first.effects.splice(
+        0,
+        first.effects.length,
+        ...first.effects.filter(({ kind }) => kind !== abi.EFFECT_KIND_WAKE),
+      );
     },
   },
 ];

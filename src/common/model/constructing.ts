@@ -40,7 +40,12 @@ export function constructed(conversation: Conversation, request: Request): Expec
     return errors.length > 0 ? refused(request, "R13", errors) : refused(request, "R11", [0]);
   }
   if (existing !== null) conversation.letGo(existing);
-  const log = newLog(conversation, request, table, reconnects);
+  return firstConstructor(request, newLog(conversation, request, table, reconnects));
+}
+
+/** The constructor of a log that nobody was told of yet. */
+export function firstConstructor(request: Request, log: LogModel): Expectation {
+  const reconnects = request.data.at(-1) === 0;
   return {
     log,
     mayWait: log.disk !== null,

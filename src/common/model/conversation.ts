@@ -6,8 +6,10 @@ import type { Abi } from "../abi.ts";
 import type { TraceEvent } from "../trace/event.ts";
 import { KIND_TRAP } from "../trace/format.ts";
 import { takeCompletion } from "./completions.ts";
+import { firstConstructor } from "./constructing.ts";
 import { takeEffect } from "./effects.ts";
 import { type Expectation, subjectOf } from "./expectation.ts";
+import { type Held, HeldRequests } from "./held.ts";
 import { KnownLogs } from "./known-logs.ts";
 import { endLoad } from "./load.ts";
 import type { LogModel } from "./log-model.ts";
@@ -45,20 +47,25 @@ export class Conversation {
   readonly restoring: Restoring;
   /** When the host is to wake the core, ns; 0 for never. */
   wakeAtNs = 0n;
-  /** A log whose handle is not known yet. */
+  /** A log that the event in hand has begun, and those that earlier ones have and that have no handle yet. */
   newborn: LogModel | null = null;
+  private readonly unborn = new Set<LogModel>();
+  private readonly held: HeldRequests;
   /** Requests and events so far. */
   requestCount = 0;
   eventCount = 0;
   private event: ModelEvent = NO_EVENT;
   private waiting: Waiting[] = [];
   private current: Waiting | null = null;
+  /** It came with an earlier event: the one in hand has other effects too. */
+  private isLate = false;
   /** Logs that the event in hand speaks of. */
   private readonly touched = new Set<LogModel>();
   private hasTrapped = false;
 
   constructor(readonly abi: Abi) {
     this.restoring = new Restoring(this);
+    this.held = new HeldRequests(abi.HELD_BYTES);
   }
 
   /** Takes the next event. Throws a RuleViolation where it breaks a rule; nothing that follows can be judged then. */
@@ -67,6 +74,7 @@ export class Conversation {
     this.event = event;
     this.eventCount++;
     this.current = null;
+    this.isLate = false;
     this.newborn = null;
     this.touched.clear();
     this.takeInput();
@@ -97,6 +105,16 @@ export class Conversation {
     );
   }
 
+  /** Whether the event in hand writes the header of a log's state file: what comes last, when it is whole. */
+  writesHeader(log: LogModel): boolean {
+    const { abi } = this;
+    return this.event.effects.some(({ kind, payload }) => {
+      if (kind !== abi.EFFECT_KIND_STATE_WRITE) return false;
+      const view = viewOf(payload);
+      return view.getUint32(abi.HEAD_HANDLE, true) === log.handle && view.getBigUint64(abi.HEAD_OFFSET, true) === 0n;
+    });
+  }
+
   /** Whether the event in hand removes the state file of a handle. */
   removesState(handle: number): boolean {
     const { EFFECT_KIND_STATE_DELETE } = this.abi;
@@ -111,7 +129,26 @@ export class Conversation {
 
   /** Whether there are as many logs as there can be. */
   get isFull(): boolean {
-    return this.logs.count + this.restoring.count >= this.abi.HANDLE_COUNT;
+    return this.logs.count + this.unborn.size + this.restoring.count >= this.abi.HANDLE_COUNT;
+  }
+
+  /** Whether the core goes on at once: what it does in slices may not be at its end. */
+  get isAtWork(): boolean {
+    const { timeLow, timeHigh } = this.event.input;
+    return this.wakeAtNs !== 0n && this.wakeAtNs <= (BigInt(timeHigh >>> 0) << 32n) + BigInt(timeLow >>> 0);
+  }
+
+  /** A log that the host hears of for the first time, of those that fit what it hears; null where there is none. */
+  firstUnborn(fits: (log: LogModel) => boolean): LogModel | null {
+    const { newborn } = this;
+    if (newborn !== null && newborn.handle === null) return newborn;
+    return [...this.unborn].find(fits) ?? null;
+  }
+
+  /** A log has got its handle. */
+  born(log: LogModel, handle: number): void {
+    this.unborn.delete(log);
+    this.logs.giveHandle(log, handle);
   }
 
   touch(log: LogModel): void {
@@ -150,10 +187,80 @@ export class Conversation {
     }
     this.requestCount++;
     this.restoring.kernelSpeaks();
+    if (this.mustWait(request)) {
+      const { length } = this.event.effects.filter(({ kind }) => kind !== this.abi.EFFECT_KIND_WAKE);
+      demand("R49", length === 0, subjectOf(request), "no effect before its log is whole", `${length} effects`);
+      this.held.add({ request, makes: null });
+    } else this.current = this.takeRequest(request);
+  }
+
+  /** Returns null for a constructor whose log is made in slices. */
+  private takeRequest(request: Request): Waiting | null {
     const expectation = expect(this, request);
-    if (expectation.log !== null) this.touch(expectation.log);
-    this.current = { request, expectation, mayStay: false };
-    this.waiting.push(this.current);
+    const { log } = expectation;
+    if (log !== null) this.touch(log);
+    if (log !== null && log === this.newborn && this.isMadeLater(log, request)) {
+      log.notWhole = "making";
+      if (log.handle === null) this.unborn.add(log);
+      this.held.add({ request, makes: log });
+      return null;
+    }
+    const waiting = { request, expectation, mayStay: false };
+    this.waiting.push(waiting);
+    return waiting;
+  }
+
+  /** Whether neither an answer nor the opening of its device shows that the log is whole. */
+  private isMadeLater(log: LogModel, request: Request): boolean {
+    return log.isLargeFor(this.abi.SLICE_WORDS) && this.answerAtOnce(request) === null && !this.opensUnknown(log);
+  }
+
+  /** Whether the event in hand opens the log's device under a handle that is not known. */
+  private opensUnknown({ table }: LogModel): boolean {
+    const { abi } = this;
+    return this.event.effects.some(({ kind, payload }) => {
+      if (kind !== abi.EFFECT_KIND_OPEN || latin1(payload.subarray(abi.HEAD_BYTES)) !== table.device) return false;
+      return this.logs.ofHandle(viewOf(payload).getUint32(abi.HEAD_HANDLE, true)) === null;
+    });
+  }
+
+  private mustWait(request: Request): boolean {
+    const log = this.logs.find(request.luid, request.uuid);
+    const isNotWhole = log !== null && log.notWhole !== null;
+    return isNotWhole || this.restoring.isComing(request) || this.held.hasOf(request);
+  }
+
+  /** A tick takes the earliest request whose log is whole. */
+  private takeHeld(): void {
+    for (const held of this.held.inOrder) {
+      const { request } = held;
+      const log = this.logs.find(request.luid, request.uuid);
+      if (log?.notWhole === "making") {
+        if (request.name !== "CTR" || !this.showsAnswer(log, request)) continue;
+        this.held.remove(held);
+        this.takeFirst(log, held);
+        return;
+      }
+      if (log?.notWhole === "repairing" || this.restoring.isComing(request)) continue;
+      this.held.remove(held);
+      this.current = this.takeRequest(request);
+      this.isLate = true;
+      return;
+    }
+  }
+
+  private showsAnswer(log: LogModel, request: Request): boolean {
+    return this.answerAtOnce(request) !== null || this.opensUnknown(log);
+  }
+
+  /** The constructor of a log that is whole now. */
+  private takeFirst(log: LogModel, { request }: Held): void {
+    log.notWhole = null;
+    this.touch(log);
+    const waiting = { request, expectation: firstConstructor(request, log), mayStay: false };
+    this.waiting.push(waiting);
+    this.current = waiting;
+    this.isLate = true;
   }
 
   /** A request that came while as many of its kind waited as the core keeps may have pushed the oldest out. */
@@ -169,6 +276,7 @@ export class Conversation {
 
   private takeTick(): void {
     this.wakeAtNs = 0n;
+    this.takeHeld();
     for (const log of this.logs.all) this.touch(log);
   }
 
@@ -219,11 +327,11 @@ export class Conversation {
     const { abi } = this;
     const isHarmless = ({ kind }: { kind: number }) =>
       kind === abi.EFFECT_KIND_SEND || kind === abi.EFFECT_KIND_NOTICE || kind === abi.EFFECT_KIND_WAKE;
-    if (expectation.isWithoutEffect) {
+    if (expectation.isWithoutEffect && !this.isLate) {
       const effect = this.event.effects.find((one) => !isHarmless(one) && !this.restoring.owns(one));
       demand("R12", effect === undefined, subject, "no effect but an answer", `effect ${effect?.kind}`);
     }
-    if (request.name === "CLEAR_REGION") {
+    if (request.name === "CLEAR_REGION" && !this.isLate) {
       const writes = this.event.effects.some(({ kind }) => kind === abi.EFFECT_KIND_WRITE);
       demand("R41", !writes, subject, "no write to the device", "one");
     }
@@ -234,7 +342,7 @@ export class Conversation {
 
   private lookAtLog(log: LogModel): void {
     const { disk, mirror } = log;
-    endLoad(log);
+    if (!this.isAtWork || !log.isLargeFor(this.abi.SLICE_WORDS)) endLoad(log);
     const hasFailedToOpen = disk !== null && !disk.isConstructed && disk.openError !== 0;
     const isOver = log.isLetGo || hasFailedToOpen;
     if (log.isLetGo) demand("R47", log.stateFile === null, log.name, "no state file of a log that is gone", "one");
@@ -255,6 +363,7 @@ export class Conversation {
 
   /** A log is gone. */
   private remove(log: LogModel): void {
+    this.unborn.delete(log);
     this.logs.remove(log);
     const left = this.waiting.filter(({ expectation }) => expectation.log === log);
     const lost = left.find(({ mayStay }) => !mayStay);
@@ -266,6 +375,9 @@ export class Conversation {
 
   private demandProgress(): void {
     if (this.wakeAtNs !== 0n) return;
+    for (const { request } of this.held.inOrder) {
+      demand("R49", this.restoring.isComing(request), subjectOf(request), "a wake-up while its log is made", "none");
+    }
     for (const { request, expectation, mayStay } of this.waiting) {
       const { log } = expectation;
       if (log === null || mayStay) continue;

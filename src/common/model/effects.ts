@@ -48,8 +48,9 @@ export function takeEffect(conversation: Conversation, { kind, payload, written 
   else if (kind === abi.EFFECT_KIND_STATE_CREATE) takeStateCreate(conversation, head);
   else if (kind === abi.EFFECT_KIND_STATE_WRITE) takeStateWrite(conversation, head, bytes);
   else {
-    const onDisk = onDiskOf(conversation, head);
-    if (kind === abi.EFFECT_KIND_OPEN) takeOpen(onDisk, head, latin1(payload.subarray(abi.HEAD_BYTES)));
+    const name = kind === abi.EFFECT_KIND_OPEN ? latin1(payload.subarray(abi.HEAD_BYTES)) : null;
+    const onDisk = onDiskOf(conversation, head, name);
+    if (name !== null) takeOpen(onDisk, head, name);
     else if (kind === abi.EFFECT_KIND_READ) takeRead(onDisk, head);
     else if (kind === abi.EFFECT_KIND_WRITE) takeWrite(onDisk, head, bytes);
     else if (kind === abi.EFFECT_KIND_CLOSE) takeClose(onDisk);
@@ -57,20 +58,20 @@ export function takeEffect(conversation: Conversation, { kind, payload, written 
   }
 }
 
-/** The log of a handle, which may be the first that is heard of it. */
-function logOf(conversation: Conversation, { handle }: Head): LogModel | null {
-  const { logs, newborn } = conversation;
-  const known = logs.ofHandle(handle);
-  if (known === null && newborn !== null && newborn.handle === null) {
-    logs.giveHandle(newborn, handle);
-    return newborn;
-  }
-  if (known !== null) conversation.touch(known);
-  return known;
+/** The log of a handle, which may be the first that is heard of it: then it is one that `fits`. */
+function logOf(conversation: Conversation, { handle }: Head, fits: (log: LogModel) => boolean): LogModel | null {
+  const known = conversation.logs.ofHandle(handle);
+  const unborn = known === null ? conversation.firstUnborn(fits) : null;
+  if (unborn !== null) conversation.born(unborn, handle);
+  const log = known ?? unborn;
+  if (log !== null) conversation.touch(log);
+  return log;
 }
 
-function onDiskOf(conversation: Conversation, head: Head): OnDisk {
-  const log = logOf(conversation, head);
+const none = (): boolean => false;
+
+function onDiskOf(conversation: Conversation, head: Head, device: string | null): OnDisk {
+  const log = logOf(conversation, head, ({ table }) => device !== null && table.device === device);
   if (log === null || log.disk === null) {
     throw new RuleViolation("R44", "an effect on a device", "the handle of a log on a device", `handle ${head.handle}`);
   }
@@ -180,17 +181,19 @@ function takeFlushLegs({ log, disk }: OnDisk, head: Head, identity: Uint8Array):
 // ---- state files
 
 function takeStateCreate(conversation: Conversation, head: Head): void {
-  const log = logOf(conversation, head);
+  const fileOf = ({ table }: LogModel) =>
+    new StateFile(new Uint8Array(head.offsetBytes), table.text, table.regionCount);
+  const log = logOf(conversation, head, (one) => one.disk === null && fileOf(one).hasRightSize);
   if (log === null || log.stateFile !== null || log.isLetGo) {
     throw new RuleViolation("R47", "STATE_CREATE", "a log without a state file", `handle ${head.handle}`);
   }
-  log.stateFile = new StateFile(new Uint8Array(head.offsetBytes), log.table.text, log.table.regionCount);
+  log.stateFile = fileOf(log);
   const came = `${head.offsetBytes} bytes`;
   demand("R47", log.stateFile.hasRightSize, `STATE_CREATE of ${log.name}`, "the size of its log's file", came);
 }
 
 function takeStateWrite(conversation: Conversation, head: Head, bytes: Uint8Array): void {
-  const log = logOf(conversation, head);
+  const log = logOf(conversation, head, none);
   const file = log?.stateFile ?? null;
   if (log === null || file === null) {
     throw new RuleViolation("R47", "STATE_WRITE", "a log with a state file", `handle ${head.handle}`);
@@ -198,13 +201,14 @@ function takeStateWrite(conversation: Conversation, head: Head, bytes: Uint8Arra
   const isWithin = file.write(head.offsetBytes, bytes) && file.write(Number(head.ticket), bytes);
   const came = `${bytes.length} bytes at ${head.offsetBytes} and ${head.ticket}`;
   demand("R47", isWithin, `STATE_WRITE of ${log.name}`, "two places within the file", came);
+  if (head.offsetBytes === 0 && log.notWhole === "repairing") conversation.restoring.isWhole(log);
   if (head.offsetBytes === 0) takeLife(conversation, log, file);
   else if (file.isOfMarks(head.offsetBytes)) mayDropMarks(log, file);
 }
 
 function takeStateDelete(conversation: Conversation, head: Head): void {
   if (conversation.restoring.refuses(head.handle)) return;
-  const log = logOf(conversation, head);
+  const log = logOf(conversation, head, none);
   // Of a log whose constructor waits for its device there is no file yet, and nothing to remove.
   if (log === null || (log.stateFile === null && log.disk?.isConstructed !== false)) {
     throw new RuleViolation("R47", "STATE_DELETE", "a log with a state file", `handle ${head.handle}`);

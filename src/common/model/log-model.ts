@@ -36,6 +36,8 @@ export class LogModel {
   readonly failed = new Set<number>();
   /** Whether it is known which recoveries have failed; not of a log that comes from an earlier server, until it is resumed. */
   isRoundKnown = true;
+  /** Why nothing can be asked of it yet: it is being made, or its damaged state file is being written anew. */
+  notWhole: "making" | "repairing" | null = null;
   /** The small number by which core and host speak of it; null before they do. */
   handle: number | null = null;
   stateFile: StateFile | null = null;
@@ -69,6 +71,13 @@ export class LogModel {
   /** All of its regions. */
   get regions(): Iterable<number> {
     return Array(this.table.regionCount).keys();
+  }
+
+  /** Whether the core may have to make, save or load it in slices of so many words of 64 regions. */
+  isLargeFor(sliceWords: number): boolean {
+    const words = Math.ceil(this.table.regionCount / 64);
+    // Three sets are made, and then written.
+    return 4 * words > sliceWords;
   }
 
   get takesWork(): boolean {

@@ -1,14 +1,14 @@
-// Logs that come back from the state files of an earlier server, part by part, before the kernel speaks.
+// Logs that come back from the state files of an earlier server, part by part: the first parts of all before the kernel speaks.
 
 import type { TraceEffect } from "../trace/event.ts";
 import type { Conversation } from "./conversation.ts";
 import { DiskModel } from "./disk-model.ts";
 import { LogModel } from "./log-model.ts";
 import { demandAllSaved } from "./saved.ts";
-import { readStateFile, StateFile, type StoredLog } from "./state-file.ts";
+import { firstHeader, readStateFile, StateFile, type StateHeader, type StoredLog } from "./state-file.ts";
 import { readTable, type Table } from "./table.ts";
 import { demand } from "./violation.ts";
-import { viewOf } from "./wire.ts";
+import { type Request, viewOf } from "./wire.ts";
 
 /** A file of which not all has come. */
 interface Part {
@@ -16,6 +16,8 @@ interface Part {
   readonly fileBytes: number;
   gotBytes: number;
   isRefused: boolean;
+  /** Whose file it is, as its first part says; null where that says nothing. */
+  readonly header: StateHeader | null;
 }
 
 /** For so many regions there may be no memory. */
@@ -47,7 +49,10 @@ export class Restoring {
     const bytes = payload.subarray(abi.HEAD_BYTES);
     const isPart = view.getUint32(abi.HEAD_SIZE, true) === bytes.length && handle < abi.HANDLE_COUNT;
     if (!isPart || offsetBytes + bytes.length > fileBytes || logs.ofHandle(handle) !== null) return;
-    if (offsetBytes === 0) this.parts.set(handle, { pieces: [], fileBytes, gotBytes: 0, isRefused: false });
+    if (offsetBytes === 0) {
+      const header = firstHeader(bytes);
+      this.parts.set(handle, { pieces: [], fileBytes, gotBytes: 0, isRefused: false, header });
+    }
     const part = this.parts.get(handle);
     if (part === undefined || part.gotBytes !== offsetBytes || part.fileBytes !== fileBytes) return;
     part.pieces.push(bytes.slice());
@@ -58,7 +63,20 @@ export class Restoring {
     this.restore(handle, part);
   }
 
-  /** The kernel speaks: files of which a part is missing are of no use any more. */
+  /** Whether parts of the state file of this request's log are still to come. */
+  isComing({ luid, uuid }: Request): boolean {
+    return [...this.parts.values()].some(({ header, isRefused }) => {
+      return !isRefused && header !== null && header.luid === luid && header.uuid === uuid;
+    });
+  }
+
+  /** A log whose damaged file was written anew. */
+  isWhole(log: LogModel): void {
+    log.notWhole = null;
+    this.restored.push(log);
+  }
+
+  /** The kernel speaks. */
   kernelSpeaks(): void {
     this.removed.clear();
   }
@@ -69,7 +87,7 @@ export class Restoring {
     const part = this.parts.get(handle) ?? (this.whole?.handle === handle ? this.whole.part : undefined);
     if (part === undefined || this.conversation.logs.ofHandle(handle) !== null) return false;
     part.isRefused = true;
-    // A half of a file goes when the kernel speaks of its log.
+    // Whose log no table names.
     if (inputKind !== abi.INPUT_KIND_RESTORE) this.parts.delete(handle);
     this.removed.add(handle);
     return true;
@@ -84,7 +102,7 @@ export class Restoring {
   lookAtEnd(): void {
     const { whole } = this;
     this.whole = null;
-    if (whole !== null && !this.restored.length) {
+    if (whole !== null && this.conversation.logs.ofHandle(whole.handle) === null) {
       const { handle, part } = whole;
       demand(
         "R48",
@@ -114,7 +132,8 @@ export class Restoring {
     logs.add(log);
     logs.giveHandle(log, handle);
     this.conversation.touch(log);
-    this.restored.push(log);
+    if (this.conversation.writesHeader(log)) this.restored.push(log);
+    else log.notWhole = "repairing";
   }
 
   private make(stored: StoredLog, table: Table, bytes: Uint8Array): LogModel {

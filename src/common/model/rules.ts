@@ -52,7 +52,7 @@ export const CHAPTERS = [
       {
         number: "R4",
         sentence:
-          "Only CTR, RESUME, POSTSUSPEND, DTR, FLUSH, and SET_REGION_SYNC to out of sync, and these only of a log on a device, may be answered later. All others are answered at once.",
+          "Only CTR, RESUME, POSTSUSPEND, DTR, FLUSH, and SET_REGION_SYNC to out of sync, and these only of a log on a device, may be answered later. All others are answered at once, if their log is whole (R49).",
         source: OWN,
       },
       {
@@ -339,7 +339,13 @@ export const CHAPTERS = [
       {
         number: "R48",
         sentence:
-          "A restored log is what its state file says: of headers the first copy that is whole, of sets a region that either copy has. A file without a whole header, or of a log that is there already, is removed. A log of whose file a part is missing is unknown.",
+          "A restored log is what its state file says: of headers the first copy that is whole, of sets a region that either copy has. A file without a whole header, or of a log that is there already, is removed.",
+        source: OWN,
+      },
+      {
+        number: "R49",
+        sentence:
+          "A request for a log that is not whole waits without an effect: a large log is made in slices, and parts of its state file may still be to come. When the log is whole, those that waited are taken in the order they came, one with each TICK. Where there is no room for them, the earliest is let go, and the kernel asks again.",
         source: OWN,
       },
     ],

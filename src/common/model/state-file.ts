@@ -152,6 +152,18 @@ export function readStateFile(bytes: Uint8Array, countOf: (text: string) => numb
   return null;
 }
 
+/** The first whole header that the first part of a file has; null where it has none. */
+export function firstHeader(bytes: Uint8Array): StateHeader | null {
+  if (bytes.length < TEXT_AT) return null;
+  for (const copy of [0, 1]) {
+    for (const textCopy of [0, 1]) {
+      const header = readHeader(bytes, copy, textCopy, viewOf(bytes).getUint32(copy * HEADER_BYTES + 56, true));
+      if (header !== null) return header;
+    }
+  }
+  return null;
+}
+
 function setsOf(bytes: Uint8Array, textBytes: number, regionCount: number): Pick<StoredLog, "outOfSync" | "marked"> {
   const { setsAt, setBytes } = layoutOf(textBytes, regionCount);
   const outOfSync = new Set<number>();
