@@ -8,12 +8,13 @@ import { traceStatistics } from "../common/trace/statistics.ts";
 import type { Section, Trace } from "../common/trace/trace.ts";
 import { EventWords } from "../common/trace/words.ts";
 import { loadCore, openTrace } from "./trace-files.ts";
+import { logsNamed } from "./trace-log.ts";
 import { isFrom, isUpTo, type Position } from "./trace-position.ts";
 import { statisticsObject, statisticsText } from "./trace-statistics.ts";
 
 /** Which events to show; all of them if nothing is set. */
 export interface TraceFilter {
-  /** UUID of a log. */
+  /** UUID or luid of a log. */
   log?: string;
   /** A request's type without DM_ULOG_, or a kind of input such as `TICK`. */
   type?: string;
@@ -57,12 +58,7 @@ export async function inspectTrace(
 /** Indices of the events that pass a filter. Throws a TraceError if the filter names a log or type that does not exist. */
 function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: EventWords): Iterable<number> {
   const { log, region, from, to, errors, limit = Infinity } = filter;
-  if (log !== undefined && !trace.logs.some(({ uuid }) => uuid === log)) {
-    const known = [...new Set(trace.logs.map(({ uuid }) => uuid))].join(", ");
-    throw new TraceError(
-      `No event of the trace names the log "${log}". ${known === "" ? "It names none." : `It names ${known}.`}`,
-    );
-  }
+  const named = log === undefined ? null : new Set(logsNamed(trace, log).map((one) => trace.logs.indexOf(one)));
   const isOfType = typeFilter(trace, filter.type, requestNames);
   const { flags, logs } = trace.events;
   const isChosen = (index: number) =>
@@ -70,7 +66,7 @@ function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: Event
     isUpTo(trace, index, to) &&
     isOfType(index) &&
     (!errors || ((flags[index] as number) & EVENT_ERROR) !== 0) &&
-    (log === undefined || (logs[index] !== NO_LOG && trace.logs[logs[index] as number]?.uuid === log)) &&
+    (named === null || named.has(logs[index] as number)) &&
     (region === undefined || speaksOf(trace, index, region));
   return (function* () {
     let left = limit;

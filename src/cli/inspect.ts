@@ -5,6 +5,7 @@ import { BLOCK_SECTION, TraceError } from "../common/trace/format.ts";
 import { isLog } from "../node/devices/log-header.ts";
 import { inspectLog } from "./inspect-log.ts";
 import { inspectTrace, type TraceFilter } from "./inspect-trace.ts";
+import { endQuietly } from "./quiet-end.ts";
 import { withTraceErrors } from "./trace-files.ts";
 
 export interface InspectOptions extends TraceFilter {
@@ -16,11 +17,7 @@ const HEAD_BYTES = 16;
 
 /** Returns the exit status: 2 if the file is neither. */
 export function inspect(path: string, options: InspectOptions): Promise<number> {
-  // The reader has seen enough: `dm-ulog inspect FILE | head`.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
+  endQuietly(process.stdout);
   return withTraceErrors(async () => {
     const head = readHead(path);
     if (isLog(head)) {

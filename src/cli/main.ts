@@ -24,6 +24,7 @@ import type { CutOptions } from "./trace.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
 import { unit } from "./unit.ts";
 import type { ViewOptions } from "./view.ts";
+import type { WhyOptions } from "./why.ts";
 
 function wholeNumber(text: string): number {
   const value = Number(text);
@@ -316,7 +317,7 @@ program
   .command("inspect")
   .description("Show a trace in words, or the header and regions of a log device.")
   .argument("<file>", "a trace file, a log device, or a copy of a log device; the content decides")
-  .option("--log <uuid>", "only events of this log")
+  .option("--log <uuid|luid>", "only events of this log")
   .option("--type <name>", "only requests of this type, such as MARK_REGION; or COMPLETION, TICK, RESTORE, CONFIGURE")
   .option("--region <number>", "only requests that name this region, or are told to resync it", wholeNumber)
   .option("--from <event|time>", "start at this event (1200) or time (1.5s, 20ms)", position)
@@ -329,6 +330,32 @@ program
   .action(async (file: string, options: InspectOptions) => {
     const { inspect } = await import("./inspect.ts");
     process.exitCode = await inspect(file, options);
+  });
+
+program
+  .command("why")
+  .description(
+    "Tell why a region was dirty and why it was resynced: replay a trace and put each change into a sentence.",
+  )
+  .argument("<file>", "a trace file")
+  .requiredOption("--region <number>", "the region, counted from 0", wholeNumber)
+  .option(
+    "--log <uuid|luid>",
+    "the log, if the trace has several; a luid tells of this one of the mirror's tables alone",
+  )
+  .option("--core <file>", "the core that recorded the trace, if it is not the installed one")
+  .option("--all", "show all marks, clears and writes, also of a long row")
+  .option("--json", "print one JSON object for each sentence")
+  .addHelpText(
+    "after",
+    `
+An address such as 3:252 names event 252 of the trace's section 3. Causes are what was recorded: where a trace does not tell,
+the sentence says so.
+Exit status: 0, or 2 if the file is no trace, or the log or the region does not exist.`,
+  )
+  .action(async (file: string, options: WhyOptions) => {
+    const { why } = await import("./why.ts");
+    process.exitCode = await why(file, options);
   });
 
 program

@@ -5,6 +5,7 @@
 
 import asBind from "#as-bind";
 import { type Abi, readAbi } from "./abi.ts";
+import { printable } from "./printable.ts";
 
 /** Copies of an engine's linear memory. An `Engine` is one. */
 export interface MemorySource {
@@ -218,5 +219,5 @@ export function nameOfHandle(source: MemorySource, abi: Abi, handle: number): st
   if (log === 0) return undefined;
   const text = source.read(log + abi.LOG_UUID, UUID_ROOM_BYTES);
   const end = text.indexOf(0);
-  return String.fromCharCode(...text.subarray(0, end < 0 ? text.length : end)).replace(/[^\x20-\x7e]/g, "?");
+  return printable(String.fromCharCode(...text.subarray(0, end < 0 ? text.length : end)));
 }

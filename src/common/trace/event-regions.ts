@@ -2,19 +2,44 @@
 
 import type { Abi } from "../abi.ts";
 import { readEvent, type TraceEffect, type TraceInput } from "./event.ts";
+import { TWO_TO_32 } from "./format.ts";
+import { latin1 } from "./packet.ts";
 import type { Trace } from "./trace.ts";
 
 export type Touch = "mark" | "clear" | "sync" | "unsync" | "ask";
+
+/** A request of the kernel: its type without version bits, its payload, and the log that it names. */
+export interface Request {
+  type: number;
+  luid: bigint;
+  uuid: string;
+  data: Uint8Array;
+}
+
+/** The request in an input; null if the input is none of a log. */
+export function requestOf(abi: Abi, input: TraceInput): Request | null {
+  if (input.kind !== abi.INPUT_KIND_DATAGRAM || input.payload.length < abi.FRAME_BYTES) return null;
+  const { payload } = input;
+  const view = viewOf(payload);
+  const size = Math.min(view.getUint32(abi.ULOG_DATA_SIZE, true), payload.length - abi.FRAME_BYTES);
+  const uuid = payload.subarray(abi.ULOG_UUID, abi.ULOG_UUID + abi.UUID_BYTES);
+  const end = uuid.indexOf(0);
+  return {
+    type: view.getUint32(abi.ULOG_TYPE, true) & abi.REQUEST_TYPE_MASK,
+    luid: view.getBigUint64(abi.ULOG_LUID, true),
+    uuid: latin1(uuid.subarray(0, end < 0 ? uuid.length : end)),
+    data: payload.subarray(abi.ULOG_DATA, abi.ULOG_DATA + size),
+  };
+}
 
 /** Calls `use` for every region that the request names. What is no request of a log names none. */
 export function eachRegion(abi: Abi, input: TraceInput, use: (region: number, touch: Touch) => void): void {
   if (input.kind !== abi.INPUT_KIND_DATAGRAM || input.payload.length < abi.FRAME_BYTES) return;
   const { payload } = input;
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  const view = viewOf(payload);
   const count = Math.min(view.getUint32(abi.ULOG_DATA_SIZE, true), payload.length - abi.FRAME_BYTES) >>> 3;
-  // A region number fits the lower half; what is larger is none of any log.
-  const word = (index: number) => view.getUint32(abi.ULOG_DATA + index * 8, true);
-  switch (view.getUint32(abi.ULOG_TYPE, true) & 0xff) {
+  const word = (index: number) => wordAt(view, abi.ULOG_DATA + index * 8);
+  switch (view.getUint32(abi.ULOG_TYPE, true) & abi.REQUEST_TYPE_MASK) {
     case abi.REQUEST_MARK_REGION:
     case abi.REQUEST_FLUSH:
       for (let i = 0; i < count; i++) use(word(i), "mark");
@@ -34,6 +59,15 @@ export function eachRegion(abi: Abi, input: TraceInput, use: (region: number, to
   }
 }
 
+/** A u64. No log has a region beyond 32 bits, so what is above them must not be lost. */
+function wordAt(view: DataView, offset: number): number {
+  return view.getUint32(offset, true) + view.getUint32(offset + 4, true) * TWO_TO_32;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
 /** Whether an event speaks of a region: its request names it, or is told to resync it. */
 export function speaksOf(trace: Trace, index: number, region: number): boolean {
   const { abi } = trace;
@@ -46,10 +80,10 @@ export function speaksOf(trace: Trace, index: number, region: number): boolean {
 }
 
 /** The region that an answer hands out as resync work. */
-function resyncWork(abi: Abi, { kind, payload }: TraceEffect): number | undefined {
+export function resyncWork(abi: Abi, { kind, payload }: TraceEffect): number | undefined {
   if (kind !== abi.EFFECT_KIND_SEND || payload.length < abi.FRAME_BYTES + 16) return undefined;
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
-  if ((view.getUint32(abi.ULOG_TYPE, true) & 0xff) !== abi.REQUEST_GET_RESYNC_WORK) return undefined;
+  const view = viewOf(payload);
+  if ((view.getUint32(abi.ULOG_TYPE, true) & abi.REQUEST_TYPE_MASK) !== abi.REQUEST_GET_RESYNC_WORK) return undefined;
   return view.getUint32(abi.ULOG_DATA, true) === 1 ? view.getUint32(abi.ULOG_DATA + 8, true) : undefined;
 }
 

@@ -94,6 +94,11 @@ export class Replayer {
     return this.difference !== null || this.done === this.total;
   }
 
+  /** Whether an event was not as recorded. Nothing is replayed after it. */
+  get hasDifference(): boolean {
+    return this.difference !== null;
+  }
+
   /** The result so far. */
   summary(): ReplaySummary {
     const { difference, events, requests, digest, skippedEvents, cutEvent } = this;

@@ -25,6 +25,8 @@ import { checkBeginning, readLinkType, readSectionHeader } from "./section-heade
 
 /** Consecutive events of one engine, and what is known about the state before them. */
 export interface Section extends SectionFacts {
+  /** Its place in the trace, counted from 1. */
+  readonly number: number;
   /** Where its header begins in the file; for a section after a gap, the header of the section before. */
   readonly offset: number;
   readonly isBegunByGap: boolean;
@@ -211,6 +213,7 @@ export class Trace {
   private beginSection(facts: SectionFacts, offset: number, isBegunByGap: boolean): void {
     this.current = {
       ...facts,
+      number: this.sections.length + 1,
       offset,
       isBegunByGap,
       firstIndex: this.eventCount,

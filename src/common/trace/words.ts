@@ -2,6 +2,7 @@
 
 import type { Abi, AbiName } from "../abi.ts";
 import type { Console, LogDescription } from "../console.ts";
+import { printable } from "../printable.ts";
 import { type Difference, effectBytes } from "./difference.ts";
 import { readEvent, type TraceEffect, type TraceInput } from "./event.ts";
 import { NO_LOG } from "./event-table.ts";
@@ -149,7 +150,7 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 function text(bytes: Uint8Array): string {
-  return latin1(bytes.subarray(0, TEXT_BYTES_MAX)).replace(/[^ -~]/g, "?");
+  return printable(latin1(bytes.subarray(0, TEXT_BYTES_MAX)));
 }
 
 function hexadecimal(bytes: Uint8Array, first: number): string {

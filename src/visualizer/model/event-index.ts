@@ -3,10 +3,10 @@
 
 import type { Abi } from "../../common/abi.ts";
 import { EVENT_ERROR, EVENT_NOTICED, NO_LOG } from "../../common/trace/event-table.ts";
+import { logKey, readLogs } from "../../common/trace/log-memory.ts";
 import type { Trace } from "../../common/trace/trace.ts";
 import { codeOf } from "./codes.ts";
 import { bytes, doubles, floats, words } from "./columns.ts";
-import { logKey, readLogs } from "./log-memory.ts";
 
 /** Something was refused or failed. */
 export const FLAG_ERROR = 1;

@@ -1,6 +1,6 @@
 // Regions by the thousand in one cell: counts of each state over equal runs of regions, straight from the bitmaps.
 
-import type { LogMemory } from "./log-memory.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 
 /** States of a region in ascending order of how much they matter: the worst one of a cell gives it its colour. */
 export const STATES = ["clean", "device", "dirty", "out", "failed"] as const;

@@ -1,6 +1,6 @@
 // Finds what an event changed in the map by comparing the words of a log's bitmaps before and after it.
 
-import type { LogMemory } from "./log-memory.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 import { STATES, type State } from "./region-cells.ts";
 
 /** Bitmaps of a log at some instant, copied. */

@@ -1,8 +1,8 @@
 // Shows, in numbers and pictures, how much is saved by collecting marks into few writes.
 
 import type { Abi } from "../../common/abi.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 import { type Latencies, latenciesOf } from "../model/latencies.ts";
-import type { LogMemory } from "../model/log-memory.ts";
 import type { Timeline } from "../model/timeline.ts";
 import { BatchChart } from "./batch-chart.ts";
 import { byId, byteSize, element, grouped, setText } from "./dom.ts";

@@ -1,6 +1,6 @@
 // The logs that are there at the position, of which one is shown in the map.
 
-import type { LogMemory } from "../model/log-memory.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 import type { State } from "../model/region-cells.ts";
 import { stateMark } from "./detail-view.ts";
 import { byId, element, grouped } from "./dom.ts";

@@ -1,7 +1,7 @@
 // What is drawn over the cells: the region being recovered, the resync cursor, flashes, the chosen region.
 
 import type { Touch } from "../../common/trace/event-regions.ts";
-import type { LogMemory } from "../model/log-memory.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 import { grouped } from "./dom.ts";
 import type { Flashes } from "./flashes.ts";
 import type { Geometry } from "./map-geometry.ts";

@@ -1,7 +1,7 @@
 // The region map: every region of the chosen log, zoomed and panned; what lies under the pointer in words.
 
 import type { Abi } from "../../common/abi.ts";
-import type { LogMemory } from "../model/log-memory.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 import { type Cells, fillCells, makeCells, type StateCounts, stateOf } from "../model/region-cells.ts";
 import { byId, setText } from "./dom.ts";
 import { Flashes } from "./flashes.ts";

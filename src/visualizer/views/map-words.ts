@@ -1,6 +1,6 @@
 // Words for what is under the pointer.
 
-import type { LogMemory } from "../model/log-memory.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 import { countStates, STATE_WORDS, STATES, stateOf } from "../model/region-cells.ts";
 import { grouped, plural } from "./dom.ts";
 

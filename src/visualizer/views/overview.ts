@@ -1,6 +1,6 @@
 // A strip of all regions of a log, with a frame around those that the map shows.
 
-import type { LogMemory } from "../model/log-memory.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 import { type Cells, CLEAN, fillCells, makeCells, type StateCounts } from "../model/region-cells.ts";
 import type { Palette } from "./palette.ts";
 import { Surface } from "./surface.ts";

@@ -1,6 +1,6 @@
 // Three sentences about what the page shows: what a dirty log is for, the states of the regions, what has just happened.
 
-import type { LogMemory } from "../model/log-memory.ts";
+import type { LogMemory } from "../../common/trace/log-memory.ts";
 import { CLEAN, DEVICE, DIRTY, FAILED, OUT, STATE_WORDS, type State, type StateCounts } from "../model/region-cells.ts";
 import type { Timeline } from "../model/timeline.ts";
 import type { WorldNote } from "../sources/source.ts";

@@ -1,7 +1,7 @@
 // Reads an engine's logs straight from its linear memory: the addresses of their records and bitmaps. Addresses are valid until
 // the next input; bitmaps are not copied.
 
-import type { Abi } from "../../common/abi.ts";
+import type { Abi } from "../abi.ts";
 
 /** A log in memory. Counts are of regions. */
 export interface LogMemory {
