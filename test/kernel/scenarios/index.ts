@@ -4,6 +4,7 @@ import { diskLifeScenarios } from "./disk-life.ts";
 import { diskLogScenarios } from "./disk-log.ts";
 import { doctorScenarios } from "./doctor.ts";
 import { killServerScenarios } from "./kill-server.ts";
+import { largeMirrorScenarios } from "./large-mirrors.ts";
 import { legFailureScenarios } from "./leg-failure.ts";
 import { lifeScenarios } from "./life.ts";
 import { listenerScenarios } from "./listeners.ts";
@@ -47,6 +48,7 @@ export const scenarios: Scenario[] = [
   ...serviceScenarios,
   ...writePathScenarios,
   ...nativeMemoryScenarios,
+  ...largeMirrorScenarios,
   ...swapScenarios,
   ...writesInResyncScenarios,
   ...slowLogScenarios,
