@@ -6,6 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
 import { Random } from "../src/common/sim/random.ts";
+import { addressOf } from "../src/common/trace/address.ts";
 import { readEvent } from "../src/common/trace/event.ts";
 import { replay } from "../src/common/trace/replay.ts";
 import { traceStatistics } from "../src/common/trace/statistics.ts";
@@ -92,7 +93,7 @@ test("one bit of any recorded output of the corpus is found and named", () => {
     let index = 0;
     while (damaged.endOf(index) <= at) index++;
     assert.is(difference.index, index, `${name}, byte ${at}`);
-    assert.match(inWords.difference(damaged, difference), `Event ${damaged.numberOf(index)} at `);
+    assert.match(inWords.difference(damaged, difference), `Event ${addressOf(damaged, index)} at `);
   }
 });
 
@@ -127,7 +128,7 @@ test("another answer is told in words with the one before, and recorded", () => 
   assert.is(lines.length, 4);
   const [head, event, was, is] = lines as [string, string, string, string];
   assert.match(head, `1 of ${trace.eventCount} events are answered otherwise (GET_SYNC_COUNT 1):`);
-  assert.match(event, `event ${trace.numberOf(index)} (place ${index}): GET_SYNC_COUNT #`);
+  assert.match(event, `event ${addressOf(trace, index)}: GET_SYNC_COUNT #`);
   assert.match(was, /was: .* (\d+) regions in sync$/);
   assert.match(is, /now: .* (\d+) regions in sync$/);
   assert.ok(replay(open(after), releaseModule).isEqual);

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { packageVersion } from "../src/cli/installation.ts";
 import type { Abi } from "../src/common/abi.ts";
 import type { Console } from "../src/common/console.ts";
+import { addressOf } from "../src/common/trace/address.ts";
 import { effectBytes } from "../src/common/trace/difference.ts";
 import { readEvent, type TraceEffect } from "../src/common/trace/event.ts";
 import { InputFeeder, TRAPPED } from "../src/common/trace/input-feeder.ts";
@@ -68,7 +69,7 @@ export function changesInWords(before: Uint8Array, after: Uint8Array, abi: Abi, 
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
     if (++changed > EVENTS_TOLD_MAX) continue;
     const side = (effects: TraceEffect[]) => effects.map((effect) => words.effect(effect)).join("; ") || "nothing";
-    lines.push(`  event ${was.numberOf(index)} (place ${index}): ${inWords}`);
+    lines.push(`  event ${addressOf(was, index)}: ${inWords}`);
     lines.push(`    was: ${side(expected)}`, `    now: ${side(got)}`);
     if (side(expected) === side(got)) lines.push("    The words are the same, bytes are not.");
   }

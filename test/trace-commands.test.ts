@@ -9,6 +9,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parsePosition } from "../src/cli/trace-position.ts";
 import { Engine } from "../src/common/engine.ts";
+import { addressOf } from "../src/common/trace/address.ts";
 import { writeSectionHeader } from "../src/common/trace/section.ts";
 import { type Section, Trace } from "../src/common/trace/trace.ts";
 import { TraceBuffer } from "../src/common/trace/trace-buffer.ts";
@@ -75,7 +76,7 @@ test("replay: the first difference is 1, in words, expected beside got, with the
   const file = made("other.pcapng", bytes);
   const { status, stdout } = run("replay", file);
   assert.is(status, 1);
-  assert.match(stdout, `Event ${trace.numberOf(index)} at `);
+  assert.match(stdout, `Event ${addressOf(trace, index)} at `);
   assert.match(stdout, /GET_SYNC_COUNT #\d+ log LVM-simulated-0/);
   assert.match(stdout, /expected: .* 1 regions in sync\n {7}got: .* 0 regions in sync/);
   assert.match(stdout, /^The log at this point: LVM-simulated-0 \(luid \d+, \S+\) created, 0 of \d+ regions in sync/m);
@@ -102,7 +103,7 @@ test("replay --model: judges the recording by the rules, and names the one that 
   bytes[answer + 16 + abi.ULOG_DATA] = 1;
   const { status, stdout } = run("replay", "--model", made("rule.pcapng", bytes));
   assert.is(status, 1);
-  const event = `Event ${trace.numberOf(index)} at \\d+\\.\\d{6} s breaks a rule: GET_SYNC_COUNT #\\d+ .*`;
+  const event = `Event ${addressOf(trace, index)} at \\d+\\.\\d{6} s breaks a rule: GET_SYNC_COUNT #\\d+ .*`;
   assert.match(stdout, new RegExp(`${event}\nR24: GET_SYNC_COUNT #\\d+ of LVM-simulated-0: expected 0; came 1$`, "m"));
 });
 
@@ -131,8 +132,11 @@ test("inspect: a line for each event, and filters", () => {
   assert.is(all.stderr, "");
   assert.is(all.status, 0);
   const trace = Trace.open(readCorpusTrace("state-loss-disk.pcapng"), abi);
-  assert.is(all.stdout.match(/^ +\d+ +\d+\.\d{9} s {2}/gm)?.length, trace.eventCount);
-  assert.match(all.stdout, /^── dm-ulog \S+, core [0-9a-f]{12}: a new engine, from event 0 on\n/);
+  assert.is(all.stdout.match(/^ +\d+:\d+ +\d+\.\d{9} s {2}/gm)?.length, trace.eventCount);
+  assert.match(
+    all.stdout,
+    /^── section 1, dm-ulog \S+, core [0-9a-f]{12}: a new engine: a server was started anew, and found no state files, from event 1:0 on\n/,
+  );
   assert.match(all.stdout, /GET_RESYNC_WORK #\d+ log LVM-simulated-0 luid \d+ v3 → resync region 0$/m);
   assert.match(
     all.stdout,
@@ -151,9 +155,12 @@ test("inspect: a line for each event, and filters", () => {
   );
   assert.ok(events("--type", "completion").length > 3);
   assert.is(events("--limit", "5").length, 5);
+  const addresses = (shown: string[]) => shown.map((line) => /\d+:\d+/.exec(line)?.[0]);
+  assert.equal(addresses(events("--from", "3:1", "--to", "4:0")), ["3:1", "3:2", "4:0"]);
   assert.equal(
-    events("--from", "3", "--to", "4", "--limit", "2").map((line) => Number(/\d+/.exec(line)?.[0])),
-    [3, 4],
+    addresses(events("--from", "50", "--to", "2:0")),
+    ["1:50", "1:51", "1:52", "1:53", "2:0"],
+    "only one 50",
   );
   const timed = events("--from", "67.9s", "--to", "68s").map((line) => Number(/(\d+\.\d+) s/.exec(line)?.[1]));
   assert.ok(timed.length > 0 && timed.every((seconds) => seconds >= 67.9 && seconds <= 68));
@@ -189,6 +196,63 @@ test("inspect --region shows what names a region, and what hands it out to be re
   assert.match(run("inspect", corpusFile("device-failure"), "--region", "x").stderr, /whole number/);
 });
 
+test("an event is named by section and number, or by its number where that is clear", () => {
+  const file = corpusFile("state-loss-disk");
+  for (const [position, sentence] of [
+    ["3", /Several sections of the trace have an event 3: name one of 1:3, 2:3, 8:3, 9:3\./],
+    [
+      "99999",
+      /No section of the trace has an event 99999\. Its events are 1:0 to 1:53, 2:0 to 2:6, .* 8:0 to 8:13; and 1 more\./,
+    ],
+    ["3:3", /The trace has no event 3:3\. Its events are 1:0 to 1:53, /],
+    ["10:0", /The trace has no event 10:0\./],
+  ] as const)
+    for (const args of [
+      ["inspect", file, "--from", position],
+      ["inspect", file, "--to", position],
+      ["trace", "cut", file, "--from", position, "-o", join(folder, "unclear")],
+    ]) {
+      const { status, stderr } = run(...args);
+      assert.is(status, 2);
+      assert.match(stderr, sentence);
+    }
+  const piece = join(folder, "addressed.pcapng");
+  assert.match(run("trace", "cut", file, "--from", "8:6", "--to", "8:8", "-o", piece).stdout, /: 3 events of \d+\./);
+  assert.equal(
+    lines(run("inspect", piece, "--json").stdout).map((line) => JSON.parse(line).address),
+    ["1:6", "1:7", "1:8"],
+  );
+});
+
+test("inspect says why a section begins", () => {
+  const sections = (name: string) =>
+    lines(run("inspect", corpusFile(name)).stdout).filter((line) => line.startsWith("── section"));
+  const lost = sections("state-loss-disk");
+  assert.match(lost[1] as string, /makes its logs anew instead of reconnecting them, as it does after a power cut/);
+  assert.match(lost[2] as string, /takes up the state file of 1 log from the one before it/);
+  assert.match(lost[3] as string, /found no state files/);
+  assert.match(
+    lost[7] as string,
+    /without state files, and the kernel reconnects its logs: what an earlier server knew is lost/,
+  );
+  assert.match(
+    sections("kernel-kill-server-suspend")[2] as string,
+    /found no state files/,
+    "the log was removed before",
+  );
+  assert.match(sections("begins-with-snapshot")[0] as string, /the recording begins while a server runs/);
+
+  const bytes = readCorpusTrace("core-log.pcapng");
+  const trace = Trace.open(bytes, abi);
+  const offset = (index: number) => trace.events.offsets[index] as number;
+  const holed = made("holed.pcapng", Buffer.concat([bytes.subarray(0, offset(10)), bytes.subarray(offset(14))]));
+  assert.match(
+    run("inspect", holed).stdout,
+    /── section 2, .*: the same server, 4 events are missing, .* from event 2:14 on/,
+  );
+  assert.match(run("replay", holed).stdout, /The 10 events|Every output/);
+});
+
 test("inspect --errors shows refusals and failures alone", () => {
   const file = corpusFile("server-deaths");
   const { stdout } = run("inspect", file, "--errors");
@@ -210,7 +274,7 @@ test("inspect refuses names that mean nothing with those that do", () => {
     assert.is(status, 2);
     assert.match(stderr, sentence);
   }
-  assert.match(run("inspect", file, "--from", "soon").stderr, /number of an event, or a time/);
+  assert.match(run("inspect", file, "--from", "soon").stderr, /address of an event, such as 3:252, or a time/);
   const neither = run("inspect", command);
   assert.is(neither.status, 2);
   assert.match(neither.stderr, /neither a trace of dm-ulog nor a log device/);
@@ -232,7 +296,7 @@ test("inspect --stats counts", () => {
 test("inspect | head ends without a complaint", () => {
   const shell = `"${process.execPath}" "${command}" inspect "${corpusFile("core-log")}" | head -n 1`;
   const { stdout, stderr } = spawnSync("sh", ["-c", shell], { encoding: "utf8" });
-  assert.match(stdout, /^── dm-ulog/);
+  assert.match(stdout, /^── section 1, dm-ulog/);
   assert.is(stderr, "");
 });
 
@@ -340,7 +404,9 @@ test("trace refuses to write over what it reads, and to cut nothing", () => {
   assert.equal(readFileSync(file), before);
   const nothing = run("trace", "cut", file, "--from", "99999", "-o", join(folder, "nothing.pcapng"));
   assert.is(nothing.status, 2);
-  assert.match(nothing.stderr, /no event there/);
+  assert.match(nothing.stderr, /No section of the trace has an event 99999/);
+  const never = run("trace", "cut", file, "--from", "99999s", "-o", join(folder, "nothing.pcapng"));
+  assert.match(never.stderr, /no event there/);
   assert.not.ok(existsSync(join(folder, "nothing.pcapng")));
 });
 
@@ -355,7 +421,9 @@ test("positions as people write them", () => {
   assert.equal(parsePosition("20ms"), { timeNs: 20_000_000 });
   assert.equal(parsePosition("7us"), { timeNs: 7000 });
   assert.equal(parsePosition("3ns"), { timeNs: 3 });
-  for (const text of ["", "-1", "soon", "1.5", "1 h", "s", "1e3s"]) assert.is(parsePosition(text), null, text);
+  assert.equal(parsePosition("3:252"), { address: { section: 3, event: 252 } });
+  for (const text of ["", "0:1", "1:", ":1", "1:2:3", "1:2s", "-1", "soon", "1.5", "1 h", "s", "1e3s"])
+    assert.is(parsePosition(text), null, text);
 });
 
 test.run();

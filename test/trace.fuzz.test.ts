@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Engine } from "../src/common/engine.ts";
 import { Random } from "../src/common/sim/random.ts";
+import { addressOf } from "../src/common/trace/address.ts";
 import { cut, merge } from "../src/common/trace/edit.ts";
 import { readEvent } from "../src/common/trace/event.ts";
 import { TraceError } from "../src/common/trace/format.ts";
@@ -47,7 +48,7 @@ test("a flipped bit in any recorded output is found and named", () => {
     while (trace.endOf(index) <= at) index++;
     assert.is(difference.index, index, `byte ${at}`);
     const report = inWords.difference(damaged, difference);
-    assert.ok(report.startsWith(`Event ${trace.numberOf(index)} at `), report);
+    assert.ok(report.startsWith(`Event ${addressOf(trace, index)} at `), report);
     assert.match(report, /\n {2}expected: .+\n {7}got: .+/);
   }
 });

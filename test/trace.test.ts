@@ -411,7 +411,7 @@ test("a difference is told in words, with the log as it is then", () => {
   assert.is(difference?.number, 3);
   const report = new EventWords(abi, words).difference(open(bytes), difference as NonNullable<typeof difference>);
   assert.equal(report.split("\n"), [
-    "Event 3 at 0.000000000 s: IN_SYNC #4 log LVM-test luid 18446612682089119744 v3: region 7",
+    "Event 1:3 at 0.000000000 s: IN_SYNC #4 log LVM-test luid 18446612682089119744 v3: region 7",
     "Effect 1 differs from the recording (1 effects were recorded, the core gave 1).",
     "  expected: IN_SYNC reply #4 log LVM-test luid 18446612682089119744 v3: out of sync",
     "       got: IN_SYNC reply #4 log LVM-test luid 18446612682089119744 v3: in sync",
@@ -601,7 +601,7 @@ test("a damaged snapshot is refused, and not started from", () => {
   }
   const content = joined([bytes]);
   content[part + 28 + 8 + 24 + 100] = (content[part + 28 + 8 + 24 + 100] as number) ^ 1;
-  assert.throws(() => replay(open(content), releaseModule), /snapshot before event 30 is damaged/);
+  assert.throws(() => replay(open(content), releaseModule), /snapshot before event 1:30 is damaged/);
 });
 
 test("requests are counted by type, and progress is told", () => {

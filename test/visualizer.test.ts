@@ -14,6 +14,7 @@ import { logKey, readLogs } from "../src/common/trace/log-memory.ts";
 import { Recording } from "../src/common/trace/recording.ts";
 import { TimeTravel } from "../src/common/trace/time-travel.ts";
 import { Trace } from "../src/common/trace/trace.ts";
+import { readAddress } from "../src/visualizer/address.ts";
 import { FLAG_ERROR } from "../src/visualizer/model/event-index.ts";
 import { LineList, linesOf } from "../src/visualizer/model/line-list.ts";
 import { Lines, listedEffects } from "../src/visualizer/model/lines.ts";
@@ -441,6 +442,43 @@ test("the player steps, jumps to errors both ways, and waits for what is still t
   ticks(200);
   assert.is(player.position, 700);
   assert.ok(simulation.eventCount >= 700);
+});
+
+test("a link names a position, or an event by its address, which the player finds while the trace is being read", () => {
+  const at = (hash: string) => readAddress({ hash, search: "" }).at;
+  assert.is(at("#trace=a.pcapng&at=1200"), 1200);
+  assert.equal(at("#trace=a.pcapng&at=3:252"), { section: 3, event: 252 });
+  for (const text of ["", "&at=", "&at=-1", "&at=0:1", "&at=x"]) assert.is(at(`#trace=a.pcapng${text}`), null, text);
+
+  const player = new Player(releaseModule);
+  const said: string[] = [];
+  player.onSay = (sentence) => said.push(sentence);
+  const bytes = livesTrace(seed);
+  const whole = Trace.open(bytes, abi);
+  const [, second] = whole.sections;
+  const trace = Trace.begin(bytes, abi);
+  let progress: number | null = 0;
+  const source: Source = {
+    ...sourceOf(trace),
+    get progress() {
+      return progress;
+    },
+    get eventCount() {
+      return trace.eventCount;
+    },
+    update() {
+      progress = trace.scan(100) ? null : 0;
+    },
+  };
+  player.load(source, { section: 2, event: 1 });
+  for (let i = 0; i < 1000 && (progress !== null || !player.timeline.isComplete); i++) player.tick(i * 16);
+  assert.is(player.position, (second?.firstIndex as number) + 2);
+  player.seekEvent({ section: 1, event: 3 });
+  assert.is(player.position, 4);
+  assert.equal(said, []);
+  player.seekEvent({ section: whole.sections.length + 1, event: 0 });
+  assert.is(player.position, 4);
+  assert.match(said.join(), /There is no event \d+:0 here/);
 });
 
 test("the map: every size of log fits, and each zoom shows fewer regions than the one before", () => {

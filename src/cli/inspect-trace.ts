@@ -1,15 +1,18 @@
 // Shows a trace to a person: the conversation line by line, or figures.
 
+import { printable } from "../common/printable.ts";
+import { addressOf } from "../common/trace/address.ts";
 import { readEvent, type TraceEffect, type TraceEvent } from "../common/trace/event.ts";
 import { speaksOf } from "../common/trace/event-regions.ts";
 import { EVENT_ERROR, NO_LOG } from "../common/trace/event-table.ts";
 import { TraceError } from "../common/trace/format.ts";
+import { originInWords } from "../common/trace/section-origin.ts";
 import { traceStatistics } from "../common/trace/statistics.ts";
 import type { Section, Trace } from "../common/trace/trace.ts";
 import { EventWords } from "../common/trace/words.ts";
 import { loadCore, openTrace } from "./trace-files.ts";
 import { logsNamed } from "./trace-log.ts";
-import { isFrom, isUpTo, type Position } from "./trace-position.ts";
+import { between, type Position } from "./trace-position.ts";
 import { statisticsObject, statisticsText } from "./trace-statistics.ts";
 
 /** Which events to show; all of them if nothing is set. */
@@ -27,6 +30,7 @@ export interface TraceFilter {
 }
 
 const NS_PER_SECOND = 1e9;
+const ADDRESS_DIGITS = 8;
 const UNIX_DIGITS = 19;
 
 /** Prints a trace. Returns the exit status. */
@@ -59,11 +63,11 @@ export async function inspectTrace(
 function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: EventWords): Iterable<number> {
   const { log, region, from, to, errors, limit = Infinity } = filter;
   const named = log === undefined ? null : new Set(logsNamed(trace, log).map((one) => trace.logs.indexOf(one)));
+  const isBetween = between(trace, from, to);
   const isOfType = typeFilter(trace, filter.type, requestNames);
   const { flags, logs } = trace.events;
   const isChosen = (index: number) =>
-    isFrom(trace, index, from) &&
-    isUpTo(trace, index, to) &&
+    isBetween(index) &&
     isOfType(index) &&
     (!errors || ((flags[index] as number) & EVENT_ERROR) !== 0) &&
     (named === null || named.has(logs[index] as number)) &&
@@ -108,7 +112,7 @@ function printEvents(trace: Trace, chosen: Iterable<number>, words: EventWords):
   let count = 0;
   for (const index of chosen) {
     const current = trace.sectionOf(index);
-    if (current !== section) console.log(sectionText(current));
+    if (current !== section) console.log(sectionText(trace, current));
     section = current;
     console.log(eventText(trace, index, words));
     count++;
@@ -116,14 +120,11 @@ function printEvents(trace: Trace, chosen: Iterable<number>, words: EventWords):
   if (count === 0) console.log(trace.eventCount === 0 ? "The trace has no events." : "No event matches these options.");
 }
 
-function sectionText({ application, coreSha256, start, firstEvent, clockUnixNs }: Section): string {
-  const from = {
-    fresh: "a new engine",
-    snapshot: "an engine restored from a snapshot",
-    unknown: "the engine's earlier state is not recorded",
-  }[start];
+function sectionText(trace: Trace, section: Section): string {
+  const { number, application, coreSha256, firstEvent, clockUnixNs } = section;
   const clock = clockUnixNs === null ? "" : `, time 0 is ${new Date(Number(clockUnixNs / 1_000_000n)).toISOString()}`;
-  return `── ${application}, core ${coreSha256.slice(0, 12)}: ${from}, from event ${firstEvent} on${clock}`;
+  const head = `── section ${number}, ${printable(application)}, core ${printable(coreSha256.slice(0, 12))}`;
+  return `${head}: ${originInWords(trace, section)}, from event ${number}:${firstEvent} on${clock}`;
 }
 
 /** One line, and one more for each further answer. */
@@ -142,10 +143,10 @@ function eventText(trace: Trace, index: number, words: EventWords): string {
   if (event.problem !== null) rest.push(`damaged: ${event.problem}`);
   if (!trace.isWhole(index)) rest.push("the file ends here, so outputs may be missing");
   const [answer, ...more] = answers;
-  const line = `${String(trace.numberOf(index)).padStart(6)} ${seconds(trace.events.timesNs[index] as number)}  ${input}`;
+  const line = `${addressOf(trace, index).padStart(ADDRESS_DIGITS)} ${seconds(trace.events.timesNs[index] as number)}  ${input}`;
   const outputs = [...(answer === undefined ? [] : [answer]), ...rest];
   const first = outputs.length === 0 ? line : `${line} → ${outputs.join("; ")}`;
-  return [first, ...more.map((text) => `${" ".repeat(7 + UNIX_DIGITS)}→ ${text}`)].join("\n");
+  return [first, ...more.map((text) => `${" ".repeat(ADDRESS_DIGITS + 1 + UNIX_DIGITS)}→ ${text}`)].join("\n");
 }
 
 /** State writes come by the dozen, so only their number is shown. */
@@ -169,6 +170,7 @@ function eventObject(trace: Trace, index: number, words: EventWords): object {
   const { timesNs, logs } = trace.events;
   const log = logs[index] === NO_LOG ? undefined : trace.logs[logs[index] as number];
   return {
+    address: addressOf(trace, index),
     event: trace.numberOf(index),
     place: index,
     timeNs: timesNs[index],

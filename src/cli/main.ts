@@ -73,7 +73,7 @@ function markAhead(text: string): number {
 function position(text: string): Position {
   const parsed = parsePosition(text);
   if (parsed === null)
-    throw new InvalidArgumentError("Give the number of an event, or a time such as 1.5s, 20ms or 7us.");
+    throw new InvalidArgumentError("Give the address of an event, such as 3:252, or a time such as 1.5s, 20ms or 7us.");
   return parsed;
 }
 
@@ -320,7 +320,11 @@ program
   .option("--log <uuid|luid>", "only events of this log")
   .option("--type <name>", "only requests of this type, such as MARK_REGION; or COMPLETION, TICK, RESTORE, CONFIGURE")
   .option("--region <number>", "only requests that name this region, or are told to resync it", wholeNumber)
-  .option("--from <event|time>", "start at this event (1200) or time (1.5s, 20ms)", position)
+  .option(
+    "--from <event|time>",
+    "start at this event (3:252; 252 alone where one section has it) or time (1.5s, 20ms)",
+    position,
+  )
   .option("--to <event|time>", "stop after this event or time", position)
   .option("--errors", "only refused requests, failed effects and traps of the core")
   .option("--limit <number>", "show at most this many events", positive)
@@ -382,7 +386,11 @@ trace
   .command("cut")
   .description("Write a part of a trace, with the state at its beginning, to a trace file of its own.")
   .argument("<file>", "a trace file")
-  .option("--from <event|time>", "start at this event (1200) or time (1.5s, 20ms)", position)
+  .option(
+    "--from <event|time>",
+    "start at this event (3:252; 252 alone where one section has it) or time (1.5s, 20ms)",
+    position,
+  )
   .option("--to <event|time>", "stop after this event or time", position)
   .option("--core <file>", "the core that recorded the trace, if it is not the installed one")
   .requiredOption("-o, --output <file>", "file to write; must not be the input file")

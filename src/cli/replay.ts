@@ -2,6 +2,7 @@
 
 import cliProgress from "cli-progress";
 import { checkTrace, type TraceVerdict } from "../common/model/trace-check.ts";
+import { addressOf } from "../common/trace/address.ts";
 import { readEvent } from "../common/trace/event.ts";
 import { type ReplaySummary, replay as replayTrace } from "../common/trace/replay.ts";
 import type { Trace } from "../common/trace/trace.ts";
@@ -72,7 +73,7 @@ class ProgressBar {
 }
 
 function summaryText(trace: Trace, summary: ReplaySummary, words: EventWords): string {
-  const { difference, events, digest, skippedEvents, cutEvent, problem } = summary;
+  const { difference, events, digest, skippedEvents, cutIndex, problem } = summary;
   const lines: string[] = [];
   if (difference === null) {
     lines.push(
@@ -86,7 +87,7 @@ function summaryText(trace: Trace, summary: ReplaySummary, words: EventWords): s
   if (skippedEvents > 0) {
     lines.push(`${count(skippedEvents)} events were skipped: the trace does not hold the engine's state before them.`);
   }
-  if (cutEvent !== null) lines.push(`The last event, ${cutEvent}, is incomplete and does not count.`);
+  if (cutIndex !== null) lines.push(`The last event, ${addressOf(trace, cutIndex)}, is incomplete and does not count.`);
   if (problem !== null) lines.push(problem);
   return lines.join("\n");
 }
@@ -106,6 +107,7 @@ function summaryObject(trace: Trace, summary: ReplaySummary, words: EventWords):
       difference === null
         ? null
         : {
+            address: addressOf(trace, difference.index),
             event: difference.number,
             place: difference.index,
             effect: difference.effect,
@@ -127,7 +129,10 @@ function verdictText(
   } else {
     const seconds = (trace.events.timesNs[index] as number) / NS_PER_SECOND;
     const input = words.input(readEvent(trace, index).input);
-    lines.push(`Event ${trace.numberOf(index)} at ${seconds.toFixed(6)} s breaks a rule: ${input}`, violation.message);
+    lines.push(
+      `Event ${addressOf(trace, index)} at ${seconds.toFixed(6)} s breaks a rule: ${input}`,
+      violation.message,
+    );
   }
   if (skippedEvents > 0) {
     lines.push(`${count(skippedEvents)} events were not judged: they follow a state that only the core knew.`);
@@ -139,8 +144,16 @@ function verdictText(
 function verdictObject(trace: Trace, verdict: TraceVerdict | null): object | null {
   if (verdict === null) return null;
   const { events, skippedEvents, violation, index } = verdict;
-  if (violation === null) return { events, skippedEvents, rule: null, sentence: null, event: null };
-  return { events, skippedEvents, rule: violation.rule, sentence: violation.message, event: trace.numberOf(index) };
+  if (violation === null) return { events, skippedEvents, rule: null, sentence: null, address: null, event: null };
+  const { rule, message } = violation;
+  return {
+    events,
+    skippedEvents,
+    rule,
+    sentence: message,
+    address: addressOf(trace, index),
+    event: trace.numberOf(index),
+  };
 }
 
 /** The number of requests of each type that occurs, by the type's name. */

@@ -4,7 +4,7 @@ import { closeSync, openSync, realpathSync, writeSync } from "node:fs";
 import { cut, merge } from "../common/trace/edit.ts";
 import { TraceError } from "../common/trace/format.ts";
 import { loadCore, openTrace, openTraces, withTraceErrors } from "./trace-files.ts";
-import { isFrom, isUpTo, type Position } from "./trace-position.ts";
+import { between, type Position } from "./trace-position.ts";
 
 export interface CutOptions {
   from?: Position;
@@ -19,10 +19,12 @@ export function cutTrace(path: string, { from, to, core: corePath, output }: Cut
     refuseInput([path], output);
     const core = await loadCore(corePath);
     const trace = openTrace([path], core.abi);
+    const isFrom = between(trace, from, undefined);
+    const isUpTo = between(trace, undefined, to);
     let first = 0;
-    while (first < trace.eventCount && !isFrom(trace, first, from)) first++;
+    while (first < trace.eventCount && !isFrom(first)) first++;
     let end = trace.eventCount;
-    while (end > first && !isUpTo(trace, end - 1, to)) end--;
+    while (end > first && !isUpTo(end - 1)) end--;
     if (first === end) throw new TraceError("The trace has no event there: check --from and --to.");
     writePieces(output, cut(trace, first, end, core.module));
     console.log(

@@ -2,13 +2,16 @@
 //
 //   #sim&seed=3&do=power-cut@4711&at=1200     the simulation with its settings and deeds
 //   #trace=traces/night.pcapng&at=1200        a trace of the page's origin; ?trace=… without a hash is the same
+//   #trace=traces/night.pcapng&at=3:252       the same after event 252 of its section 3, as dm-ulog inspect names it
 //   #live                                     the server that the page comes from
+
+import { type EventAddress, parseAddress } from "../common/trace/address.ts";
 
 export interface Address {
   kind: "sim" | "trace" | "live";
   parts: URLSearchParams;
-  /** The position, or null if the address names none. */
-  at: number | null;
+  /** The position, or the event to show the state after; null if the address names none. */
+  at: number | EventAddress | null;
 }
 
 export function readAddress(location: { hash: string; search: string }): Address {
@@ -17,11 +20,12 @@ export function readAddress(location: { hash: string; search: string }): Address
   const query = new URLSearchParams(location.search);
   const trace = query.get("trace");
   if (trace !== null && !hash.startsWith("sim") && !parts.has("trace")) parts.set("trace", trace);
-  const at = Number(parts.get("at") ?? Number.NaN);
+  const text = parts.get("at") ?? "";
+  const position = text === "" ? Number.NaN : Number(text);
   return {
     kind: parts.has("trace") ? "trace" : hash === "live" ? "live" : "sim",
     parts,
-    at: Number.isInteger(at) && at >= 0 ? at : null,
+    at: parseAddress(text) ?? (Number.isInteger(position) && position >= 0 ? position : null),
   };
 }
 

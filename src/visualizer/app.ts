@@ -1,6 +1,7 @@
 // The page: a player, its views, and what connects them. Every frame draws from the state of the core at the position.
 
 import { type Abi, readAbi } from "../common/abi.ts";
+import type { EventAddress } from "../common/trace/address.ts";
 import { readEvent } from "../common/trace/event.ts";
 import { eachRegion } from "../common/trace/event-regions.ts";
 import { NO_LOG } from "../common/trace/event-table.ts";
@@ -110,7 +111,7 @@ export class App {
     void this.opener.openAddress();
   }
 
-  load(source: Source, position: number): void {
+  load(source: Source, position: number | EventAddress): void {
     this.player.load(source, position);
   }
 

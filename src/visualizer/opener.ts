@@ -1,6 +1,7 @@
 // Creates the source that the user asks for: an address, a file, a machine with settings, or the default.
 
 import type { Abi } from "../common/abi.ts";
+import type { EventAddress } from "../common/trace/address.ts";
 import { readAddress } from "./address.ts";
 import type { Core } from "./core.ts";
 import { LiveServer } from "./sources/live-server.ts";
@@ -20,8 +21,8 @@ export class Opener {
   constructor(
     private readonly core: Core,
     private readonly abi: Abi,
-    /** Takes a source and the position to show. */
-    private readonly load: (source: Source, position: number) => void,
+    /** Takes a source and the position to show, or the event to show the state after. */
+    private readonly load: (source: Source, position: number | EventAddress) => void,
     /** Is told why something cannot be opened. */
     private readonly fail: (words: string) => void,
   ) {}
@@ -38,7 +39,8 @@ export class Opener {
       this.openScene();
     } else {
       const { settings, planned } = readSimulation(parts);
-      this.load(new Simulation(settings, planned, this.core), at ?? 0);
+      // A machine makes its events anew: it is shown by position alone.
+      this.load(new Simulation(settings, planned, this.core), typeof at === "number" ? at : 0);
     }
   }
 
@@ -62,7 +64,7 @@ export class Opener {
     this.load(new Simulation(settings, [], this.core), 0);
   }
 
-  private async openTrace(opened: Promise<Source>, position: number): Promise<void> {
+  private async openTrace(opened: Promise<Source>, position: number | EventAddress): Promise<void> {
     try {
       this.load(await opened, position);
     } catch (error) {

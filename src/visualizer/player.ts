@@ -1,5 +1,6 @@
 // The page's position in time: plays, steps, jumps and seeks through the events of a source.
 
+import { type EventAddress, indexAt } from "../common/trace/address.ts";
 import { Timeline } from "./model/timeline.ts";
 import type { Source } from "./sources/source.ts";
 
@@ -29,6 +30,8 @@ export class Player {
   private due = 0;
   /** A position to show as soon as its events are processed. */
   private goal: number | null = null;
+  /** The address of an event that is not there yet. */
+  private sought: EventAddress | null = null;
   /** A flag that a jump looks for, from an event on, up to another. */
   private search: { flag: number; from: number; until: number; words: string } | null = null;
 
@@ -65,15 +68,16 @@ export class Player {
     return length / Math.max(1, this.goal !== null && this.source.extend !== undefined ? this.goal : eventCount);
   }
 
-  /** Shows another source, at `position` as soon as it is there. */
-  load(source: Source, position: number): void {
+  /** Shows another source, at `position` or after an event as soon as that is there. */
+  load(source: Source, position: number | EventAddress): void {
     this.current?.source.close?.();
     this.current = { source, timeline: new Timeline(this.module, source) };
     this.isPlaying = source.isLive === true;
     this.search = null;
     this.goal = null;
     this.onSource();
-    this.seek(position);
+    if (typeof position === "number") this.seek(position);
+    else this.seekEvent(position);
   }
 
   /** Shows the state after the first `position` events; waits for those that are not there yet. */
@@ -81,12 +85,20 @@ export class Player {
     const { timeline } = this;
     this.due = 0;
     this.search = null;
+    this.sought = null;
     if (position <= timeline.length) {
       this.goal = null;
       timeline.seek(position);
     } else {
       this.goal = position;
     }
+  }
+
+  /** Shows the state after the event with an address; waits for it while the source is being read. */
+  seekEvent(address: EventAddress): void {
+    this.seek(this.position);
+    this.sought = address;
+    this.findSought();
   }
 
   step(events: number): void {
@@ -138,6 +150,7 @@ export class Player {
     const whole = Math.floor(this.due);
     this.fetch(this.goal ?? (this.search !== null ? this.search.until : timeline.position + whole));
     if (this.search !== null) this.lookAhead();
+    this.findSought();
     if (this.goal !== null && this.goal <= timeline.length) {
       const { goal } = this;
       this.goal = null;
@@ -165,6 +178,18 @@ export class Player {
     const budgetMs = this.isPlaying ? PASS_BUDGET_MS : IDLE_BUDGET_MS;
     source.update(budgetMs / 2);
     if (!timeline.isComplete) timeline.pass(budgetMs);
+  }
+
+  private findSought(): void {
+    const { sought, source } = this;
+    if (sought === null) return;
+    const index = indexAt(source.trace, sought);
+    if (index >= 0) {
+      this.seek(index + 1);
+    } else if (source.progress === null) {
+      this.sought = null;
+      this.onSay(`There is no event ${sought.section}:${sought.event} here.`);
+    }
   }
 
   private get mayGrow(): boolean {

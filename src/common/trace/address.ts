@@ -18,6 +18,14 @@ export function addressOf(trace: Trace, index: number): string {
   return `${section.number}:${section.firstEvent + index - section.firstIndex}`;
 }
 
+/** The place of the event with an address; -1 if the trace has none, or has not been read so far. */
+export function indexAt(trace: Trace, { section: number, event }: EventAddress): number {
+  const section = trace.sections[number - 1];
+  if (section === undefined) return -1;
+  const place = event - section.firstEvent;
+  return place >= 0 && place < section.eventCount ? section.firstIndex + place : -1;
+}
+
 /** `3:252`; null for anything else. */
 export function parseAddress(text: string): EventAddress | null {
   const [, section, event] = /^([1-9]\d*):(\d+)$/.exec(text) ?? [];

@@ -2,6 +2,7 @@
 // computed by a replay. Results are lists of pieces, to be written one after another.
 
 import type { Engine } from "../engine.ts";
+import { addressOf } from "./address.ts";
 import { TraceError } from "./format.ts";
 import { Replayer } from "./replay.ts";
 import { type Run, runsOf } from "./run.ts";
@@ -142,8 +143,8 @@ function headAt(trace: Trace, run: Run, index: number, module: WebAssembly.Modul
   replayer.step(index - run.firstIndex);
   const { difference } = replayer.summary();
   if (difference !== null) {
-    const where = `a replay parts from the trace at event ${difference.number}`;
-    throw new TraceError(`The state before event ${firstEvent} cannot be got: ${where}.`);
+    const where = `a replay parts from the trace at event ${addressOf(trace, difference.index)}`;
+    throw new TraceError(`The state before event ${addressOf(trace, index)} cannot be got: ${where}.`);
   }
   const timeNs = trace.events.timesNs[index - 1] as number;
   return makeHead({ ...section, start: "snapshot", firstEvent }, replayer.engine, timeNs);

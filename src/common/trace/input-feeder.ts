@@ -1,6 +1,7 @@
 // Gives recorded inputs to an engine, word by word and without decoding, because there may be millions.
 
 import type { Engine } from "../engine.ts";
+import { addressOf } from "./address.ts";
 import {
   COOKED_BYTES,
   HOST_INPUT_BYTES,
@@ -52,7 +53,7 @@ export class InputFeeder {
       size = (words[data + 1] as number) >>> 0;
     }
     if (held !== Math.min(size, abi.INPUT_PAYLOAD_BYTES_MAX)) {
-      throw new TraceError(`Event ${trace.numberOf(index)} is damaged: its input is not all there.`);
+      throw new TraceError(`Event ${addressOf(trace, index)} is damaged: its input is not all there.`);
     }
     this.copy(engine, data + headBytes / 4, held);
     try {

@@ -31,6 +31,8 @@ export interface ReplaySummary {
   skippedEvents: number;
   /** Number of the event in whose outputs the file was cut, and which is not counted; null where none is. */
   cutEvent: number | null;
+  /** Its place in the trace. */
+  cutIndex: number | null;
   /** Why the trace ends before its file does. */
   problem: string | null;
 }
@@ -53,7 +55,7 @@ export class Replayer {
   private runNumber = -1;
   private index = 0;
   private events = 0;
-  private cutEvent: number | null = null;
+  private cutIndex: number | null = null;
   private difference: Difference | null = null;
 
   /**
@@ -101,7 +103,7 @@ export class Replayer {
 
   /** The result so far. */
   summary(): ReplaySummary {
-    const { difference, events, requests, digest, skippedEvents, cutEvent } = this;
+    const { difference, events, requests, digest, skippedEvents, cutIndex } = this;
     return {
       isEqual: difference === null,
       difference,
@@ -109,7 +111,8 @@ export class Replayer {
       requests: [...requests],
       digest: digest.toString(),
       skippedEvents,
-      cutEvent,
+      cutEvent: cutIndex === null ? null : this.trace.numberOf(cutIndex),
+      cutIndex,
       problem: this.trace.problem,
     };
   }
@@ -133,7 +136,7 @@ export class Replayer {
       this.difference = findDifference(trace, index, scratch.content(), engine);
       if (this.difference !== null) return;
       if (!trace.isWhole(index)) {
-        this.cutEvent = trace.numberOf(index);
+        this.cutIndex = index;
         return;
       }
     }

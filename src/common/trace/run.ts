@@ -45,7 +45,7 @@ export function goesOn(before: Section, section: Section): boolean {
 export function startRun(trace: Trace, { section }: Run, module: WebAssembly.Module): Engine {
   if (section.start === "unknown") {
     throw new TraceError(
-      `What the engine knew before event ${section.firstEvent} was not recorded: its events can be looked at, not replayed.`,
+      `What the engine knew before event ${section.number}:${section.firstEvent} was not recorded: its events can be looked at, not replayed.`,
     );
   }
   const engine = new Engine(module);
@@ -62,7 +62,8 @@ export function startRun(trace: Trace, { section }: Run, module: WebAssembly.Mod
 function restore(trace: Trace, section: Section, engine: Engine): void {
   const { words, bytes } = trace.view;
   const parts = readSnapshot(words, section.snapshotParts);
-  if (parts === null) throw new TraceError(`The snapshot before event ${section.firstEvent} is damaged.`);
+  if (parts === null)
+    throw new TraceError(`The snapshot before event ${section.number}:${section.firstEvent} is damaged.`);
   const [{ memoryBytes }] = parts as [SnapshotPart];
   // What the compiler put into linear memory is this core's own, which may be of another build.
   const own = engine.bytes().slice(engine.abi.AREAS_END);

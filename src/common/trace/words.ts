@@ -3,6 +3,7 @@
 import type { Abi, AbiName } from "../abi.ts";
 import type { Console, LogDescription } from "../console.ts";
 import { printable } from "../printable.ts";
+import { addressOf } from "./address.ts";
 import { type Difference, effectBytes } from "./difference.ts";
 import { readEvent, type TraceEffect, type TraceInput } from "./event.ts";
 import { NO_LOG } from "./event-table.ts";
@@ -75,10 +76,12 @@ export class EventWords {
    * log at that point.
    */
   difference(trace: Trace, difference: Difference): string {
-    const { index, number, effect, expected, got, expectedCount, gotCount, firstByte, problem, engine } = difference;
+    const { index, effect, expected, got, expectedCount, gotCount, firstByte, problem, engine } = difference;
     const side = (one: TraceEffect | null) => (one === null ? "nothing more" : this.effect(one));
     const timeNs = trace.events.timesNs[index] as number;
-    const lines = [`Event ${number} at ${seconds(timeNs)}: ${this.input(readEvent(trace, index).input)}`];
+    const lines = [
+      `Event ${addressOf(trace, index)} at ${seconds(timeNs)}: ${this.input(readEvent(trace, index).input)}`,
+    ];
     if (problem !== null) lines.push(`The recorded event is damaged: ${problem}.`);
     lines.push(
       `Effect ${effect + 1} differs from the recording (${expectedCount} effects were recorded, the core gave ${gotCount}).`,

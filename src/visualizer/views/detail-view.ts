@@ -3,6 +3,7 @@
 import type { Abi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
 import type { Engine } from "../../common/engine.ts";
+import { addressOf } from "../../common/trace/address.ts";
 import { readEvent } from "../../common/trace/event.ts";
 import { readLogs } from "../../common/trace/log-memory.ts";
 import { datagramFields, effectFields, type Field, type FieldGroup, inputFields } from "../model/fields.ts";
@@ -46,7 +47,7 @@ export class DetailView {
       return;
     }
     const line = lines.line(chosen.event, chosen.place);
-    this.title.textContent = `Event ${grouped(chosen.event)}`;
+    this.title.textContent = `Event ${grouped(chosen.event)} (${addressOf(timeline.trace, chosen.event)})`;
     this.body.replaceChildren(
       ...this.heading(timeline, line),
       ...this.changes(timeline, chosen.event),

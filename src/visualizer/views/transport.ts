@@ -1,5 +1,6 @@
 // Buttons that move through time, and the page's position in words.
 
+import { parseAddress } from "../../common/trace/address.ts";
 import { FLAG_ERROR, FLAG_FLUSHED, FLAG_STATE } from "../model/event-index.ts";
 import { type Player, SPEEDS } from "../player.ts";
 import { byId, element, grouped, setText } from "./dom.ts";
@@ -14,7 +15,11 @@ export const JUMPS = [
 export class Transport {
   private readonly play = element("button", { type: "button", class: "play", title: "Play or pause (space)" });
   private readonly where = element("output", { class: "where" });
-  private readonly go = element("input", { type: "text", inputmode: "numeric", "aria-label": "Go to event", size: 9 });
+  private readonly go = element("input", {
+    type: "text",
+    "aria-label": "Go to event: its place, or its address such as 3:252",
+    size: 9,
+  });
   private readonly speed = element("select", { "aria-label": "Speed in events per second" });
 
   constructor(
@@ -37,8 +42,11 @@ export class Transport {
       player.eventsPerSecond = Number(this.speed.value);
     });
     const goTo = act(() => {
-      const event = Number(this.go.value.replaceAll(/[,\s]/g, ""));
-      if (Number.isInteger(event) && event >= 0) player.seek(event + 1);
+      const text = this.go.value.replaceAll(/[,\s]/g, "");
+      const address = parseAddress(text);
+      const event = Number(text);
+      if (address !== null) player.seekEvent(address);
+      else if (Number.isInteger(event) && event >= 0) player.seek(event + 1);
     });
     const form = element("form", { class: "go" }, element("span", { "aria-hidden": "true" }, "event"), this.go);
     form.addEventListener("submit", (event) => {
