@@ -152,6 +152,8 @@ function testAppliance(program: string): void {
         throw error;
       },
     });
+    // The answer waits until all of the state file is read.
+    assert.is(await inSync(inNode.port), 2);
     const [log] = inNode.console.logs(inNode);
     assert.equal([log?.inSyncRegions, log?.dirtyRegions, log?.state], [2, 1, "resumed"]);
     assert.is((await ask(inNode.port, "SET_REGION_SYNC", 7n, [2, 1])).error, 0);

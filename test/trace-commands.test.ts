@@ -92,7 +92,7 @@ test("replay --model: judges the recording by the rules, and names the one that 
   assert.is(kept.status, 0);
   assert.match(kept.stdout, "The model agrees: 107 events keep every rule of docs/protocol-rules.md.");
   const skipped = JSON.parse(run("replay", "--model", "--json", corpusFile("begins-with-snapshot")).stdout);
-  assert.equal(skipped.model, { events: 0, skippedEvents: 22, rule: null, sentence: null, event: null });
+  assert.equal(skipped.model, { events: 0, skippedEvents: 22, rule: null, sentence: null, address: null, event: null });
   const unasked = JSON.parse(run("replay", "--json", corpusFile("core-log")).stdout);
   assert.is(unasked.model, null);
 

@@ -157,7 +157,8 @@ test("large events are cut into packets that other tools take, and memory may gr
   const engine = new Engine(releaseModule);
   const recording = new Recording(engine, facts);
   const host = new DeviceHost(engine);
-  host.devices.set("/dev/log", new Uint8Array(1 << 20));
+  // All of it is to be written anew.
+  host.devices.set("/dev/log", new Uint8Array(1 << 20).fill(0xff));
   host.ask("CTR", asciiBytes("8000000 clustered-disk /dev/log 2"));
   host.ask("RESUME");
   for (let i = 0; i < 8; i++) {
@@ -310,7 +311,7 @@ test("a buffer of the caller's takes whole events, and says when it is full", ()
   const writer = new EventWriter(peer.engine);
   const full: Uint8Array[] = [];
   // The first has room for the constructor, whose bitmaps are kept.
-  let buffer = TraceBuffer.over(new Uint8Array(new SharedArrayBuffer(770_000)));
+  let buffer = TraceBuffer.over(new Uint8Array(new SharedArrayBuffer(100_000)));
   writeSectionHeader(buffer, {
     ...facts,
     abiVersion: abi.ABI_VERSION,
@@ -330,7 +331,7 @@ test("a buffer of the caller's takes whole events, and says when it is full", ()
     },
     trapped: () => {},
   };
-  peer.construct("4000000 clustered-core 2");
+  peer.construct("500000 clustered-core 2");
   peer.ask("RESUME");
   for (let i = 0; i < 100; i++) peer.ask("MARK_REGION", [i]);
   full.push(buffer.content().slice());
@@ -411,7 +412,7 @@ test("a difference is told in words, with the log as it is then", () => {
   assert.is(difference?.number, 3);
   const report = new EventWords(abi, words).difference(open(bytes), difference as NonNullable<typeof difference>);
   assert.equal(report.split("\n"), [
-    "Event 1:3 at 0.000000000 s: IN_SYNC #4 log LVM-test luid 18446612682089119744 v3: region 7",
+    "Event 1:3 at 0.000000001 s: IN_SYNC #4 log LVM-test luid 18446612682089119744 v3: region 7",
     "Effect 1 differs from the recording (1 effects were recorded, the core gave 1).",
     "  expected: IN_SYNC reply #4 log LVM-test luid 18446612682089119744 v3: out of sync",
     "       got: IN_SYNC reply #4 log LVM-test luid 18446612682089119744 v3: in sync",

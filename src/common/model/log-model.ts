@@ -139,10 +139,10 @@ export class LogModel {
     return this.failed.size === this.outOfSync.size;
   }
 
-  /** The log is resumed: all that is out of sync is to be resynced again. */
+  /** The log is resumed: all that is out of sync is to be resynced again, what has failed before after the rest. */
   restartResync(): void {
     this.recovering = null;
-    this.failed.clear();
+    if (this.isRoundOver) this.failed.clear();
     this.isRoundKnown = true;
   }
 }

@@ -203,7 +203,7 @@ export const CHAPTERS = [
       {
         number: "R27",
         sentence:
-          "A region whose recovery has failed waits until every other one had its turn. {0, 0} is the answer only if every region that is out of sync has failed since the log was resumed.",
+          "A region whose recovery has failed waits until every other one had its turn, also where the log is resumed meanwhile. {0, 0} is the answer only if every region that is out of sync has failed since the log was resumed.",
         source: OWN,
       },
       {
