@@ -1,20 +1,24 @@
 // The commands that read traces as a person or a script meets them: what they print, and what they exit with.
 
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parsePosition } from "../src/cli/trace-position.ts";
 import { Engine } from "../src/common/engine.ts";
 import { addressOf } from "../src/common/trace/address.ts";
+import { Recording } from "../src/common/trace/recording.ts";
 import { writeSectionHeader } from "../src/common/trace/section.ts";
 import { type Section, Trace } from "../src/common/trace/trace.ts";
 import { TraceBuffer } from "../src/common/trace/trace-buffer.ts";
 import { CORPUS_FOLDER, readCorpusTrace } from "./corpus.ts";
-import { outputsOf, releaseModule } from "./recorded-lives.ts";
+import { Peer } from "./harness.ts";
+import { facts, outputsOf, releaseModule } from "./recorded-lives.ts";
 
 const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const debugCore = fileURLToPath(new URL("../dist/dm-ulog.debug.wasm", import.meta.url));
@@ -251,6 +255,88 @@ test("inspect says why a section begins", () => {
     /── section 2, .*: the same server, 4 events are missing, .* from event 2:14 on/,
   );
   assert.match(run("replay", holed).stdout, /The 10 events|Every output/);
+});
+
+test("inspect --time: the core's clock, since the first event, the wall clock where it is recorded", () => {
+  const file = corpusFile("kernel-reload-disk");
+  const first = (...args: string[]) => lines(run("inspect", file, "--limit", "2", ...args).stdout)[1];
+  const trace = Trace.open(readCorpusTrace("kernel-reload-disk.pcapng"), abi);
+  const unixNs = (trace.sections[0]?.clockUnixNs as bigint) + BigInt(trace.events.timesNs[0] as number);
+  assert.match(first() as string, " 1.660466944 s  options");
+  assert.match(first("--time", "since-start") as string, " 0.000000000 s  options");
+  const wall = / (\S+)(\d{6})Z {2}options/.exec(first("--time", "wall") as string);
+  assert.is(BigInt(Date.parse(`${wall?.[1]}Z`)) * 1_000_000n + BigInt(wall?.[2] as string), unixNs);
+  const none = run("inspect", corpusFile("core-log"), "--time", "wall");
+  assert.is(none.status, 2);
+  assert.match(none.stderr, /does not record wall-clock times: leave out --time wall/);
+  assert.match(run("inspect", file, "--time", "mine").stderr, /Allowed choices are core, since-start, wall/);
+  assert.match(
+    run("why", file, "--region", "0", "--time", "wall").stdout,
+    /1:1 2026-11-28T00:01:4\d\.\d{9}Z {2}.*The kernel makes/,
+  );
+});
+
+test("inspect --follow goes on as the file grows and where it is replaced, and ends on SIGINT", async () => {
+  const bytes = readCorpusTrace("core-log.pcapng");
+  const file = join(folder, "growing.pcapng");
+  writeFileSync(file, bytes.subarray(0, 20_001));
+  const child = spawn(process.execPath, [command, "inspect", file, "--follow", "--type", "GET_RESYNC_WORK"]);
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (data) => {
+    stdout += data;
+  });
+  child.stderr.on("data", (data) => {
+    stderr += data;
+  });
+  const addresses = (text: string) => text.match(/^ +\d+:\d+/gm) ?? [];
+  const expected = (size: number) => {
+    const piece = made("piece.pcapng", bytes.subarray(0, size));
+    return addresses(run("inspect", piece, "--type", "GET_RESYNC_WORK").stdout);
+  };
+  const until = async (isReached: () => boolean) => {
+    for (let i = 0; i < 200 && !isReached(); i++) await sleep(50);
+    assert.ok(isReached(), stdout + stderr);
+  };
+  assert.ok(expected(20_001).length < expected(bytes.length).length);
+  await until(() => addresses(stdout).length === expected(20_001).length);
+  appendFileSync(file, bytes.subarray(20_001));
+  await until(() => addresses(stdout).length === expected(bytes.length).length);
+  assert.equal(addresses(stdout), expected(bytes.length));
+  renameSync(file, `${file}.1`);
+  writeFileSync(file, bytes.subarray(0, 100));
+  await until(() => stdout.includes("is a new file"));
+  appendFileSync(file, bytes.subarray(100));
+  await until(() => addresses(stdout).length === 2 * expected(bytes.length).length);
+  child.kill("SIGINT");
+  const [status] = await once(child, "exit");
+  assert.is(status, 0);
+  assert.is(stderr, "");
+  const limited = run("inspect", file, "--follow", "--limit", "3", "--json");
+  assert.is(lines(limited.stdout).length, 3);
+  assert.match(run("inspect", file, "--follow", "--stats").stderr, /leave out --follow or --stats/);
+  assert.match(run("inspect", join(folder, "absent"), "--follow").stderr, /absent cannot be read: ENOENT/);
+  assert.match(run("inspect", command, "--follow").stderr, /neither a trace of dm-ulog nor a log device/);
+});
+
+test("a name in a trace cannot command a terminal, in sentences or in JSON", () => {
+  const peer = new Peer(new Engine(releaseModule), "LVM-\u009b31m\u001b[2J");
+  const recording = new Recording(peer.engine, facts);
+  peer.construct("200 core 2");
+  const file = made("names.pcapng", recording.finish());
+  for (const args of [
+    ["inspect", file],
+    ["inspect", file, "--json"],
+    ["inspect", file, "--log", "\u001bx"],
+    ["why", file, "--region", "0", "--json"],
+  ]) {
+    const { stdout, stderr } = run(...args);
+    const isCommand = (one: string) => one !== "\n" && (one < " " || (one >= "\u007f" && one <= "\u009f"));
+    assert.not.ok([...stdout, ...stderr].some(isCommand), stdout + stderr);
+    assert.ok((stdout + stderr).includes("31m"));
+  }
+  const json = JSON.parse(lines(run("inspect", file, "--json").stdout)[0] as string);
+  assert.is(json.log, "LVM-\u009b31m\u001b[2J");
 });
 
 test("inspect --errors shows refusals and failures alone", () => {

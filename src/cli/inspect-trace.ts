@@ -1,78 +1,47 @@
 // Shows a trace to a person: the conversation line by line, or figures.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { printable } from "../common/printable.ts";
 import { addressOf } from "../common/trace/address.ts";
 import { readEvent, type TraceEffect, type TraceEvent } from "../common/trace/event.ts";
-import { speaksOf } from "../common/trace/event-regions.ts";
-import { EVENT_ERROR, NO_LOG } from "../common/trace/event-table.ts";
 import { TraceError } from "../common/trace/format.ts";
 import { originInWords } from "../common/trace/section-origin.ts";
 import { traceStatistics } from "../common/trace/statistics.ts";
-import type { Section, Trace } from "../common/trace/trace.ts";
+import { type Section, Trace } from "../common/trace/trace.ts";
 import { EventWords } from "../common/trace/words.ts";
-import { loadCore, openTrace } from "./trace-files.ts";
-import { logsNamed } from "./trace-log.ts";
-import { between, type Position } from "./trace-position.ts";
+import { eventObject } from "./event-object.ts";
+import { FollowedFile } from "./followed-file.ts";
+import { jsonLine } from "./json-line.ts";
+import { type Core, loadCore, openTrace } from "./trace-files.ts";
+import { filterOf, type TraceFilter } from "./trace-filter.ts";
 import { statisticsObject, statisticsText } from "./trace-statistics.ts";
+import { type Clock, checkClock, timeText } from "./trace-time.ts";
 
-/** Which events to show; all of them if nothing is set. */
-export interface TraceFilter {
-  /** UUID or luid of a log. */
-  log?: string;
-  /** A request's type without DM_ULOG_, or a kind of input such as `TICK`. */
-  type?: string;
-  /** Only events that speak of this region. */
-  region?: number;
-  from?: Position;
-  to?: Position;
-  errors?: boolean;
-  limit?: number;
+export interface InspectTraceOptions extends TraceFilter {
+  stats?: boolean;
+  json?: boolean;
+  /** Which times to show; the core's by default. */
+  time?: Clock;
+  /** Whether to go on as the file grows, until SIGINT. */
+  follow?: boolean;
 }
 
-const NS_PER_SECOND = 1e9;
 const ADDRESS_DIGITS = 8;
-const UNIX_DIGITS = 19;
+/** How often to look whether a followed file has grown. */
+const FOLLOW_MS = 200;
 
 /** Prints a trace. Returns the exit status. */
-export async function inspectTrace(
-  path: string,
-  options: TraceFilter & { stats?: boolean; json?: boolean },
-): Promise<number> {
-  const { abi, console: words } = await loadCore();
-  const trace = openTrace([path], abi);
-  const eventWords = new EventWords(abi, words);
-  const chosen = chooseEvents(trace, options, eventWords);
-  if (options.stats) {
-    const statistics = traceStatistics(trace, chosen);
-    const { requestNames } = eventWords;
-    console.log(
-      options.json
-        ? JSON.stringify(statisticsObject(statistics, requestNames))
-        : statisticsText(statistics, requestNames),
-    );
-  } else if (options.json) {
-    for (const index of chosen) console.log(JSON.stringify(eventObject(trace, index, eventWords)));
-  } else {
-    printEvents(trace, chosen, eventWords);
+export async function inspectTrace(path: string, options: InspectTraceOptions): Promise<number> {
+  const core = await loadCore();
+  if (options.follow) {
+    if (options.stats) throw new TraceError("Figures are of a whole trace: leave out --follow or --stats.");
+    return follow(path, options, core);
   }
-  if (trace.problem !== null) console.error(`dm-ulog: ${path}: ${trace.problem}`);
-  return 0;
-}
-
-/** Indices of the events that pass a filter. Throws a TraceError if the filter names a log or type that does not exist. */
-function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: EventWords): Iterable<number> {
-  const { log, region, from, to, errors, limit = Infinity } = filter;
-  const named = log === undefined ? null : new Set(logsNamed(trace, log).map((one) => trace.logs.indexOf(one)));
-  const isBetween = between(trace, from, to);
-  const isOfType = typeFilter(trace, filter.type, requestNames);
-  const { flags, logs } = trace.events;
-  const isChosen = (index: number) =>
-    isBetween(index) &&
-    isOfType(index) &&
-    (!errors || ((flags[index] as number) & EVENT_ERROR) !== 0) &&
-    (named === null || named.has(logs[index] as number)) &&
-    (region === undefined || speaksOf(trace, index, region));
-  return (function* () {
+  const trace = openTrace([path], core.abi);
+  const words = new EventWords(core.abi, core.console);
+  const { limit = Infinity } = options;
+  const isChosen = filterOf(trace, options, words, false);
+  const chosen = (function* () {
     let left = limit;
     for (let index = 0; index < trace.eventCount && left > 0; index++) {
       if (!isChosen(index)) continue;
@@ -80,44 +49,130 @@ function chooseEvents(trace: Trace, filter: TraceFilter, { requestNames }: Event
       yield index;
     }
   })();
+  if (options.stats) {
+    const statistics = traceStatistics(trace, chosen);
+    const { requestNames } = words;
+    console.log(
+      options.json ? jsonLine(statisticsObject(statistics, requestNames)) : statisticsText(statistics, requestNames),
+    );
+  } else {
+    const printer = new EventPrinter(trace, words, options);
+    for (const index of chosen) printer.print(index);
+    if (printer.count === 0 && !options.json)
+      console.log(trace.eventCount === 0 ? "The trace has no events." : "No event matches these options.");
+  }
+  if (trace.problem !== null) console.error(`dm-ulog: ${path}: ${trace.problem}`);
+  return 0;
 }
 
-function typeFilter(
-  trace: Trace,
-  name: string | undefined,
-  requestNames: EventWords["requestNames"],
-): (index: number) => boolean {
-  if (name === undefined) return () => true;
-  const { abi, events } = trace;
-  const wanted = name.toUpperCase().replace(/^DM_ULOG_/, "");
-  const kinds = new Map([
-    ["COMPLETION", abi.INPUT_KIND_COMPLETION],
-    ["TICK", abi.INPUT_KIND_TICK],
-    ["RESTORE", abi.INPUT_KIND_RESTORE],
-    ["CONFIGURE", abi.INPUT_KIND_CONFIGURE],
-  ]);
-  const kind = kinds.get(wanted);
-  if (kind !== undefined) return (index) => events.kinds[index] === kind;
-  const type = requestNames.indexOf(wanted);
-  if (type < 0) {
-    const known = [...requestNames.filter((one) => one !== undefined), ...kinds.keys()].join(", ");
-    throw new TraceError(`There is no type "${name}". The types are: ${known}.`);
+/** Prints events as they are appended to the file, and of the file that takes its place, until SIGINT or the limit. */
+async function follow(path: string, options: InspectTraceOptions, { abi, console: control }: Core): Promise<number> {
+  const interrupt = new AbortController();
+  process.once("SIGINT", () => interrupt.abort());
+  const words = new EventWords(abi, control);
+  let left = options.limit ?? Infinity;
+  let file = new FollowedFile(path);
+  let filter: TraceFilter = options;
+  for (;;) {
+    file.read();
+    const trace = await begun(file, abi, interrupt.signal);
+    if (trace === null) break;
+    const printer = new EventPrinter(trace, words, options);
+    const isChosen = filterOf(trace, filter, words, true);
+    for (let next = 0; left > 0; ) {
+      const isGrown = file.read();
+      if (isGrown) trace.extend(file.content);
+      trace.scan();
+      // The last event may lack outputs while its blocks are being written.
+      const isRest = !isGrown && next < trace.eventCount;
+      const end = isGrown && !trace.isWhole(trace.eventCount - 1) ? trace.eventCount - 1 : trace.eventCount;
+      for (; next < end && left > 0; next++) {
+        if (!isChosen(next)) continue;
+        printer.print(next);
+        left--;
+      }
+      if (isGrown || isRest) continue;
+      if (interrupt.signal.aborted || file.isReplaced) break;
+      await sleep(FOLLOW_MS, undefined, { signal: interrupt.signal }).catch(() => {});
+    }
+    if (trace.problem !== null && interrupt.signal.aborted) console.error(`dm-ulog: ${path}: ${trace.problem}`);
+    file.close();
+    if (left === 0 || interrupt.signal.aborted) break;
+    // Positions were of the file before.
+    filter = { ...options };
+    delete filter.from;
+    delete filter.to;
+    if (!options.json) console.log(`── ${printable(path)} is a new file: the recording goes on there`);
+    file = new FollowedFile(path);
   }
-  return (index) =>
-    events.kinds[index] === abi.INPUT_KIND_DATAGRAM && events.types[index] === type && events.logs[index] !== NO_LOG;
+  return 0;
 }
 
-function printEvents(trace: Trace, chosen: Iterable<number>, words: EventWords): void {
-  let section: Section | undefined;
-  let count = 0;
-  for (const index of chosen) {
-    const current = trace.sectionOf(index);
-    if (current !== section) console.log(sectionText(trace, current));
-    section = current;
-    console.log(eventText(trace, index, words));
-    count++;
+/** The trace of a followed file, as soon as its header is there; null if that does not come before the signal. */
+async function begun(file: FollowedFile, abi: Core["abi"], signal: AbortSignal): Promise<Trace | null> {
+  for (;;) {
+    try {
+      return Trace.open(file.content, abi);
+    } catch (error) {
+      if (!(error instanceof TraceError) || file.content.length >= HEADER_BYTES_MAX) throw error;
+      if (signal.aborted) throw error;
+    }
+    await sleep(FOLLOW_MS, undefined, { signal }).catch(() => {});
+    file.read();
   }
-  if (count === 0) console.log(trace.eventCount === 0 ? "The trace has no events." : "No event matches these options.");
+}
+
+/** More than a section's header takes: a file of so many bytes that does not begin with one is no trace. */
+const HEADER_BYTES_MAX = 4096;
+
+/** Prints events, and the head of each section before its first one. */
+class EventPrinter {
+  count = 0;
+  private section: Section | undefined;
+
+  constructor(
+    private readonly trace: Trace,
+    private readonly words: EventWords,
+    private readonly options: InspectTraceOptions,
+  ) {
+    checkClock(trace, options.time ?? "core");
+  }
+
+  print(index: number): void {
+    const { trace, words, options } = this;
+    this.count++;
+    if (options.json) {
+      console.log(jsonLine(eventObject(trace, index, words)));
+      return;
+    }
+    const section = trace.sectionOf(index);
+    if (section !== this.section) console.log(sectionText(trace, section));
+    this.section = section;
+    console.log(this.eventText(index));
+  }
+
+  /** One line, and one more for each further answer. */
+  private eventText(index: number): string {
+    const { trace, words, options } = this;
+    const event = readEvent(trace, index);
+    const input = words.input(event.input);
+    const answers: string[] = [];
+    const rest: string[] = [];
+    for (const effect of visible(event, trace)) {
+      const text = words.effect(effect);
+      if (effect.kind === trace.abi.EFFECT_KIND_SEND) answers.push(shortAnswer(input, text));
+      else rest.push(text);
+    }
+    const states = stateWrites(event, trace);
+    if (states > 0) rest.push(`${states} state ${states === 1 ? "write" : "writes"}`);
+    if (event.problem !== null) rest.push(`damaged: ${event.problem}`);
+    if (!trace.isWhole(index) && !options.follow) rest.push("the file ends here, so outputs may be missing");
+    const [answer, ...more] = answers;
+    const start = `${addressOf(trace, index).padStart(ADDRESS_DIGITS)} ${timeText(trace, index, options.time ?? "core")}  `;
+    const outputs = [...(answer === undefined ? [] : [answer]), ...rest];
+    const first = outputs.length === 0 ? `${start}${input}` : `${start}${input} → ${outputs.join("; ")}`;
+    return [first, ...more.map((text) => `${" ".repeat(start.length)}→ ${text}`)].join("\n");
+  }
 }
 
 function sectionText(trace: Trace, section: Section): string {
@@ -125,28 +180,6 @@ function sectionText(trace: Trace, section: Section): string {
   const clock = clockUnixNs === null ? "" : `, time 0 is ${new Date(Number(clockUnixNs / 1_000_000n)).toISOString()}`;
   const head = `── section ${number}, ${printable(application)}, core ${printable(coreSha256.slice(0, 12))}`;
   return `${head}: ${originInWords(trace, section)}, from event ${number}:${firstEvent} on${clock}`;
-}
-
-/** One line, and one more for each further answer. */
-function eventText(trace: Trace, index: number, words: EventWords): string {
-  const event = readEvent(trace, index);
-  const input = words.input(event.input);
-  const answers: string[] = [];
-  const rest: string[] = [];
-  for (const effect of visible(event, trace)) {
-    const text = words.effect(effect);
-    if (effect.kind === trace.abi.EFFECT_KIND_SEND) answers.push(shortAnswer(input, text));
-    else rest.push(text);
-  }
-  const states = stateWrites(event, trace);
-  if (states > 0) rest.push(`${states} state ${states === 1 ? "write" : "writes"}`);
-  if (event.problem !== null) rest.push(`damaged: ${event.problem}`);
-  if (!trace.isWhole(index)) rest.push("the file ends here, so outputs may be missing");
-  const [answer, ...more] = answers;
-  const line = `${addressOf(trace, index).padStart(ADDRESS_DIGITS)} ${seconds(trace.events.timesNs[index] as number)}  ${input}`;
-  const outputs = [...(answer === undefined ? [] : [answer]), ...rest];
-  const first = outputs.length === 0 ? line : `${line} → ${outputs.join("; ")}`;
-  return [first, ...more.map((text) => `${" ".repeat(ADDRESS_DIGITS + 1 + UNIX_DIGITS)}→ ${text}`)].join("\n");
 }
 
 /** State writes come by the dozen, so only their number is shown. */
@@ -163,26 +196,4 @@ function shortAnswer(request: string, answer: string): string {
   const [, head, words] = /^(.* v\d+)(?:: (.*))?$/s.exec(answer) ?? [];
   if (head === undefined || !request.startsWith(head.replace(" reply #", " #"))) return answer;
   return words ?? "answered";
-}
-
-function eventObject(trace: Trace, index: number, words: EventWords): object {
-  const { input, effects, problem } = readEvent(trace, index);
-  const { timesNs, logs } = trace.events;
-  const log = logs[index] === NO_LOG ? undefined : trace.logs[logs[index] as number];
-  return {
-    address: addressOf(trace, index),
-    event: trace.numberOf(index),
-    place: index,
-    timeNs: timesNs[index],
-    log: log?.uuid ?? null,
-    luid: log === undefined ? null : String(log.luid),
-    input: words.input(input),
-    effects: effects.map((effect) => words.effect(effect)),
-    problem,
-    isWhole: trace.isWhole(index),
-  };
-}
-
-function seconds(timeNs: number): string {
-  return `${(timeNs / NS_PER_SECOND).toFixed(9)} s`.padStart(UNIX_DIGITS - 2);
 }

@@ -4,14 +4,11 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { BLOCK_SECTION, TraceError } from "../common/trace/format.ts";
 import { isLog } from "../node/devices/log-header.ts";
 import { inspectLog } from "./inspect-log.ts";
-import { inspectTrace, type TraceFilter } from "./inspect-trace.ts";
+import { type InspectTraceOptions, inspectTrace } from "./inspect-trace.ts";
 import { endQuietly } from "./quiet-end.ts";
 import { withTraceErrors } from "./trace-files.ts";
 
-export interface InspectOptions extends TraceFilter {
-  stats?: boolean;
-  json?: boolean;
-}
+export type InspectOptions = InspectTraceOptions;
 
 const HEAD_BYTES = 16;
 

@@ -22,6 +22,7 @@ import { status } from "./status.ts";
 import { LEG_FAILURE_FEATURES, table } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
+import { CLOCKS } from "./trace-time.ts";
 import { unit } from "./unit.ts";
 import type { ViewOptions } from "./view.ts";
 import type { WhyOptions } from "./why.ts";
@@ -99,6 +100,12 @@ const recordSize = () =>
     .argParser(bytes);
 const recordFiles = () =>
   new Option("--record-files <number>", "keep this many files; older ones are deleted").default(8).argParser(positive);
+
+const clock = () =>
+  new Option(
+    "--time <clock>",
+    "times of the core's clock, since the first event, or of the wall clock where that is recorded (default: core)",
+  ).choices(CLOCKS);
 
 const legFailure = () =>
   new Option("--leg-failure <what>", "what the kernel does when a write to a leg fails")
@@ -318,7 +325,10 @@ program
   .description("Show a trace in words, or the header and regions of a log device.")
   .argument("<file>", "a trace file, a log device, or a copy of a log device; the content decides")
   .option("--log <uuid|luid>", "only events of this log")
-  .option("--type <name>", "only requests of this type, such as MARK_REGION; or COMPLETION, TICK, RESTORE, CONFIGURE")
+  .option(
+    "--type <name>",
+    "only requests of this type, such as MARK_REGION; or COMPLETION, TICK, RESTORE, CONFIGURE, FORGET",
+  )
   .option("--region <number>", "only requests that name this region, or are told to resync it", wholeNumber)
   .option(
     "--from <event|time>",
@@ -328,8 +338,10 @@ program
   .option("--to <event|time>", "stop after this event or time", position)
   .option("--errors", "only refused requests, failed effects and traps of the core")
   .option("--limit <number>", "show at most this many events", positive)
+  .addOption(clock())
+  .option("--follow", "go on as the file grows, until Ctrl-C; also in the file that takes its place")
   .option("--stats", "show figures instead: requests and their waiting times, marks per flush, bytes written")
-  .option("--json", "print one JSON object, or one for each event")
+  .option("--json", "print one JSON object, or one for each event (docs/trace-json.md describes it)")
   .addHelpText("after", "\nExit status: 0, or 2 if the file is neither a trace nor a log device, or cannot be read.")
   .action(async (file: string, options: InspectOptions) => {
     const { inspect } = await import("./inspect.ts");
@@ -348,8 +360,9 @@ program
     "the log, if the trace has several; a luid tells of this one of the mirror's tables alone",
   )
   .option("--core <file>", "the core that recorded the trace, if it is not the installed one")
+  .addOption(clock())
   .option("--all", "show all marks, clears and writes, also of a long row")
-  .option("--json", "print one JSON object for each sentence")
+  .option("--json", "print one JSON object for each sentence (docs/trace-json.md describes it)")
   .addHelpText(
     "after",
     `

@@ -8,13 +8,18 @@ import type { Trace } from "../common/trace/trace.ts";
 /** More names than these are counted. */
 const NAMES_SHOWN_MAX = 20;
 
-/** The logs of a trace with this UUID or this luid (decimal, or hexadecimal after `0x`). Throws a TraceError if there is none. */
-export function logsNamed(trace: Trace, text: string): LogName[] {
+/** The logs of a trace with this UUID or this luid (decimal, or hexadecimal after `0x`). */
+export function findLogs(trace: Trace, text: string): LogName[] {
   const named = trace.logs.filter(({ uuid }) => uuid === text);
   if (named.length > 0) return named;
   const luid = /^(\d+|0x[0-9a-f]+)$/i.test(text) ? BigInt(text) : null;
-  const numbered = trace.logs.filter((log) => log.luid === luid);
-  if (numbered.length > 0) return numbered;
+  return trace.logs.filter((log) => log.luid === luid);
+}
+
+/** The same. Throws a TraceError if there is none. */
+export function logsNamed(trace: Trace, text: string): LogName[] {
+  const found = findLogs(trace, text);
+  if (found.length > 0) return found;
   throw new TraceError(`No event of the trace names the log "${printable(text)}". ${namesText(trace)}`);
 }
 

@@ -2,10 +2,13 @@
 
 import { printable } from "../common/printable.ts";
 import { TraceError } from "../common/trace/format.ts";
+import type { Trace } from "../common/trace/trace.ts";
 import { type Told, Why, type WhySummary } from "../common/trace/why.ts";
+import { jsonLine } from "./json-line.ts";
 import { endQuietly } from "./quiet-end.ts";
 import { loadCore, openTrace, withTraceErrors } from "./trace-files.ts";
 import { onlyLog } from "./trace-log.ts";
+import { type Clock, checkClock, timeText, unixNsOf } from "./trace-time.ts";
 
 export interface WhyOptions {
   region: number;
@@ -15,21 +18,25 @@ export interface WhyOptions {
   core?: string;
   /** Show every mark, clear and write, however many there are. */
   all?: boolean;
+  /** Which times to show; the core's by default. */
+  time?: Clock;
   json?: boolean;
 }
 
 /** Of marks, clears and writes that follow each other, so many are shown at the beginning and at the end. */
 const MARKS_SHOWN = 4;
-const NS_PER_SECOND = 1e9;
-const ADDRESS_DIGITS = 9;
-const TIME_DIGITS = 18;
+const ADDRESS_DIGITS = 8;
 
 /** Returns the exit status: 0, or 2 if the question has no answer in the file. */
-export function why(path: string, { region, log, core: corePath, all, json }: WhyOptions): Promise<number> {
+export function why(
+  path: string,
+  { region, log, core: corePath, all, time = "core", json }: WhyOptions,
+): Promise<number> {
   endQuietly(process.stdout);
   return withTraceErrors(async () => {
     const core = await loadCore(corePath);
     const trace = openTrace([path], core.abi);
+    checkClock(trace, time);
     const { uuid, luid } = onlyLog(trace, log);
     const asked = new Why(trace, core.module, core.console, { uuid, luid, region });
     const hasLuids = luid === null && trace.logs.filter((one) => one.uuid === uuid).length > 1;
@@ -38,12 +45,12 @@ export function why(path: string, { region, log, core: corePath, all, json }: Wh
     const marks = all ? null : new MarksInARow();
     for (const told of asked.tell()) {
       if (json) {
-        console.log(JSON.stringify(toldObject(told, uuid, region)));
+        console.log(jsonLine(toldObject(trace, told, uuid, region)));
         continue;
       }
       if (title !== null) console.log(title);
       title = null;
-      const line = toldText(told, hasLuids);
+      const line = toldText(told, timeText(trace, told.index, time), hasLuids);
       for (const one of marks === null ? [line] : marks.take(line, told)) console.log(one);
     }
     for (const one of marks?.end() ?? []) console.log(one);
@@ -78,7 +85,7 @@ class MarksInARow {
   /** The row has ended: the lines that are still to be shown. */
   end(): string[] {
     const number = this.leftOut.toLocaleString("en-US");
-    const gap = `${" ".repeat(ADDRESS_DIGITS + TIME_DIGITS + 4)}(${number} more marks, clears and writes: --all shows them)`;
+    const gap = `${" ".repeat(ADDRESS_DIGITS)} (${number} more marks, clears and writes: --all shows them)`;
     const lines = this.leftOut > 0 ? [gap, ...this.lastLines] : this.lastLines;
     this.count = 0;
     this.leftOut = 0;
@@ -87,15 +94,30 @@ class MarksInARow {
   }
 }
 
-function toldText({ address, timeNs, luid, sentence }: Told, hasLuids: boolean): string {
-  const time = `${(timeNs / NS_PER_SECOND).toFixed(9)} s`;
+function toldText({ address, luid, sentence }: Told, time: string, hasLuids: boolean): string {
   const log = hasLuids && luid !== null ? `[luid ${luid}] ` : "";
-  return `${address.padStart(ADDRESS_DIGITS)}  ${time.padStart(TIME_DIGITS)}  ${log}${sentence}`;
+  return `${address.padStart(ADDRESS_DIGITS)} ${time}  ${log}${sentence}`;
 }
 
-function toldObject({ address, index, timeNs, luid, subject, cause, sentence }: Told, uuid: string, region: number) {
-  const name = { log: uuid, luid: luid === null ? null : String(luid), region };
-  return { address, place: index, timeNs, ...name, subject, cause, sentence };
+function toldObject(
+  trace: Trace,
+  { address, index, timeNs, luid, subject, cause, sentence }: Told,
+  uuid: string,
+  region: number,
+) {
+  const unixNs = unixNsOf(trace, index);
+  return {
+    address,
+    place: index,
+    timeNs,
+    unixNs: unixNs === null ? null : String(unixNs),
+    log: uuid,
+    luid: luid === null ? null : String(luid),
+    region,
+    subject,
+    cause,
+    sentence,
+  };
 }
 
 function summaryText({ resyncs }: WhySummary): string {

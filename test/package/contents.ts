@@ -42,6 +42,7 @@ const NAMED = new Set([
   "docs/guarantees.md",
   "docs/operating.md",
   "docs/protocol-rules.md",
+  "docs/trace-json.md",
   "src/README.md",
   "src/common/conformance/README.md",
   "src/common/model/README.md",

@@ -16,9 +16,20 @@ export interface Request {
   data: Uint8Array;
 }
 
+/** Whether an input has the headers of a request; the core checks further. */
+export function isRequest(abi: Abi, { kind, payload }: TraceInput): boolean {
+  if (kind !== abi.INPUT_KIND_DATAGRAM || payload.length < abi.FRAME_BYTES) return false;
+  const view = viewOf(payload);
+  return (
+    view.getUint16(abi.NLMSG_TYPE, true) === abi.NLMSG_TYPE_DONE &&
+    view.getUint32(abi.CN_IDX, true) === abi.CN_IDX_DM &&
+    view.getUint32(abi.CN_VAL, true) === abi.CN_VAL_DM_USERSPACE_LOG
+  );
+}
+
 /** The request in an input; null if the input is none of a log. */
 export function requestOf(abi: Abi, input: TraceInput): Request | null {
-  if (input.kind !== abi.INPUT_KIND_DATAGRAM || input.payload.length < abi.FRAME_BYTES) return null;
+  if (!isRequest(abi, input)) return null;
   const { payload } = input;
   const view = viewOf(payload);
   const size = Math.min(view.getUint32(abi.ULOG_DATA_SIZE, true), payload.length - abi.FRAME_BYTES);
@@ -34,7 +45,7 @@ export function requestOf(abi: Abi, input: TraceInput): Request | null {
 
 /** Calls `use` for every region that the request names. What is no request of a log names none. */
 export function eachRegion(abi: Abi, input: TraceInput, use: (region: number, touch: Touch) => void): void {
-  if (input.kind !== abi.INPUT_KIND_DATAGRAM || input.payload.length < abi.FRAME_BYTES) return;
+  if (!isRequest(abi, input)) return;
   const { payload } = input;
   const view = viewOf(payload);
   const count = Math.min(view.getUint32(abi.ULOG_DATA_SIZE, true), payload.length - abi.FRAME_BYTES) >>> 3;

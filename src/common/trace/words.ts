@@ -53,6 +53,12 @@ export class EventWords {
     }
     if (kind === abi.INPUT_KIND_TICK) return "wake-up time reached";
     if (kind === abi.INPUT_KIND_CONFIGURE) return "options";
+    if (kind === abi.INPUT_KIND_FORGET && payload.length > abi.FORGET_UUID) {
+      const uuid = payload.subarray(abi.FORGET_UUID);
+      const end = uuid.indexOf(0);
+      const luid = view.getBigUint64(abi.FORGET_LUID, true);
+      return `no table names log ${text(uuid.subarray(0, end < 0 ? uuid.length : end))} luid ${luid}`;
+    }
     return `an input of kind ${kind} with ${payload.length} bytes`;
   }
 

@@ -1,0 +1,6 @@
+// Objects for programs, one on a line.
+
+/** JSON without any character that a terminal might obey: names in a trace are what somebody has chosen. */
+export function jsonLine(object: object): string {
+  return JSON.stringify(object).replace(/[\x7f-\x9f]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`);
+}
