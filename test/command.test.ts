@@ -2,10 +2,10 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -209,6 +209,27 @@ test("the demonstration ends by itself without a terminal, and says how to see i
   };
   assert.ok(figure("while it resyncs") > 0.7 * figure("once it is in sync"));
   assert.ok(figure("while it resyncs, with cmirrord's answer to IS_REMOTE_RECOVERING") < 100);
+});
+
+test("simulate runs a core of one's own, and refuses what is none", () => {
+  const built = fileURLToPath(new URL("../dist/dm-ulog.debug.wasm", import.meta.url));
+  const own = run("simulate", "--core", built, "--events", "500");
+  assert.is(own.status, 0);
+  assert.match(own.stdout, /No violation\.\n$/);
+  assert.is(/digest \w+/.exec(own.stdout)?.[0], /digest \w+/.exec(run("simulate", "--events", "500").stdout)?.[0]);
+  // An empty module: the eight bytes that each begins with.
+  const foreign = join(mkdtempSync(join(tmpdir(), "dm-ulog-core-")), "foreign.wasm");
+  writeFileSync(foreign, Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+  for (const [core, sentence] of [
+    [foreign, /foreign\.wasm cannot be used as a core: The module is not a dm-ulog core: it does not export/],
+    [command, /main\.js cannot be used as a core: /],
+    ["debgu", /debgu cannot be used as a core: ENOENT/],
+  ] as const) {
+    const { status, stderr } = run("simulate", "--core", core, "--events", "500");
+    assert.is(status, 1);
+    assert.match(stderr, sentence);
+  }
+  rmSync(dirname(foreign), { recursive: true });
 });
 
 test("a wrong word is answered with where to read on", () => {

@@ -111,6 +111,46 @@ test("replay --model: judges the recording by the rules, and names the one that 
   assert.match(stdout, new RegExp(`${event}\nR24: GET_SYNC_COUNT #\\d+ of LVM-simulated-0: expected 0; came 1$`, "m"));
 });
 
+test("replay of several files: a result of each, a sum, and a status for all", () => {
+  const bytes = readCorpusTrace("core-log.pcapng");
+  const [answer] = outputsOf(Trace.open(bytes, abi)).slice(-1) as [[number, number]];
+  const changed = bytes.slice();
+  const at = answer[0] + 16 + abi.ULOG_SEQ;
+  changed[at] = (changed[at] as number) ^ 1;
+  const differs = made("differs.pcapng", changed);
+  const none = join(folder, "nowhere.pcapng");
+  const all = run("replay", corpusFile("core-log"), differs, none, corpusFile("reload"));
+  assert.is(all.status, 1);
+  assert.match(all.stdout, `${corpusFile("core-log")}: Every output is as it was recorded.\n107 events`);
+  assert.match(all.stdout, `${differs}: Event 1:`);
+  assert.match(all.stdout, /nowhere\.pcapng: cannot be replayed\. .*ENOENT/);
+  assert.match(
+    all.stdout,
+    /\n2 of 4 files are as recorded; 1 differ: \S+differs\.pcapng; 1 cannot be replayed: \S+nowhere\.pcapng\. \d+ events are as recorded in all\.\n$/,
+  );
+  assert.is(run("replay", corpusFile("core-log"), none).status, 2);
+  const json = JSON.parse(run("replay", "--json", corpusFile("core-log"), differs, none).stdout);
+  assert.is(json.isEqual, false);
+  assert.equal(
+    json.results.map((one: { isEqual?: boolean; unusable?: string }) => one.isEqual ?? typeof one.unusable),
+    [true, false, "string"],
+  );
+
+  // A file that brings no state of its own goes on where another ends, in whichever order they are named.
+  const trace = Trace.open(readCorpusTrace("kernel-nosync.pcapng"), abi);
+  const { offsets } = trace.events;
+  const first = made("first.pcapng", trace.view.bytes.subarray(0, offsets[20]));
+  const head = TraceBuffer.growing();
+  const section = trace.sections[0] as Section;
+  writeSectionHeader(head, { ...section, start: "unknown", firstEvent: section.firstEvent + 20 });
+  const second = made("second.pcapng", Buffer.concat([head.content(), trace.view.bytes.subarray(offsets[20])]));
+  assert.is(run("replay", second).status, 2);
+  const together = run("replay", second, first, corpusFile("core-log"));
+  assert.is(together.status, 0);
+  assert.match(together.stdout, `${first} and ${second}: Every output is as it was recorded.`);
+  assert.match(together.stdout, /3 of 3 files are as recorded/);
+});
+
 test("replay: what is cut is said and is no difference; what cannot be replayed is 2", () => {
   const bytes = readCorpusTrace("core-log.pcapng");
   const cut = run("replay", made("cut.pcapng", bytes.subarray(0, 40_001)));
@@ -198,6 +238,17 @@ test("inspect --region shows what names a region, and what hands it out to be re
   assert.ok(expected.length < all.length / 4);
   assert.equal(events("--region", region), expected);
   assert.match(run("inspect", corpusFile("device-failure"), "--region", "x").stderr, /whole number/);
+  // A number beyond 32 bits is no region, and must not be taken for its lower half.
+  const peer = new Peer(new Engine(releaseModule));
+  const recording = new Recording(peer.engine, facts);
+  peer.construct("200 core 2");
+  peer.ask("IN_SYNC", [2n ** 32n + 25n]);
+  const large = made("large.pcapng", recording.finish());
+  assert.match(run("inspect", large, "--region", "25").stdout, /No event matches/);
+  assert.match(
+    run("inspect", large, "--region", String(2 ** 32 + 25)).stdout,
+    /IN_SYNC .*: region 4294967321 → EINVAL/,
+  );
 });
 
 test("an event is named by section and number, or by its number where that is clear", () => {
@@ -473,7 +524,11 @@ test("trace cut and merge: pieces replay by themselves, and together are the who
   const merged = run("trace", "merge", early, late, "-o", again);
   assert.match(merged.stdout, "143 events of 2 files.");
   assert.match(run("replay", again).stdout, whole as string);
-  assert.match(run("replay", early, late).stdout, whole as string);
+  const both = run("replay", early, late);
+  assert.is(both.status, 0);
+  assert.match(both.stdout, `${early}: Every output is as it was recorded.`);
+  assert.match(both.stdout, `${late}: Every output is as it was recorded.`);
+  assert.match(both.stdout, /\n2 of 2 files are as recorded\. 143 events are as recorded in all\.\n$/);
 });
 
 test("trace refuses to write over what it reads, and to cut nothing", () => {

@@ -305,15 +305,18 @@ program
 program
   .command("replay")
   .description("Feed a recorded trace to the core and compare every byte of its output with the recording.")
-  .argument("<files...>", "trace files; the files of one recording may come in any order")
+  .argument(
+    "<files...>",
+    "trace files, each replayed by itself; one that goes on where another ends is replayed together with that",
+  )
   .option("--core <file>", "use this build of the core (a dm-ulog.wasm) instead of the installed one")
   .option("--model", "also judge the recording by the rules of the protocol; takes some four times as long")
   .option("--json", "print one JSON object")
   .addHelpText(
     "after",
     "\nThe rules are those of docs/protocol-rules.md. Only what follows the beginning of a server can be judged by them.\n" +
-      "Exit status: 0 every output is as recorded, 1 an output differs or breaks a rule (the first one is shown), 2 the trace\n" +
-      "cannot be replayed.",
+      "Exit status: 0 every output is as recorded, 1 an output differs or breaks a rule (the first one of each file is shown), 2 a\n" +
+      "trace cannot be replayed.",
   )
   .action(async (files: string[], options: ReplayOptions) => {
     const { replay } = await import("./replay.ts");
@@ -482,10 +485,10 @@ program
   .option("--seed <number>", "the first seed", wholeNumber, 1)
   .option("--seeds <number>", "number of seeds to run, one after the other", wholeNumber, 1)
   .option("--events <number>", "simulated events for each seed", wholeNumber, 100_000)
-  .addOption(
-    new Option("--core <build>", "which core to run; the small one has tiny limits, and is not part of the package")
-      .choices(["release", "small"])
-      .default("release"),
+  .option(
+    "--core <build|file>",
+    "which core to run: release; small, which has tiny limits and is not part of the package; or a file of your own",
+    "release",
   )
   .option(
     "--fault <name>",

@@ -2,12 +2,24 @@
 
 import cliProgress from "cli-progress";
 import { checkTrace, type TraceVerdict } from "../common/model/trace-check.ts";
+import { printable } from "../common/printable.ts";
 import { addressOf } from "../common/trace/address.ts";
-import { readEvent } from "../common/trace/event.ts";
+import { TraceError } from "../common/trace/format.ts";
 import { type ReplaySummary, replay as replayTrace } from "../common/trace/replay.ts";
 import type { Trace } from "../common/trace/trace.ts";
 import { EventWords } from "../common/trace/words.ts";
-import { loadCore, openTrace, withTraceErrors } from "./trace-files.ts";
+import { jsonLine } from "./json-line.ts";
+import { verdictObject, verdictText } from "./model-verdict.ts";
+import {
+  type Core,
+  EXIT_UNUSABLE,
+  joinTraces,
+  loadCore,
+  openTrace,
+  type RecordingFiles,
+  recordingsOf,
+  withTraceErrors,
+} from "./trace-files.ts";
 
 export interface ReplayOptions {
   /** Path of another core than the installed one. */
@@ -23,31 +35,115 @@ const NS_PER_SECOND = 1e9;
 
 const count = (value: number) => value.toLocaleString("en-US");
 
+interface Replayed {
+  trace: Trace;
+  summary: ReplaySummary;
+  /** What the model says of it; null where it was not asked. */
+  verdict: TraceVerdict | null;
+}
+
+/** A file's result, or that of files that go on with each other; or why there is none. */
+type Result = { files: readonly string[] } & (Replayed | { unusable: string });
+
 /**
- * Returns the exit status: 0 if every output is as recorded, 1 if one differs or breaks a rule of the protocol, 2 if the trace
- * cannot be replayed.
+ * Returns the exit status: 0 if every output is as recorded, 1 if one differs or breaks a rule of the protocol, 2 if a trace cannot
+ * be replayed.
  */
 export function replay(paths: string[], options: ReplayOptions): Promise<number> {
   return withTraceErrors(async () => {
     const core = await loadCore(options.core);
-    const trace = openTrace(paths, core.abi);
-    const bar = new ProgressBar();
-    let summary: ReplaySummary;
-    try {
-      summary = replayTrace(trace, core.module, { onProgress: (done, total) => bar.show(done, total) });
-    } finally {
-      bar.stop();
-    }
     const words = new EventWords(core.abi, core.console);
-    const verdict = options.model ? checkTrace(trace) : null;
-    if (options.json) {
-      console.log(JSON.stringify({ ...summaryObject(trace, summary, words), model: verdictObject(trace, verdict) }));
-    } else {
-      console.log(summaryText(trace, summary, words));
-      if (verdict !== null) console.log(verdictText(trace, verdict, words));
+    if (paths.length === 1) {
+      const replayed = replayOne(openTrace(paths, core.abi), core.module, options);
+      console.log(options.json ? jsonLine(replayedObject(replayed, words)) : replayedText(replayed, words));
+      return isFine(replayed) ? 0 : 1;
     }
-    return summary.isEqual && (verdict?.violation ?? null) === null ? 0 : 1;
+    const results: Result[] = [];
+    for (const recording of recordingsOf(paths, core.abi)) {
+      const result = resultOf(recording, core, options);
+      results.push(result);
+      if (!options.json) console.log(`${resultText(result, words)}\n`);
+    }
+    console.log(options.json ? jsonLine(resultsObject(results, words)) : sumText(results));
+    return statusOf(results);
   });
+}
+
+function replayOne(trace: Trace, module: WebAssembly.Module, { model }: ReplayOptions): Replayed {
+  const bar = new ProgressBar();
+  try {
+    const summary = replayTrace(trace, module, { onProgress: (done, total) => bar.show(done, total) });
+    return { trace, summary, verdict: model ? checkTrace(trace) : null };
+  } finally {
+    bar.stop();
+  }
+}
+
+/** Whether every output is as recorded, and no rule is known to be broken. */
+function isFine({ summary, verdict }: Replayed): boolean {
+  return summary.isEqual && (verdict?.violation ?? null) === null;
+}
+
+/** One file that cannot be used does not keep the others from being replayed. */
+function resultOf({ files, traces, problem }: RecordingFiles, { abi, module }: Core, options: ReplayOptions): Result {
+  if (problem !== null) return { files, unusable: problem };
+  try {
+    return { files, ...replayOne(joinTraces(traces, abi), module, options) };
+  } catch (error) {
+    if (!(error instanceof TraceError)) throw error;
+    return { files, unusable: error.message };
+  }
+}
+
+function statusOf(results: readonly Result[]): number {
+  if (results.some((result) => "summary" in result && !isFine(result))) return 1;
+  return results.some((result) => "unusable" in result) ? EXIT_UNUSABLE : 0;
+}
+
+function resultText(result: Result, words: EventWords): string {
+  const names = result.files.map(printable).join(" and ");
+  if ("unusable" in result) return `${names}: cannot be replayed. ${result.unusable}`;
+  return `${names}: ${replayedText(result, words)}`;
+}
+
+function replayedText({ trace, summary, verdict }: Replayed, words: EventWords): string {
+  const text = summaryText(trace, summary, words);
+  return verdict === null ? text : `${text}\n${verdictText(trace, verdict, words)}`;
+}
+
+function replayedObject({ trace, summary, verdict }: Replayed, words: EventWords): object {
+  return { ...summaryObject(trace, summary, words), model: verdictObject(trace, verdict) };
+}
+
+function sumText(results: readonly Result[]): string {
+  const replayed = results.flatMap((result) => ("summary" in result ? [result] : []));
+  const files = (some: readonly Result[]) => count(some.reduce((sum, one) => sum + one.files.length, 0));
+  const differing = replayed.filter(({ summary }) => !summary.isEqual);
+  const unusable = results.filter((result) => "unusable" in result);
+  const events = replayed.reduce((sum, { summary }) => sum + summary.events, 0);
+  const parts = [
+    `${files(replayed.filter(({ summary }) => summary.isEqual))} of ${files(results)} files are as recorded`,
+  ];
+  if (differing.length > 0) parts.push(`${files(differing)} differ: ${namesOf(differing)}`);
+  const broken = replayed.filter(({ verdict }) => (verdict?.violation ?? null) !== null);
+  if (broken.length > 0) parts.push(`${files(broken)} break a rule of the protocol: ${namesOf(broken)}`);
+  if (unusable.length > 0) parts.push(`${files(unusable)} cannot be replayed: ${namesOf(unusable)}`);
+  return `${parts.join("; ")}. ${count(events)} events are as recorded in all.`;
+}
+
+function namesOf(results: readonly Result[]): string {
+  return results.flatMap(({ files }) => files.map(printable)).join(", ");
+}
+
+function resultsObject(results: readonly Result[], words: EventWords): object {
+  return {
+    isEqual: statusOf(results) === 0,
+    results: results.map((result) =>
+      "unusable" in result
+        ? { files: result.files, unusable: result.unusable }
+        : { files: result.files, ...replayedObject(result, words) },
+    ),
+  };
 }
 
 /** Shown only on a terminal, and only for long traces. */
@@ -114,45 +210,6 @@ function summaryObject(trace: Trace, summary: ReplaySummary, words: EventWords):
             firstByte: difference.firstByte,
             words: words.difference(trace, difference).split("\n"),
           },
-  };
-}
-
-/** What the model says of the recording, whatever this core would have answered. */
-function verdictText(
-  trace: Trace,
-  { events, violation, index, skippedEvents }: TraceVerdict,
-  words: EventWords,
-): string {
-  const lines: string[] = [];
-  if (violation === null) {
-    lines.push(`The model agrees: ${count(events)} events keep every rule of docs/protocol-rules.md.`);
-  } else {
-    const seconds = (trace.events.timesNs[index] as number) / NS_PER_SECOND;
-    const input = words.input(readEvent(trace, index).input);
-    lines.push(
-      `Event ${addressOf(trace, index)} at ${seconds.toFixed(6)} s breaks a rule: ${input}`,
-      violation.message,
-    );
-  }
-  if (skippedEvents > 0) {
-    lines.push(`${count(skippedEvents)} events were not judged: they follow a state that only the core knew.`);
-  }
-  return lines.join("\n");
-}
-
-/** Null where the model was not asked for. */
-function verdictObject(trace: Trace, verdict: TraceVerdict | null): object | null {
-  if (verdict === null) return null;
-  const { events, skippedEvents, violation, index } = verdict;
-  if (violation === null) return { events, skippedEvents, rule: null, sentence: null, address: null, event: null };
-  const { rule, message } = violation;
-  return {
-    events,
-    skippedEvents,
-    rule,
-    sentence: message,
-    address: addressOf(trace, index),
-    event: trace.numberOf(index),
   };
 }
 

@@ -13,6 +13,7 @@ import {
 import { actionCount, eventCount, shrink } from "../common/sim/shrink.ts";
 import { smallWasmPath, wasmPath } from "./installation.ts";
 import { LifeFiles, readChoices } from "./life-files.ts";
+import { loadCore } from "./trace-files.ts";
 
 export interface SimulateOptions {
   /** The first seed. */
@@ -21,8 +22,11 @@ export interface SimulateOptions {
   events: number;
   /** How many seeds, one after the other. */
   seeds: number;
-  /** Which build of the core lives: `small` has limits so tiny that lives reach them, and checks its invariants. */
-  core: "release" | "small";
+  /**
+   * Which core lives: `release`; `small`, whose limits are so tiny that lives reach them and which checks its invariants; or the
+   * path of a core.
+   */
+  core: string;
   /** Name of a deliberate fault or a policy, or `list`. */
   fault?: string;
   /** Folder for the traces of lives that fail. */
@@ -56,9 +60,11 @@ export async function simulate(options: SimulateOptions): Promise<number> {
   const fault = faultName === undefined ? undefined : findFault(faultName);
   const isToBeFound = fault !== undefined && FAULTS.includes(fault);
   const { seed, seeds } = choices === null ? options : { seed: choices.seed, seeds: 1 };
-  const wasm = readFileSync(options.core === "small" ? smallWasmPath() : wasmPath());
+  const path = pathOf(options.core);
+  const { module } = await loadCore(path);
+  const wasm = readFileSync(path);
   const words = await Console.create(readFileSync(wasmPath()));
-  const lived = { eventCount: options.events, module: new WebAssembly.Module(wasm), console: words, fault };
+  const lived = { eventCount: options.events, module, console: words, fault };
   const files = new LifeFiles(wasm, options.traceDirectory);
 
   const total: Partial<Record<keyof ScenarioResult, number>> = {};
@@ -102,6 +108,12 @@ export async function simulate(options: SimulateOptions): Promise<number> {
   return 1;
 }
 
+/** Where a core is that a person has named. */
+function pathOf(core: string): string {
+  if (core === "release") return wasmPath();
+  return core === "small" ? smallWasmPath() : core;
+}
+
 /** Writes the files and prints the commands with which somebody can reproduce the violation. */
 function tellHowToSeeItAgain(
   life: ScenarioOptions,
@@ -110,7 +122,7 @@ function tellHowToSeeItAgain(
   { shrink: isToShrink, shrinkSeconds, events, replayChoices, core }: SimulateOptions,
   print: (line: string) => void,
 ): void {
-  const coreWords = core === "small" ? "--core small " : "";
+  const coreWords = core === "release" ? "" : `--core ${core} `;
   if (!isToShrink) {
     const faultWords = life.fault ? ` --fault ${life.fault.name}` : "";
     const which = replayChoices

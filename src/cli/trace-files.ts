@@ -5,6 +5,7 @@ import { type Abi, readAbi } from "../common/abi.ts";
 import { Console } from "../common/console.ts";
 import { merge } from "../common/trace/edit.ts";
 import { TraceError } from "../common/trace/format.ts";
+import { goesOn } from "../common/trace/run.ts";
 import { Trace } from "../common/trace/trace.ts";
 import { wasmPath } from "./installation.ts";
 
@@ -32,9 +33,47 @@ export async function loadCore(path = wasmPath()): Promise<Core> {
 
 /** The trace in these files; several files are merged in the order of their events. Throws a TraceError. */
 export function openTrace(paths: readonly string[], abi: Abi): Trace {
-  const traces = openTraces(paths, abi);
+  return joinTraces(openTraces(paths, abi), abi);
+}
+
+/** Several traces as one, in the order of their events. Throws a TraceError. */
+export function joinTraces(traces: readonly Trace[], abi: Abi): Trace {
   const [only] = traces;
   return traces.length === 1 && only !== undefined ? only : Trace.open(Buffer.concat(merge(traces)), abi);
+}
+
+/** Files that are replayed together, or one that cannot be opened, with the reason in `problem`. */
+export interface RecordingFiles {
+  files: string[];
+  traces: Trace[];
+  problem: string | null;
+}
+
+/**
+ * Each file by itself, but for one that begins without a state of its own: it is with the file that holds the events before its
+ * first, if that is given too.
+ */
+export function recordingsOf(paths: readonly string[], abi: Abi): RecordingFiles[] {
+  const recordings: RecordingFiles[] = paths.map((path) => {
+    try {
+      return { files: [path], traces: [openOne(path, abi)], problem: null };
+    } catch (error) {
+      if (!(error instanceof TraceError)) throw error;
+      return { files: [path], traces: [], problem: error.message };
+    }
+  });
+  for (const later of [...recordings]) {
+    const first = later.traces[0]?.sections[0];
+    if (first?.start !== "unknown") continue;
+    const earlier = recordings.find(
+      (one) => one !== later && one.traces.some(({ sections }) => sections.some((section) => goesOn(section, first))),
+    );
+    if (earlier === undefined) continue;
+    earlier.files.push(...later.files);
+    earlier.traces.push(...later.traces);
+    recordings.splice(recordings.indexOf(later), 1);
+  }
+  return recordings;
 }
 
 /** Each of several traces, for a caller that merges them. */
