@@ -551,6 +551,87 @@ test("trace refuses to write over what it reads, and to cut nothing", () => {
   assert.not.ok(existsSync(join(folder, "nothing.pcapng")));
 });
 
+test("trace diff: the first event at which inputs differ, or the same input has other effects", () => {
+  const bytes = readCorpusTrace("core-log.pcapng");
+  const trace = Trace.open(bytes, abi);
+  const a = made("a.pcapng", bytes);
+  const diff = (...args: string[]) => run("trace", "diff", ...args);
+  const same = diff(a, corpusFile("core-log"));
+  assert.is(same.status, 0);
+  assert.match(same.stdout, /^A is \S+a\.pcapng, B is \S+core-log\.pcapng\.\nTheir 107 events are the same\.\n$/);
+
+  const index = trace.events.types.indexOf(abi.REQUEST_GET_SYNC_COUNT);
+  const offset = trace.events.offsets[index] as number;
+  const changed = (at: number) => {
+    const other = bytes.slice();
+    other[at] = (other[at] as number) ^ 1;
+    return other;
+  };
+  const [answer] = outputsOf(trace).find(([at]) => at > offset) as [number, number];
+  const effects = made("effects.pcapng", changed(answer + 16 + abi.ULOG_DATA));
+  const other = diff(a, effects);
+  assert.is(other.status, 1);
+  assert.match(other.stdout, "The same input has different effects:\n");
+  assert.match(other.stdout, `\n  A 1:${index} `);
+  assert.match(other.stdout, /\n {2}A: GET_SYNC_COUNT reply .* 0 regions in sync\n {2}B: .* 1 regions in sync\n/);
+  assert.match(other.stdout, `\nThe ${index} events before it are the same.\n`);
+
+  const INPUT_DATA = 28 + 16;
+  const inputs = diff(a, made("inputs.pcapng", changed(offset + INPUT_DATA + abi.ULOG_SEQ)), "--json");
+  const json = JSON.parse(inputs.stdout);
+  assert.equal(
+    [json.what, json.place, json.a, json.b, json.isEqual],
+    ["input", index, `1:${index}`, `1:${index}`, false],
+  );
+  assert.match(json.words[0], "the contents of an event");
+
+  // Another time, of the event's packets all alike.
+  const late = bytes.slice();
+  const end = trace.endOf(index);
+  const PACKET_TIME_LOW_BYTES = 16;
+  for (let at = offset; at < end; at += new DataView(late.buffer).getUint32(at + 4, true))
+    late[at + PACKET_TIME_LOW_BYTES] = (late[at + PACKET_TIME_LOW_BYTES] as number) ^ 1;
+  const times = made("times.pcapng", late);
+  assert.match(diff(a, times).stdout, /the times of an event\.\n.*The words are the same/s);
+  assert.is(diff(a, times, "--ignore-times").status, 0);
+
+  const short = join(folder, "short.pcapng");
+  run("trace", "cut", a, "--to", "1:50", "-o", short);
+  assert.match(diff(a, short).stdout, /B ends; A goes on with 56 events:\n {2}A 1:51 /);
+  assert.match(diff(short, a).stdout, /A ends; B goes on with 56 events:\n {2}B 1:51 /);
+  assert.is(
+    diff(a, made("cut-off.pcapng", bytes.subarray(0, (trace.events.offsets[106] as number) + 300))).status,
+    0,
+    "the last event lost its outputs",
+  );
+});
+
+test("trace diff: engines that begin otherwise", () => {
+  const diff = (...args: string[]) => run("trace", "diff", ...args);
+  const cuts = corpusFile("power-cuts");
+  const from = (position: string) => {
+    const piece = join(folder, `from-${position.replace(":", "-")}.pcapng`);
+    assert.is(run("trace", "cut", cuts, "--from", position, "--to", "1:30", "-o", piece).status, 0);
+    return piece;
+  };
+  assert.match(diff(from("1:0"), from("1:16")).stdout, /begin otherwise: A fresh, B snapshot/);
+  assert.match(
+    diff(from("1:16"), from("1:17")).stdout,
+    /What their engines know before the event differs, from byte [\d,]+/,
+  );
+  assert.is(diff(from("1:16"), from("1:16")).status, 0);
+  const dead = made(
+    "one-life.pcapng",
+    Buffer.concat([readCorpusTrace("core-log.pcapng"), readCorpusTrace("core-log.pcapng")]),
+  );
+  assert.match(diff(corpusFile("core-log"), dead).stdout, /A ends; B goes on with 107 events:\n {2}B 2:0 /);
+  const longer = run("trace", "cut", dead, "--to", "2:3", "-o", join(folder, "longer.pcapng"));
+  assert.is(longer.status, 0);
+  const none = diff(cuts, join(folder, "not-there"));
+  assert.is(none.status, 2);
+  assert.match(none.stderr, /not-there cannot be read: ENOENT/);
+});
+
 test("trace dissector prints a file that is there", () => {
   const path = run("trace", "dissector").stdout.trimEnd();
   assert.match(readFileSync(path, "utf8"), /Proto\("dm_ulog"/);

@@ -145,6 +145,17 @@ test("structured fields say what the words say", () => {
   assert.is(effect(/^open \/var/).kind, "open");
 });
 
+test("the difference of two traces has the fields that are described", () => {
+  const [a, b] = [`${CORPUS_FOLDER}core-log.pcapng`, `${CORPUS_FOLDER}two-logs.pcapng`];
+  const [same] = objects("trace", "diff", a, a) as [Fields];
+  check(same, fieldsUnder("Difference"), "no difference");
+  const { stdout, status } = spawnSync(process.execPath, [command, "trace", "diff", a, b, "--json"], {
+    encoding: "utf8",
+  });
+  assert.is(status, 1);
+  check(JSON.parse(stdout) as Fields, fieldsUnder("Difference"), "a difference");
+});
+
 test("each sentence has the fields that are described, and each cause is described", () => {
   const fields = fieldsUnder("Sentence");
   for (const [name, region] of [

@@ -21,6 +21,7 @@ import { parseBytes } from "./sizes.ts";
 import { status } from "./status.ts";
 import { LEG_FAILURE_FEATURES, table } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
+import type { DiffOptions } from "./trace-diff.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
 import { CLOCKS } from "./trace-time.ts";
 import { unit } from "./unit.ts";
@@ -396,7 +397,9 @@ Exit status: 0, or 2 if the device holds no log or cannot be changed.`,
     process.exitCode = await adopt(device, uuid);
   });
 
-const trace = program.command("trace").description("Cut or merge trace files, or locate the dissector for Wireshark.");
+const trace = program
+  .command("trace")
+  .description("Cut, merge or compare trace files, or locate the dissector for Wireshark.");
 
 trace
   .command("cut")
@@ -423,6 +426,25 @@ trace
   .action(async (files: string[], options: { output: string }) => {
     const { mergeTraces } = await import("./trace.ts");
     process.exitCode = await mergeTraces(files, options);
+  });
+
+trace
+  .command("diff")
+  .description("Find where two traces part: the first event whose inputs differ, or whose inputs had other effects.")
+  .argument("<a>", "a trace file")
+  .argument("<b>", "another one, of another run or another core")
+  .option("--ignore-times", "compare without the times of events, and without when the core wants to be woken")
+  .option("--core <file>", "a core that takes the snapshots in them, if it is not the installed one")
+  .option("--json", "print one JSON object")
+  .addHelpText(
+    "after",
+    `
+Events are compared from the beginning on, one by one: cut both traces to the same first event if they begin at different ones.
+Exit status: 0 the traces are the same, 1 they part, 2 one of them cannot be used.`,
+  )
+  .action(async (a: string, b: string, options: DiffOptions) => {
+    const { diffTraces } = await import("./trace-diff.ts");
+    process.exitCode = await diffTraces(a, b, options);
   });
 
 trace

@@ -6,21 +6,25 @@ import { KIND_TRAP } from "./format.ts";
 import { fileView } from "./packet.ts";
 import type { Trace } from "./trace.ts";
 
-/** The first effect of an event that differs from the recording. */
-export interface Difference {
-  /** Of the event, in the trace and in the engine's life. */
-  index: number;
-  number: number;
+/** The first of an event's effects that differs between two sides. */
+export interface EffectDifference {
   /** Which effect of the event, from 0. */
   effect: number;
-  /** Null if no more effects were recorded, or if the core gave no more. */
+  /** Null where a side has no more effects. */
   expected: TraceEffect | null;
   got: TraceEffect | null;
-  /** How many effects were recorded, and how many the core gave. */
+  /** How many effects each side has. */
   expectedCount: number;
   gotCount: number;
   /** First byte of the effect that differs, counted through its payload and what it writes. */
   firstByte: number;
+}
+
+/** The first effect of an event that differs from the recording: what was recorded is expected, what the core gave is got. */
+export interface Difference extends EffectDifference {
+  /** Of the event, in the trace and in the engine's life. */
+  index: number;
+  number: number;
   /** What is wrong with the recorded event itself, in words; null if it is intact. */
   problem: string | null;
   /** The replaying engine, after the event. */
@@ -40,19 +44,32 @@ export function findDifference(trace: Trace, index: number, written: Uint8Array,
     return null;
   const { effects: expected, problem } = decodePackets(recorded, abi);
   const { effects: got } = decodePackets(came, abi);
+  return { index, number, ...differenceAt(firstDifferentEffect(expected, got), expected, got), problem, engine };
+}
+
+/** Where the effects of an event differ between two sides; null if they are the same. */
+export function firstEffectDifference(
+  expected: readonly TraceEffect[],
+  got: readonly TraceEffect[],
+): EffectDifference | null {
+  const effect = firstDifferentEffect(expected, got);
+  return effect === expected.length && effect === got.length ? null : differenceAt(effect, expected, got);
+}
+
+function firstDifferentEffect(expected: readonly TraceEffect[], got: readonly TraceEffect[]): number {
   let effect = 0;
   while (effect < Math.min(expected.length, got.length) && isSameEffect(expected[effect], got[effect])) effect++;
+  return effect;
+}
+
+function differenceAt(effect: number, expected: readonly TraceEffect[], got: readonly TraceEffect[]): EffectDifference {
   return {
-    index,
-    number,
     effect,
     expected: expected[effect] ?? null,
     got: got[effect] ?? null,
     expectedCount: expected.length,
     gotCount: got.length,
     firstByte: firstDifferentByte(effectBytes(expected[effect]), effectBytes(got[effect])),
-    problem,
-    engine,
   };
 }
 

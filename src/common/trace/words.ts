@@ -4,7 +4,7 @@ import type { Abi, AbiName } from "../abi.ts";
 import type { Console, LogDescription } from "../console.ts";
 import { printable } from "../printable.ts";
 import { addressOf } from "./address.ts";
-import { type Difference, effectBytes } from "./difference.ts";
+import { type Difference, type EffectDifference, effectBytes } from "./difference.ts";
 import { readEvent, type TraceEffect, type TraceInput } from "./event.ts";
 import { NO_LOG } from "./event-table.ts";
 import { KIND_TRAP } from "./format.ts";
@@ -82,8 +82,7 @@ export class EventWords {
    * log at that point.
    */
   difference(trace: Trace, difference: Difference): string {
-    const { index, effect, expected, got, expectedCount, gotCount, firstByte, problem, engine } = difference;
-    const side = (one: TraceEffect | null) => (one === null ? "nothing more" : this.effect(one));
+    const { index, effect, expectedCount, gotCount, problem, engine } = difference;
     const timeNs = trace.events.timesNs[index] as number;
     const lines = [
       `Event ${addressOf(trace, index)} at ${seconds(timeNs)}: ${this.input(readEvent(trace, index).input)}`,
@@ -91,21 +90,27 @@ export class EventWords {
     if (problem !== null) lines.push(`The recorded event is damaged: ${problem}.`);
     lines.push(
       `Effect ${effect + 1} differs from the recording (${expectedCount} effects were recorded, the core gave ${gotCount}).`,
-      `  expected: ${side(expected)}`,
-      `       got: ${side(got)}`,
+      ...this.effectDifference(difference, ["expected", "     got"]),
     );
-    if (expected !== null && got !== null && expected.kind === got.kind) {
-      lines.push(
-        `They differ from byte ${firstByte} on:`,
-        `  expected: ${hexadecimal(effectBytes(expected), firstByte)}`,
-        `       got: ${hexadecimal(effectBytes(got), firstByte)}`,
-      );
-    }
     const log = trace.events.logs[index] as number;
     const name = log === NO_LOG ? undefined : trace.logs[log];
     const found = this.console.logs(engine).find(({ uuid, luid }) => uuid === name?.uuid && luid === String(name.luid));
     if (found !== undefined) lines.push(`The log at this point: ${logInWords(found)}`);
     return lines.join("\n");
+  }
+
+  /** The two sides of a difference, in words and in bytes, each behind its name. */
+  effectDifference(difference: EffectDifference, [one, other]: readonly [string, string]): string[] {
+    const { expected, got, firstByte } = difference;
+    const side = (effect: TraceEffect | null) => (effect === null ? "nothing more" : this.effect(effect));
+    const lines = [`  ${one}: ${side(expected)}`, `  ${other}: ${side(got)}`];
+    if (expected === null || got === null || expected.kind !== got.kind) return lines;
+    return [
+      ...lines,
+      `They differ from byte ${firstByte} on:`,
+      `  ${one}: ${hexadecimal(effectBytes(expected), firstByte)}`,
+      `  ${other}: ${hexadecimal(effectBytes(got), firstByte)}`,
+    ];
   }
 
   private nameOf(kind: number): string {
