@@ -73,7 +73,7 @@ function reasonOfDisbelief(failed: string | null, story: RegionStory): Words {
   }
   const where =
     failed === null
-      ? "an earlier server kept in the state file that it had failed, and the trace does not hold that failure"
+      ? "it had failed, and the trace does not hold that failure"
       : `it failed at ${failed}, and has not taken all writes since`;
   return because("device behind", `the log device is not believed, because it may be behind: ${where}`);
 }
@@ -117,7 +117,8 @@ export function endOf(story: RegionStory): string {
     return `the log before it, luid ${luid}, was not in use at ${last}, the last event of its server in the trace`;
   return (
     `the log before it, luid ${luid}, was in use at ${last}, the last event of its server in the trace, and the kernel has not ` +
-    "reconnected it: the machine stopped (a power cut, a crash or a reboot; the trace does not tell which)"
+    "reconnected it: the machine stopped (a power cut, a crash, a reboot), or the log was removed while no server ran and its " +
+    "state is lost; the trace does not tell which"
   );
 }
 

@@ -90,6 +90,7 @@ export class Why {
       if (run.section.start === "unknown") {
         yield this.untold(run);
         this.stories.forget();
+        this.failed = null;
       } else {
         yield* this.tellRun(run);
         this.stories.endEngine(addressOf(this.trace, run.endIndex - 1));
