@@ -1,6 +1,5 @@
 // What READMEs and documents name exists: files of the repository, npm scripts, commands of dm-ulog and their options.
 
-import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,19 +46,15 @@ function codeOf(text: string): string[] {
   return code;
 }
 
-/** The help of a command, by its words such as `trace cut`; undefined if there is no such command. */
-const helps = new Map<string, string | undefined>();
+/** The manual page of a command, by its words such as `trace cut`; undefined if there is no such command. */
 function helpOf(words: string): string | undefined {
-  if (!helps.has(words)) {
-    const command = join(REPOSITORY, "dist/cli/main.js");
-    const { stdout, status } = spawnSync(process.execPath, [command, ...words.split(" "), "--help"], {
-      encoding: "utf8",
-    });
-    // What is no command gets the help of the one above it.
-    const isIt = status === 0 && stdout.startsWith(`Usage: dm-ulog ${words} `);
-    helps.set(words, isIt ? stdout : undefined);
-  }
-  return helps.get(words);
+  const page = pageOf(words);
+  return files.includes(page) ? read(page).replaceAll("\\-", "-") : undefined;
+}
+
+/** Made of the same definitions as --help, by the build. */
+function pageOf(words: string): string {
+  return `dist/man/dm-ulog-${words.replace(" ", "-")}.1`;
 }
 
 /** What is wrong with the names in a document, in sentences. */
@@ -106,7 +101,7 @@ function commandMistakes(code: string): string[] {
     const [, name = "", second = "", rest = ""] = named ?? (short !== null && helpOf(short[1] as string) ? short : []);
     if (name === "") return [];
     if (helpOf(name) === undefined) return [`there is no command: dm-ulog ${name}`];
-    const isGroup = helpOf(name)?.includes("\nCommands:") === true;
+    const isGroup = files.some((file) => file.startsWith(pageOf(name).replace(".1", "-")));
     if (isGroup && second !== "" && helpOf(`${name} ${second}`) === undefined)
       return [`there is no command: dm-ulog ${name} ${second}`];
     return optionMistakes(isGroup && second !== "" ? `${name} ${second}` : name, rest);

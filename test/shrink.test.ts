@@ -27,7 +27,14 @@ const EVENTS = 8000;
 /** The first life that fails with a fault. */
 function failingLife(fault: string): { life: ScenarioOptions; violation: ScenarioViolation } {
   for (let i = 0; i < SEEDS_MAX; i++) {
-    const life = { seed: seed + i, eventCount: EVENTS, module, console: words, fault: findFault(fault) };
+    const life = {
+      seed: seed + i,
+      eventCount: EVENTS,
+      module,
+      console: words,
+      fault: findFault(fault),
+      withModel: false,
+    };
     const violation = violationOf(life);
     if (violation !== null) return { life, violation };
   }

