@@ -85,9 +85,12 @@ export function logsBytes(engine: Engine): Buffer {
   return Buffer.concat([memory.subarray(CORE + CORE_BYTES, INPUT_KIND), memory.subarray(AREAS_END)]);
 }
 
+/** The model takes a second for each request of larger logs. */
+const REGIONS_FOLLOWED_MAX = 300_000;
+
 /** Holds an engine that starts afresh against the model of the protocol; null where something looks at it already. */
 export function followed(engine: Engine): EngineFollower | null {
-  return engine.isFresh && engine.tap === null ? new EngineFollower(engine) : null;
+  return engine.isFresh && engine.tap === null ? new EngineFollower(engine, REGIONS_FOLLOWED_MAX) : null;
 }
 
 /** Throws where the engine has broken a rule of the protocol; nothing is claimed once somebody else has taken its tap. */

@@ -56,7 +56,7 @@ export function firstConstructor(request: Request, log: LogModel): Expectation {
 
 function newLog(conversation: Conversation, request: Request, table: Table, reconnects: boolean): LogModel {
   const { logs } = conversation;
-  const log = new LogModel(request.luid, logs.mirrorOf(request.uuid), table);
+  const log = new LogModel(request.luid, logs.mirrorOf(request.uuid), table, conversation.regionsMax);
   log.isLost = reconnects;
   // `nosync` speaks of a new mirror; one whose kernel reconnects has been written to.
   log.setAll(!table.isNosync || reconnects);

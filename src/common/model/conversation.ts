@@ -12,7 +12,7 @@ import { type Expectation, subjectOf } from "./expectation.ts";
 import { type Held, HeldRequests } from "./held.ts";
 import { KnownLogs } from "./known-logs.ts";
 import { endLoad } from "./load.ts";
-import type { LogModel } from "./log-model.ts";
+import { type LogModel, REGIONS_FOLLOWED_MAX } from "./log-model.ts";
 import { expect } from "./requests.ts";
 import { Restoring } from "./restoring.ts";
 import { demand, RuleViolation } from "./violation.ts";
@@ -63,7 +63,11 @@ export class Conversation {
   private readonly touched = new Set<LogModel>();
   private hasTrapped = false;
 
-  constructor(readonly abi: Abi) {
+  /** A log of more than `regionsMax` regions is a ModelLimit. */
+  constructor(
+    readonly abi: Abi,
+    readonly regionsMax = REGIONS_FOLLOWED_MAX,
+  ) {
     this.restoring = new Restoring(this);
     this.held = new HeldRequests(abi.HELD_BYTES);
   }

@@ -14,11 +14,14 @@ export class EngineFollower implements EngineTap {
   readonly conversation: Conversation;
   private readonly other: EngineTap | null;
 
-  /** Follows an engine from its first input on. A tap that it has already goes on. */
-  constructor(private readonly engine: Engine) {
+  /** Follows an engine from its first input on, until a log has more than `regionsMax` regions. A tap that it has already goes on. */
+  constructor(
+    private readonly engine: Engine,
+    regionsMax?: number,
+  ) {
     if (!engine.isFresh)
       throw new Error("The model follows an engine from its first input on, and this one has had some.");
-    this.conversation = new Conversation(engine.abi);
+    this.conversation = new Conversation(engine.abi, regionsMax);
     this.other = engine.tap;
     engine.tap = this;
   }

@@ -54,10 +54,11 @@ export class LogModel {
     readonly luid: bigint,
     readonly mirror: MirrorModel,
     readonly table: Table,
+    regionsMax: number,
   ) {
-    if (table.regionCount > REGIONS_FOLLOWED_MAX) {
+    if (table.regionCount > regionsMax) {
       const count = table.regionCount.toLocaleString("en-US");
-      const most = REGIONS_FOLLOWED_MAX.toLocaleString("en-US");
+      const most = regionsMax.toLocaleString("en-US");
       throw new ModelLimit(`The log ${mirror.uuid} has ${count} regions; the model follows logs of up to ${most}.`);
     }
     mirror.logs.add(this);

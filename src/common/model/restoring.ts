@@ -137,7 +137,12 @@ export class Restoring {
   }
 
   private make(stored: StoredLog, table: Table, bytes: Uint8Array): LogModel {
-    const log = new LogModel(stored.luid, this.conversation.logs.mirrorOf(stored.uuid), table);
+    const log = new LogModel(
+      stored.luid,
+      this.conversation.logs.mirrorOf(stored.uuid),
+      table,
+      this.conversation.regionsMax,
+    );
     log.life = stored.life;
     log.wasResumed = stored.wasResumed;
     log.isLost = stored.reconnects;
