@@ -50,6 +50,10 @@ function finish(made: DeviceHost): number {
   return steps;
 }
 
+function finishWithoutOthers(made: DeviceHost): void {
+  while (made.step());
+}
+
 const statesOf = (made: DeviceHost, { uuid, luid } = LARGE) => [
   ...words.regionStates(made.engine, uuid, String(luid), 0, 0xffff_ffff),
 ];
@@ -165,6 +169,39 @@ test("parts of a large state file come between the answers to others, and reques
   for (const seq of [...asked, flush]) assert.is(other.replyTo(seq)?.error, 0);
   before[1] = Math.max(before[1] as number, 1);
   assert.equal(statesOf(other), before);
+});
+
+test("requests of one log keep their order, whatever others wait for", () => {
+  const text = asciiBytes(`${2 * REGIONS} core 2`);
+  const made = newHost();
+  const logs = [1n, 2n].map((luid) => ({ uuid: `LVM-${luid}`, luid }));
+  for (const { uuid, luid } of logs) assert.is(made.ask("CTR", text, uuid, luid).error, 0);
+  const other = newHost();
+  const { engine, nowNs, handler } = other;
+  const { RESTORE_BYTES } = engine.abi;
+  const give = (handle: number, offset: number) => {
+    const file = made.stateFiles.get(handle) as Uint8Array;
+    engine.restorePart(handle, file.length, offset, file.subarray(offset, offset + RESTORE_BYTES), nowNs, handler);
+    return offset + RESTORE_BYTES;
+  };
+  for (const handle of [0, 1]) give(handle, 0);
+  const ask = (type: "GET_REGION_SIZE" | "GET_SYNC_COUNT", log: number) =>
+    other.request(type, [], logs[log]?.uuid, logs[log]?.luid);
+  // The first log waits longest, and its request stands before those of the second.
+  const ofFirst = ask("GET_SYNC_COUNT", 0);
+  const waiting = ask("GET_SYNC_COUNT", 1);
+  const { length } = made.stateFiles.get(1) as Uint8Array;
+  for (let offset = RESTORE_BYTES; offset < length; ) offset = give(1, offset);
+  const behind = [ask("GET_REGION_SIZE", 1), ask("GET_SYNC_COUNT", 1)];
+  assert.equal(other.replies, [], "the second is whole, and its first request has not been answered");
+  finishWithoutOthers(other);
+  assert.equal(
+    other.replies.map(({ seq }) => seq),
+    [waiting, ...behind],
+  );
+  for (let offset = RESTORE_BYTES; offset < length; ) offset = give(0, offset);
+  finishWithoutOthers(other);
+  assert.is(other.replyTo(ofFirst)?.error, 0);
 });
 
 test("a damaged large state file is repaired in slices", () => {

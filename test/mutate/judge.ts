@@ -35,6 +35,8 @@ export const TEST_FILES = [
   "luids",
   "mark-ahead",
   "log-owner",
+  "slices",
+  "model",
   "forgotten-logs",
   "log-devices",
   "console",
