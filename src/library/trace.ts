@@ -3,7 +3,7 @@
  * @module dm-ulog/trace
  */
 
-export type { Difference } from "../common/trace/difference.ts";
+export type { Difference, EffectDifference } from "../common/trace/difference.ts";
 export { cut, merge } from "../common/trace/edit.ts";
 export { readEvent, type TraceEffect, type TraceEvent, type TraceInput } from "../common/trace/event.ts";
 export { TraceError } from "../common/trace/format.ts";
