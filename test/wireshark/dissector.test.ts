@@ -129,7 +129,8 @@ test("effects that are longer than a packet go on in the next one", () => {
   const engine = new Engine(releaseModule);
   const recording = new Recording(engine, facts);
   const host = new DeviceHost(engine);
-  host.devices.set("/dev/log", new Uint8Array(1 << 20));
+  // All of it is to be written anew.
+  host.devices.set("/dev/log", new Uint8Array(1 << 20).fill(0xff));
   host.ask("CTR", asciiBytes("8000000 clustered-disk /dev/log 2"));
   host.ask("RESUME");
   host.completeAll();
