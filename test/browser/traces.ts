@@ -11,7 +11,7 @@ export const wasm = readFileSync(new URL("../../dist/dm-ulog.wasm", import.meta.
 const module = new WebAssembly.Module(wasm);
 const UUID = "LVM-measured";
 const LUID = 0xffff_8880_0123_4000n;
-const QUIET: EffectHandler = { send() {}, notice() {} };
+const QUIET: EffectHandler = { send() {}, notice() {}, wake() {} };
 /** Time between two requests, ns. */
 const INTERVAL_NS = 40_000;
 /** Regions that are marked at the same time, at most. */
@@ -37,6 +37,7 @@ class RecordedLog {
     this.nowNs += INTERVAL_NS;
     const request = { type, uuid: UUID, luid: LUID, seq: ++this.seq, data };
     this.engine.deliver(encodeRequest(this.engine.abi, request), this.engine.abi.KERNEL_PORT, this.nowNs, QUIET);
+    this.engine.goOn(this.nowNs, QUIET);
   }
 
   finish(): Uint8Array {
