@@ -59,7 +59,8 @@ const serviceManager: Scenario = {
       delete process.env.WATCHDOG_USEC;
     }
     await sleep(1500);
-    const [first, ...pings] = messages();
+    // What it says of its socket is for systemd's store of descriptors.
+    const [first, ...pings] = messages().filter((message) => !message.startsWith("FDSTORE"));
     assert.equal(first, "READY=1");
     assert.ok(pings.length >= 2 && pings.every((message) => message === "WATCHDOG=1"), pings.join(" "));
     await lab.server.stop();
