@@ -325,7 +325,7 @@ export class Disk extends Deadline {
     const log = this.owner();
     const at = (<usize>word) << 3;
     if (this.adoptWith & ADOPT_NOTHING_HELD) store<u64>(this.image + at, 0, BITS_OFFSET);
-    const dirtyBefore = this.dirtyOf(word);
+    const dirtyBefore = log.dirtyIn(word);
     if (this.adoptWith & ADOPT_BITS) {
       log.pendingSet().put(word, ~this.heldWord(word));
       log.failedSet().put(word, 0);
@@ -336,15 +336,7 @@ export class Disk extends Deadline {
       this.freshSet().put(word, this.cleanWord(word) & ~this.imageWord(word));
     }
     this.settlingSet().put(word, 0);
-    log.dirtyCount += this.dirtyOf(word) - dirtyBefore;
-  }
-
-  /** Regions of a word that are in sync and marked. */
-  private dirtyOf(word: u32): u32 {
-    const log = this.owner();
-    const at = (<usize>word) << 3;
-    const outOfSync = load<u64>(log.pendingSet().bits + at) | load<u64>(log.failedSet().bits + at);
-    return <u32>popcnt(load<u64>(log.markedSet().bits + at) & ~outOfSync);
+    log.dirtyCount += log.dirtyIn(word) - dirtyBefore;
   }
 
   /** The clean bits of 64 regions as the device has them, or is taken to have. */
@@ -359,14 +351,8 @@ export class Disk extends Deadline {
   /** The clean bits of 64 regions as memory knows them. */
   cleanWord(word: u32): u64 {
     const log = this.owner();
-    const offset = (<usize>word) << 3;
-    const dirty =
-      load<u64>(log.pendingSet().bits + offset) |
-      load<u64>(log.failedSet().bits + offset) |
-      load<u64>(log.markedSet().bits + offset);
-    const beyond = log.regionCount & 63;
-    const valid = beyond != 0 && word == log.regionCount >>> 6 ? ((<u64>1) << beyond) - 1 : u64.MAX_VALUE;
-    return ~dirty & valid;
+    const marked = log.markedSet();
+    return ~(log.outOfSyncWord(word) | load<u64>(marked.bits + ((<usize>word) << 3))) & marked.valid(word);
   }
 
   /**

@@ -177,6 +177,18 @@ export class Log {
     return !this.markedSet().has(region) && this.isInSync(region);
   }
 
+  /** Of 64 regions: those that are out of sync. */
+  outOfSyncWord(word: u32): u64 {
+    const at = (<usize>word) << 3;
+    return load<u64>(this.pendingSet().bits + at) | load<u64>(this.failedSet().bits + at);
+  }
+
+  /** Of 64 regions: how many are in sync and marked. */
+  dirtyIn(word: u32): u32 {
+    const marked = load<u64>(this.markedSet().bits + ((<usize>word) << 3));
+    return <u32>popcnt(marked & ~this.outOfSyncWord(word));
+  }
+
   /** Whether requests for I/O may come: from RESUME to POSTSUSPEND. */
   takesWork(): bool {
     return (this.state & (STATE_RESUMED | STATE_SUSPENDING)) != 0;

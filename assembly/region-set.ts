@@ -117,8 +117,8 @@ export class RegionSet {
     else if (members == 0) this.lower(word);
   }
 
-  /** The bits of a word of level 0 that regions stand for. */
-  private valid(word: u32): u64 {
+  /** The bits of a word of level 0 that stand for regions. */
+  valid(word: u32): u64 {
     const beyond = this.size & 63;
     return beyond != 0 && word == this.size >>> 6 ? ((<u64>1) << beyond) - 1 : u64.MAX_VALUE;
   }

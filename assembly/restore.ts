@@ -171,7 +171,7 @@ function endWord(log: Log, word: u32): void {
     log.hasOverlap = 1;
     log.failedSet().put(word, failed & ~pending);
   }
-  log.dirtyCount += <u32>popcnt(load<u64>(log.markedSet().bits + at) & ~(pending | failed));
+  log.dirtyCount += log.dirtyIn(word);
 }
 
 /** Every part is here, and the log is whole, or will be when a damaged file has been written anew. */
