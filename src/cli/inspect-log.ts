@@ -5,6 +5,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { LOG_BITS_OFFSET, LOG_REGION_COUNT_OFFSET, LOG_VERSION_OFFSET, LOG_VERSIONS } from "../common/log-format.ts";
 import { TraceError } from "../common/trace/format.ts";
 import { ownerOf } from "../node/devices/log-header.ts";
+import { formatCount } from "./sizes.ts";
 
 /** Bits are read in parts of this size, because a log may have 2^32 regions. */
 const PART_BYTES = 1 << 20;
@@ -115,14 +116,13 @@ function jsonOf({ version, owner, regionCount, cleanRegions, heldRegions, notCle
 
 function text(path: string, image: LogImage): string {
   const { version, owner, regionCount, cleanRegions, heldRegions, notClean } = image;
-  const count = (value: number) => value.toLocaleString("en-US");
   const notCleanCount = heldRegions - cleanRegions;
   const lines = [
     `${path}: a dirty log of version ${version}${owner === null ? ", which names no mirror" : `, of the mirror ${owner}`}`,
-    `${count(regionCount)} regions, ${count(cleanRegions)} clean, ${count(notCleanCount)} not clean, which a mirror will resync when it starts with this log.`,
+    `${formatCount(regionCount)} regions, ${formatCount(cleanRegions)} clean, ${formatCount(notCleanCount)} not clean, which a mirror will resync when it starts with this log.`,
   ];
   if (heldRegions < regionCount) {
-    lines.push(`The file is too short: it has no bit for the regions from ${count(heldRegions)} on.`);
+    lines.push(`The file is too short: it has no bit for the regions from ${formatCount(heldRegions)} on.`);
   }
   if (notClean.length > 0) lines.push(`Not clean: ${rangesText(image)}`);
   return [...lines, "", ...map(image)].join("\n");

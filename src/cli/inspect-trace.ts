@@ -2,7 +2,6 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { printable } from "../common/printable.ts";
-import { addressOf } from "../common/trace/address.ts";
 import { readEvent, type TraceEffect, type TraceEvent } from "../common/trace/event.ts";
 import { TraceError } from "../common/trace/format.ts";
 import { originInWords } from "../common/trace/section-origin.ts";
@@ -15,7 +14,7 @@ import { jsonLine } from "./json-line.ts";
 import { type Core, loadCore, openTrace } from "./trace-files.ts";
 import { filterOf, type TraceFilter } from "./trace-filter.ts";
 import { statisticsObject, statisticsText } from "./trace-statistics.ts";
-import { type Clock, checkClock, timeText } from "./trace-time.ts";
+import { type Clock, checkClock, placeText } from "./trace-time.ts";
 
 export interface InspectTraceOptions extends TraceFilter {
   stats?: boolean;
@@ -26,7 +25,6 @@ export interface InspectTraceOptions extends TraceFilter {
   follow?: boolean;
 }
 
-const ADDRESS_DIGITS = 8;
 /** How often to look whether a followed file has grown. */
 const FOLLOW_MS = 200;
 
@@ -168,7 +166,7 @@ class EventPrinter {
     if (event.problem !== null) rest.push(`damaged: ${event.problem}`);
     if (!trace.isWhole(index) && !options.follow) rest.push("the file ends here, so outputs may be missing");
     const [answer, ...more] = answers;
-    const start = `${addressOf(trace, index).padStart(ADDRESS_DIGITS)} ${timeText(trace, index, options.time ?? "core")}  `;
+    const start = placeText(trace, index, options.time ?? "core");
     const outputs = [...(answer === undefined ? [] : [answer]), ...rest];
     const first = outputs.length === 0 ? `${start}${input}` : `${start}${input} → ${outputs.join("; ")}`;
     return [first, ...more.map((text) => `${" ".repeat(start.length)}→ ${text}`)].join("\n");

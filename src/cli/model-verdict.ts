@@ -5,10 +5,9 @@ import { addressOf } from "../common/trace/address.ts";
 import { readEvent } from "../common/trace/event.ts";
 import type { Trace } from "../common/trace/trace.ts";
 import type { EventWords } from "../common/trace/words.ts";
+import { formatCount } from "./sizes.ts";
 
 const NS_PER_SECOND = 1e9;
-
-const count = (value: number) => value.toLocaleString("en-US");
 
 export function verdictText(
   trace: Trace,
@@ -17,7 +16,7 @@ export function verdictText(
 ): string {
   const lines: string[] = [];
   if (violation === null) {
-    lines.push(`The model agrees: ${count(events)} events keep every rule of docs/protocol-rules.md.`);
+    lines.push(`The model agrees: ${formatCount(events)} events keep every rule of docs/protocol-rules.md.`);
   } else {
     const seconds = (trace.events.timesNs[index] as number) / NS_PER_SECOND;
     const input = words.input(readEvent(trace, index).input);
@@ -27,7 +26,7 @@ export function verdictText(
     );
   }
   if (skippedEvents > 0) {
-    lines.push(`${count(skippedEvents)} events were not judged: they follow a state that only the core knew.`);
+    lines.push(`${formatCount(skippedEvents)} events were not judged: they follow a state that only the core knew.`);
   }
   return lines.join("\n");
 }

@@ -9,6 +9,7 @@
 import { THIS_MACHINE } from "../node/devices/block-devices.ts";
 import {
   formatBytes,
+  formatCount,
   formatSeconds,
   formatSectors,
   parseBytes,
@@ -85,7 +86,7 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
   if (sizeSectors < REGION_SECTORS_MIN) throw new Error(`A mirror has at least ${REGION_SECTORS_MIN} sectors.`);
   if (needsDevice && crashSecondsOf(regionSizeSectors) > maxSeconds) {
     throw new Error(
-      `With ${count(options.writes)} regions written to per second, a resync after a crash takes up to ` +
+      `With ${formatCount(options.writes)} regions written to per second, a resync after a crash takes up to ` +
         `${formatSeconds(crashSecondsOf(regionSizeSectors))} even with the smallest regions ` +
         `(${formatSectors(regionSizeSectors)}). Allow more time with --max-resync, or give fewer --writes, a shorter ` +
         "--quiet-time, or a faster --resync-rate.",
@@ -143,7 +144,7 @@ export function planText(made: Plan, options: PlanOptions): string {
           "copied after a crash, and writes wait longer for a region that is being copied."
         : "The largest power of two that is copied in a tenth of a second. Writes to a region wait during its copy.",
     ],
-    ["regions", count(made.regionCount), "The log has one bit for each."],
+    ["regions", formatCount(made.regionCount), "The log has one bit for each."],
     ["memory", formatBytes(made.memoryBytes), "The engine uses this much for the log. It does not grow later."],
     [
       "state file",
@@ -155,7 +156,7 @@ export function planText(made: Plan, options: PlanOptions): string {
       : [
           "log device",
           formatBytes(made.deviceBytes),
-          `A header and the bits (${count(made.deviceBytes)} bytes). Without a log device, everything would be copied ` +
+          `A header and the bits (${formatCount(made.deviceBytes)} bytes). Without a log device, everything would be copied ` +
             `after a crash, which takes ${formatSeconds(made.fullResyncSeconds)}.`,
         ],
     ["first resync", formatSeconds(made.fullResyncSeconds), `Everything is copied once, at ${rate}.`],
@@ -163,9 +164,9 @@ export function planText(made: Plan, options: PlanOptions): string {
       "after a crash",
       `up to ${formatSeconds(made.crashResyncSeconds)}`,
       made.needsDevice
-        ? `At most ${count(made.crashRegions)} regions: ${count(options.writes)} per second for the ${KERNEL_CLEAR_SECONDS} s ` +
+        ? `At most ${formatCount(made.crashRegions)} regions: ${formatCount(options.writes)} per second for the ${KERNEL_CLEAR_SECONDS} s ` +
           `that the kernel holds a clear back, and for the quiet time of ${options.quietTime / 1000} s, in which at most ` +
-          `${count(options.lazyRegions)} clears wait.`
+          `${formatCount(options.lazyRegions)} clears wait.`
         : "A log in memory does not survive a crash of the machine, so everything is copied again.",
     ],
   ];
@@ -192,8 +193,4 @@ function wrapped(text: string, width: number): string[] {
     else lines.push(word);
   }
   return lines;
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en-US");
 }

@@ -10,6 +10,7 @@ import type { Trace } from "../common/trace/trace.ts";
 import { EventWords } from "../common/trace/words.ts";
 import { jsonLine } from "./json-line.ts";
 import { verdictObject, verdictText } from "./model-verdict.ts";
+import { formatCount } from "./sizes.ts";
 import {
   type Core,
   EXIT_UNUSABLE,
@@ -32,8 +33,6 @@ export interface ReplayOptions {
 /** A shorter replay ends before anybody could see a bar. */
 const BAR_EVENTS_MIN = 300_000;
 const NS_PER_SECOND = 1e9;
-
-const count = (value: number) => value.toLocaleString("en-US");
 
 interface Replayed {
   trace: Trace;
@@ -117,7 +116,7 @@ function replayedObject({ trace, summary, verdict }: Replayed, words: EventWords
 
 function sumText(results: readonly Result[]): string {
   const replayed = results.flatMap((result) => ("summary" in result ? [result] : []));
-  const files = (some: readonly Result[]) => count(some.reduce((sum, one) => sum + one.files.length, 0));
+  const files = (some: readonly Result[]) => formatCount(some.reduce((sum, one) => sum + one.files.length, 0));
   const differing = replayed.filter(({ summary }) => !summary.isEqual);
   const unusable = results.filter((result) => "unusable" in result);
   const events = replayed.reduce((sum, { summary }) => sum + summary.events, 0);
@@ -128,7 +127,7 @@ function sumText(results: readonly Result[]): string {
   const broken = replayed.filter(({ verdict }) => (verdict?.violation ?? null) !== null);
   if (broken.length > 0) parts.push(`${files(broken)} break a rule of the protocol: ${namesOf(broken)}`);
   if (unusable.length > 0) parts.push(`${files(unusable)} cannot be replayed: ${namesOf(unusable)}`);
-  return `${parts.join("; ")}. ${count(events)} events are as recorded in all.`;
+  return `${parts.join("; ")}. ${formatCount(events)} events are as recorded in all.`;
 }
 
 function namesOf(results: readonly Result[]): string {
@@ -174,14 +173,16 @@ function summaryText(trace: Trace, summary: ReplaySummary, words: EventWords): s
   if (difference === null) {
     lines.push(
       "Every output is as it was recorded.",
-      `${count(events)} events in ${spanSeconds(trace).toFixed(3)} s of recorded time, ${requestText(summary, words)}`,
+      `${formatCount(events)} events in ${spanSeconds(trace).toFixed(3)} s of recorded time, ${requestText(summary, words)}`,
       `digest ${digest}`,
     );
   } else {
-    lines.push(words.difference(trace, difference), `The ${count(events)} events before it are as recorded.`);
+    lines.push(words.difference(trace, difference), `The ${formatCount(events)} events before it are as recorded.`);
   }
   if (skippedEvents > 0) {
-    lines.push(`${count(skippedEvents)} events were skipped: the trace does not hold the engine's state before them.`);
+    lines.push(
+      `${formatCount(skippedEvents)} events were skipped: the trace does not hold the engine's state before them.`,
+    );
   }
   if (cutIndex !== null) lines.push(`The last event, ${addressOf(trace, cutIndex)}, is incomplete and does not count.`);
   if (problem !== null) lines.push(problem);
@@ -224,7 +225,7 @@ function requestText(summary: ReplaySummary, words: EventWords): string {
   const counts = requestCounts(summary, words);
   const total = counts.reduce((sum, [, number]) => sum + number, 0);
   if (total === 0) return "no requests";
-  return `${count(total)} requests: ${counts.map(([name, number]) => `${name} ${count(number)}`).join(", ")}`;
+  return `${formatCount(total)} requests: ${counts.map(([name, number]) => `${name} ${formatCount(number)}`).join(", ")}`;
 }
 
 /** From the first event to the last, on the core's clock. */

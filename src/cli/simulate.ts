@@ -13,6 +13,7 @@ import {
 import { actionCount, eventCount, shrink } from "../common/sim/shrink.ts";
 import { smallWasmPath, wasmPath } from "./installation.ts";
 import { LifeFiles, readChoices } from "./life-files.ts";
+import { formatCount } from "./sizes.ts";
 import { loadCore } from "./trace-files.ts";
 
 export interface SimulateOptions {
@@ -40,8 +41,6 @@ export interface SimulateOptions {
   replayChoices?: string;
   out: NodeJS.WritableStream;
 }
-
-const count = (value: number) => value.toLocaleString("en-US");
 
 /** Returns the exit status: 0 if no violation was found, or if a deliberate fault was found. */
 export async function simulate(options: SimulateOptions): Promise<number> {
@@ -85,8 +84,8 @@ export async function simulate(options: SimulateOptions): Promise<number> {
       }
       showProgress("");
       print(
-        `seed ${life.seed}  digest ${result.digest}  ${count(result.events)} events, ` +
-          `${count(Math.round(perSecond))} events/s`,
+        `seed ${life.seed}  digest ${result.digest}  ${formatCount(result.events)} events, ` +
+          `${formatCount(Math.round(perSecond))} events/s`,
       );
     } catch (error) {
       showProgress("");
@@ -99,7 +98,9 @@ export async function simulate(options: SimulateOptions): Promise<number> {
   const seconds = (performance.now() - startedMs) / 1000;
   print();
   print(summary(total));
-  print(`${count(Math.round(events / seconds))} events/s over all, ${seeds === 1 ? "one seed" : `${seeds} seeds`}.`);
+  print(
+    `${formatCount(Math.round(events / seconds))} events/s over all, ${seeds === 1 ? "one seed" : `${seeds} seeds`}.`,
+  );
   if (!isToBeFound) {
     print("No violation.");
     return 0;
@@ -137,13 +138,15 @@ function tellHowToSeeItAgain(
     mayGoOn: () => performance.now() < endMs,
     live: (script) => violationOf({ ...life, script }),
     onAttempt: (attempts, best) =>
-      showProgress(`${attempts} lives, ${count(actionCount(best))} actions, ${count(eventCount(best))} events`),
+      showProgress(
+        `${attempts} lives, ${formatCount(actionCount(best))} actions, ${formatCount(eventCount(best))} events`,
+      ),
   });
   showProgress("");
   const { script } = violation;
   print(
-    `Shrunk in ${count(lives)} lives: ${count(violation.eventNumber)} of ${count(found.eventNumber)} events, ` +
-      `${count(actionCount(script))} of ${count(actionCount(found.script))} actions, ` +
+    `Shrunk in ${formatCount(lives)} lives: ${formatCount(violation.eventNumber)} of ${formatCount(found.eventNumber)} events, ` +
+      `${formatCount(actionCount(script))} of ${formatCount(actionCount(found.script))} actions, ` +
       `${script.boots.length} of ${found.script.boots.length} boots, ` +
       `${script.mirrors.length} of ${found.script.mirrors.length} mirrors.`,
   );
@@ -190,7 +193,7 @@ function summary(total: Partial<Record<keyof ScenarioResult, number>>): string {
     ["checks", "checks of a region against its log in memory"],
     ["powerCutChecks", "checks of what a power cut would leave of a region"],
   ];
-  return words.map(([name, what]) => `${count(total[name] ?? 0).padStart(12)} ${what}`).join("\n");
+  return words.map(([name, what]) => `${formatCount(total[name] ?? 0).padStart(12)} ${what}`).join("\n");
 }
 
 /** Only on a terminal. */

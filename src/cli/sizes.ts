@@ -40,6 +40,11 @@ export function formatBytes(bytes: number): string {
   return `${Math.round(value * 10) / 10} ${units[unit]}`;
 }
 
+/** A number with a comma between thousands. */
+export function formatCount(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
 /** Seconds of a duration such as `90s`, `5m`, `2h` or `1d`. Throws an Error with a sentence otherwise. */

@@ -7,6 +7,7 @@ import { findParting, type InputPart, type Parting, type PartingOptions } from "
 import type { Trace } from "../common/trace/trace.ts";
 import { EventWords } from "../common/trace/words.ts";
 import { jsonLine } from "./json-line.ts";
+import { formatCount } from "./sizes.ts";
 import { loadCore, openTrace, withTraceErrors } from "./trace-files.ts";
 import { timeText } from "./trace-time.ts";
 
@@ -23,8 +24,6 @@ const PART_WORDS: Readonly<Record<InputPart, string>> = {
   content: "contents",
   time: "times",
 };
-
-const count = (value: number) => value.toLocaleString("en-US");
 
 /** Returns the exit status: 0 if the traces are the same, 1 if they part, 2 if one cannot be used. */
 export function diffTraces(pathA: string, pathB: string, options: DiffOptions): Promise<number> {
@@ -46,9 +45,9 @@ export function diffTraces(pathA: string, pathB: string, options: DiffOptions): 
 }
 
 function partingInWords(a: Trace, b: Trace, parting: Parting | null, words: EventWords): string[] {
-  if (parting === null) return [`Their ${count(a.eventCount)} events are the same.`];
+  if (parting === null) return [`Their ${formatCount(a.eventCount)} events are the same.`];
   const { index } = parting;
-  const before = `The ${count(index)} events before it are the same.`;
+  const before = `The ${formatCount(index)} events before it are the same.`;
   const input = (trace: Trace) => words.input(readEvent(trace, index).input);
   const side = (name: string, trace: Trace) =>
     `  ${name} ${addressOf(trace, index)} ${timeText(trace, index, "core")}  ${input(trace)}`;
@@ -58,9 +57,9 @@ function partingInWords(a: Trace, b: Trace, parting: Parting | null, words: Even
       const [longer, rest] = parting.ended === "A" ? (["B", b] as const) : (["A", a] as const);
       const events = rest.eventCount - index;
       return [
-        `${parting.ended} ends; ${longer} goes on with ${count(events)} ${events === 1 ? "event" : "events"}:`,
+        `${parting.ended} ends; ${longer} goes on with ${formatCount(events)} ${events === 1 ? "event" : "events"}:`,
         side(longer, rest),
-        `The ${count(index)} events before are the same.`,
+        `The ${formatCount(index)} events before are the same.`,
       ];
     }
     case "life":
@@ -69,7 +68,7 @@ function partingInWords(a: Trace, b: Trace, parting: Parting | null, words: Even
       return [`Their engines begin otherwise: A ${parting.starts[0]}, B ${parting.starts[1]}.`, ...both, before];
     case "state":
       return [
-        `What their engines know before the event differs, from byte ${count(parting.address)} of linear memory on.`,
+        `What their engines know before the event differs, from byte ${formatCount(parting.address)} of linear memory on.`,
         ...both,
         before,
       ];

@@ -1,11 +1,11 @@
 // Figures of a trace as a table.
 
 import type { Distribution, RequestFigures, TraceStatistics } from "../common/trace/statistics.ts";
+import { formatCount } from "./sizes.ts";
 
 type Names = readonly (string | undefined)[];
 
 const NS_PER_SECOND = 1e9;
-const count = (value: number) => value.toLocaleString("en-US");
 
 /** The figures for a program, with the names of request types instead of their numbers. */
 export function statisticsObject(statistics: TraceStatistics, names: Names): object {
@@ -15,18 +15,18 @@ export function statisticsObject(statistics: TraceStatistics, names: Names): obj
 export function statisticsText(statistics: TraceStatistics, names: Names): string {
   const { events, firstNs, lastNs, completions, failedCompletions, ticks, marksPerFlush, flushes } = statistics;
   const lines = [
-    `${count(events)} events in ${((lastNs - firstNs) / NS_PER_SECOND).toFixed(3)} s`,
+    `${formatCount(events)} events in ${((lastNs - firstNs) / NS_PER_SECOND).toFixed(3)} s`,
     "",
     ...requestTable(statistics, names),
     "",
     `Marked regions per flush: ${distributionText(marksPerFlush)}`,
-    `Flushes of disk logs: ${count(flushes.ofDiskLogs)}, of which ${count(flushes.withoutWrite)} needed no write`,
+    `Flushes of disk logs: ${formatCount(flushes.ofDiskLogs)}, of which ${formatCount(flushes.withoutWrite)} needed no write`,
     `Flushes answered by one write: ${distributionText(flushes.perWrite)}`,
-    `Written to log devices: ${count(statistics.deviceWrites)} extents, ${count(statistics.deviceBytes)} bytes`,
-    `Flushes of the legs: ${count(statistics.legFlushes)}`,
-    `State files: ${count(statistics.stateWrites)} writes, ${count(statistics.stateBytes)} bytes`,
-    `Completions: ${count(completions)}, of which ${count(failedCompletions)} failed; wake-ups: ${count(ticks)}; ` +
-      `notices: ${count(statistics.notices)}; traps of the core: ${count(statistics.traps)}`,
+    `Written to log devices: ${formatCount(statistics.deviceWrites)} extents, ${formatCount(statistics.deviceBytes)} bytes`,
+    `Flushes of the legs: ${formatCount(statistics.legFlushes)}`,
+    `State files: ${formatCount(statistics.stateWrites)} writes, ${formatCount(statistics.stateBytes)} bytes`,
+    `Completions: ${formatCount(completions)}, of which ${formatCount(failedCompletions)} failed; wake-ups: ${formatCount(ticks)}; ` +
+      `notices: ${formatCount(statistics.notices)}; traps of the core: ${formatCount(statistics.traps)}`,
   ];
   return lines.join("\n");
 }
@@ -35,7 +35,7 @@ function requestTable({ requests }: TraceStatistics, names: Names): string[] {
   const head = ["request", "number", "refused", "unanswered", "at once", "median", "p99", "longest"];
   const rows = requests.map((one) => [
     nameOf(one, names),
-    ...[one.count, one.refused, one.unanswered, one.answeredAtOnce].map(count),
+    ...[one.count, one.refused, one.unanswered, one.answeredAtOnce].map(formatCount),
     ...[one.roundTripNs.median, one.roundTripNs.p99, one.roundTripNs.max].map(duration),
   ]);
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] as string).length)));

@@ -1,5 +1,6 @@
 // Times of events as people read them.
 
+import { addressOf } from "../common/trace/address.ts";
 import { TraceError } from "../common/trace/format.ts";
 import type { Trace } from "../common/trace/trace.ts";
 
@@ -22,6 +23,14 @@ export function checkClock({ sections }: Trace, clock: Clock): void {
   if (clock === "wall" && sections.every(({ clockUnixNs }) => clockUnixNs === null)) {
     throw new TraceError("The trace does not record wall-clock times: leave out --time wall.");
   }
+}
+
+/** Characters of the column with the addresses of events. */
+export const ADDRESS_DIGITS = 8;
+
+/** The address and the time of an event, in columns: how its line begins. */
+export function placeText(trace: Trace, index: number, clock: Clock): string {
+  return `${addressOf(trace, index).padStart(ADDRESS_DIGITS)} ${timeText(trace, index, clock)}  `;
 }
 
 /** The time of an event, in a column. Where its section does not record wall-clock times, it is the core's. */

@@ -3,6 +3,7 @@
 import { closeSync, openSync, realpathSync, writeSync } from "node:fs";
 import { cut, merge } from "../common/trace/edit.ts";
 import { TraceError } from "../common/trace/format.ts";
+import { formatCount } from "./sizes.ts";
 import { loadCore, openTrace, openTraces, withTraceErrors } from "./trace-files.ts";
 import { between, type Position } from "./trace-position.ts";
 
@@ -27,9 +28,7 @@ export function cutTrace(path: string, { from, to, core: corePath, output }: Cut
     while (end > first && !isUpTo(end - 1)) end--;
     if (first === end) throw new TraceError("The trace has no event there: check --from and --to.");
     writePieces(output, cut(trace, first, end, core.module));
-    console.log(
-      `${output}: ${(end - first).toLocaleString("en-US")} events of ${trace.eventCount.toLocaleString("en-US")}.`,
-    );
+    console.log(`${output}: ${formatCount(end - first)} events of ${formatCount(trace.eventCount)}.`);
     return 0;
   });
 }
@@ -44,7 +43,7 @@ export function mergeTraces(paths: string[], { output }: { output: string }): Pr
     for (const [i, { problem }] of traces.entries())
       if (problem !== null) console.error(`dm-ulog: ${paths[i]}: ${problem}`);
     const events = openTrace([output], abi).eventCount;
-    console.log(`${output}: ${events.toLocaleString("en-US")} events of ${paths.length} files.`);
+    console.log(`${output}: ${formatCount(events)} events of ${paths.length} files.`);
     return 0;
   });
 }

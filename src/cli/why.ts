@@ -6,9 +6,10 @@ import type { Trace } from "../common/trace/trace.ts";
 import { type Told, Why, type WhySummary } from "../common/trace/why.ts";
 import { jsonLine } from "./json-line.ts";
 import { endQuietly } from "./quiet-end.ts";
+import { formatCount } from "./sizes.ts";
 import { loadCore, openTrace, withTraceErrors } from "./trace-files.ts";
 import { onlyLog } from "./trace-log.ts";
-import { type Clock, checkClock, timeText, unixNsOf } from "./trace-time.ts";
+import { ADDRESS_DIGITS, type Clock, checkClock, placeText, unixNsOf } from "./trace-time.ts";
 
 export interface WhyOptions {
   region: number;
@@ -25,7 +26,6 @@ export interface WhyOptions {
 
 /** Of marks, clears and writes that follow each other, so many are shown at the beginning and at the end. */
 const MARKS_SHOWN = 4;
-const ADDRESS_DIGITS = 8;
 
 /** Returns the exit status: 0, or 2 if the question has no answer in the file. */
 export function why(
@@ -50,7 +50,7 @@ export function why(
       }
       if (title !== null) console.log(title);
       title = null;
-      const line = toldText(told, timeText(trace, told.index, time), hasLuids);
+      const line = toldText(told, placeText(trace, told.index, time), hasLuids);
       for (const one of marks === null ? [line] : marks.take(line, told)) console.log(one);
     }
     for (const one of marks?.end() ?? []) console.log(one);
@@ -84,7 +84,7 @@ class MarksInARow {
 
   /** The row has ended: the lines that are still to be shown. */
   end(): string[] {
-    const number = this.leftOut.toLocaleString("en-US");
+    const number = formatCount(this.leftOut);
     const gap = `${" ".repeat(ADDRESS_DIGITS)} (${number} more marks, clears and writes: --all shows them)`;
     const lines = this.leftOut > 0 ? [gap, ...this.lastLines] : this.lastLines;
     this.count = 0;
@@ -94,9 +94,9 @@ class MarksInARow {
   }
 }
 
-function toldText({ address, luid, sentence }: Told, time: string, hasLuids: boolean): string {
+function toldText({ luid, sentence }: Told, place: string, hasLuids: boolean): string {
   const log = hasLuids && luid !== null ? `[luid ${luid}] ` : "";
-  return `${address.padStart(ADDRESS_DIGITS)} ${time}  ${log}${sentence}`;
+  return `${place}${log}${sentence}`;
 }
 
 function toldObject(
