@@ -6,50 +6,23 @@ import { fstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import koffi from "koffi";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { limitedLog, SENTENCES_PER_SECOND_MAX } from "../src/cli/limited-log.ts";
 import { type LogFormat, logFormatOf, ServerLog } from "../src/cli/server-log.ts";
 import { ServiceManager } from "../src/node/control/service-manager.ts";
-import { unixAddress, unixDatagramSocket } from "../src/node/unix-sockets.ts";
-
-const libc = koffi.load(null);
-const bind = libc.func("int bind(int, const void *, unsigned int)") as (fd: number, a: Uint8Array, n: number) => number;
-const recv = libc.func("intptr_t recv(int, void *, size_t, int)") as (
-  fd: number,
-  buffer: Uint8Array,
-  size: number,
-  flags: number,
-) => number;
-const MSG_DONTWAIT = 0x40;
-
-/** A service manager's end: receives what is sent to `name`. */
-function listen(name: string): () => string[] {
-  const fd = unixDatagramSocket();
-  const address = unixAddress(name);
-  assert.is(bind(fd, address, address.length), 0);
-  const buffer = Buffer.alloc(256);
-  return () => {
-    const received: string[] = [];
-    for (;;) {
-      const size = recv(fd, buffer, buffer.length, MSG_DONTWAIT);
-      if (size < 0) return received;
-      received.push(buffer.toString("utf8", 0, size));
-    }
-  };
-}
+import { NotifySocket } from "./notify-socket.ts";
 
 test("readiness and the end are told, to a path and to an abstract name", () => {
   const folder = mkdtempSync(join(tmpdir(), "dm-ulog-notify-"));
   try {
     for (const name of [join(folder, "notify"), `@dm-ulog-test-${process.pid}`]) {
-      const received = listen(name);
+      const socket = new NotifySocket(name);
       const manager = ServiceManager.find({ NOTIFY_SOCKET: name });
       manager?.ready();
       manager?.watch(() => assert.unreachable("nobody watches"));
       manager?.stopping();
-      assert.equal(received(), ["READY=1", "STOPPING=1"]);
+      assert.equal(socket.rest(), ["READY=1", "STOPPING=1"]);
     }
   } finally {
     rmSync(folder, { recursive: true });
@@ -58,14 +31,14 @@ test("readiness and the end are told, to a path and to an abstract name", () => 
 
 test("a ping follows a check that succeeds, and no other", async () => {
   const name = `@dm-ulog-watchdog-${process.pid}`;
-  const received = listen(name);
+  const socket = new NotifySocket(name);
   const manager = ServiceManager.find({ NOTIFY_SOCKET: name, WATCHDOG_USEC: "60000", WATCHDOG_PID: `${process.pid}` });
   let checks = 0;
   manager?.watch(() => {
     if (++checks > 3) throw new Error("The request thread has not answered.");
   });
   while (checks < 6) await sleep(10);
-  assert.equal(received(), ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+  assert.equal(socket.rest(), ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
   manager?.stopping();
   const before = checks;
   await sleep(100);
@@ -76,10 +49,10 @@ test("without a service manager nobody is told, and another process' watchdog is
   assert.is(ServiceManager.find({}), undefined);
   assert.is(ServiceManager.find({ NOTIFY_SOCKET: "vsock:2:1" }), undefined);
   const name = `@dm-ulog-other-${process.pid}`;
-  const received = listen(name);
+  const socket = new NotifySocket(name);
   ServiceManager.find({ NOTIFY_SOCKET: name, WATCHDOG_USEC: "20000", WATCHDOG_PID: "1" }, 2)?.watch(() => {});
   await sleep(60);
-  assert.equal(received(), []);
+  assert.equal(socket.rest(), []);
 });
 
 test("the watchdog keeps no process from ending", async () => {

@@ -25,27 +25,21 @@ import { asciiBytes, u64At } from "../src/common/kernel-frames.ts";
 import { passedDescriptors, ServiceManager } from "../src/node/control/service-manager.ts";
 import { connectorSocketOf, holdersOf, isKeeper, requestSockets } from "../src/node/requests/netlink-sockets.ts";
 import type { SocketKeeperOptions } from "../src/node/requests/socket-keeper.ts";
-import { listenForPackets, receiveDescriptor, unixAddress, unixDatagramSocket } from "../src/node/unix-sockets.ts";
+import { closeDescriptor } from "../src/node/system-calls.ts";
+import { listenForPackets, receiveDescriptor, unixDatagramSocket } from "../src/node/unix-sockets.ts";
 import { missingForAppliance } from "./embedding/c/build.ts";
 import { releaseWasm } from "./harness.ts";
 import { buildNative } from "./native/build.ts";
 import { ConnectorPeer, enterNetworkNamespace } from "./netlink-namespace.ts";
+import { NotifySocket } from "./notify-socket.ts";
 import { PlayedKernel } from "./played-kernel.ts";
 
 const dist = (path: string): string => new URL(`../dist/${path}`, import.meta.url).href;
 const LIMIT_MS = 10_000;
 const NOBODY = 65534;
-const MSG_DONTWAIT = 0x40;
 const libc = koffi.load(null);
 const bind = libc.func("int bind(int, const void *, unsigned int)") as (fd: number, a: Uint8Array, n: number) => number;
 const socket = libc.func("int socket(int, int, int)") as (domain: number, type: number, protocol: number) => number;
-const recv = libc.func("intptr_t recv(int, void *, size_t, int)") as (
-  fd: number,
-  buffer: Uint8Array,
-  size: number,
-  flags: number,
-) => number;
-const close = libc.func("int close(int)") as (fd: number) => number;
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 0o2000003;
 const NETLINK_ROUTE = 0;
@@ -225,7 +219,7 @@ if (!enterNetworkNamespace()) {
     const descriptor = boundSocket(NETLINK_CONNECTOR);
     const { inode = "" } = connectorSocketOf(descriptor) ?? {};
     first.keep(descriptor);
-    close(descriptor);
+    closeDescriptor(descriptor);
     await until(() => isKeeper(holderOf(inode)), "No keeper has it");
     await sleep(600);
     first.disconnect();
@@ -233,7 +227,7 @@ if (!enterNetworkNamespace()) {
     const taken = second.take() as number;
     assert.is(connectorSocketOf(taken)?.inode, inode, "the first one lived");
     second.keep(taken);
-    close(taken);
+    closeDescriptor(taken);
     await sleep(600);
     assert.ok(isKeeper(holderOf(inode)), "the second one lives");
     const leftMs = Date.now();
@@ -257,7 +251,7 @@ if (!enterNetworkNamespace()) {
     }
     const directory = runtimeDirectory();
     const path = join(directory, "keeper");
-    close(listenForPackets(path));
+    closeDescriptor(listenForPackets(path));
     assert.is(played(directory).take(), undefined, "a name that a keeper left");
     rmSync(path);
     let listener = listenForPackets(path);
@@ -265,7 +259,7 @@ if (!enterNetworkNamespace()) {
     assert.is(played(directory).take(), undefined, "nobody answers");
     const waitedMs = Date.now() - fromMs;
     assert.ok(waitedMs >= 900 && waitedMs < 3000, `after ${waitedMs} ms`);
-    close(listener);
+    closeDescriptor(listener);
     rmSync(path);
 
     chmodSync(folder, 0o777);
@@ -276,7 +270,7 @@ if (!enterNetworkNamespace()) {
     fromMs = Date.now();
     assert.is(played(directory).take(), undefined, "of another user");
     assert.ok(Date.now() - fromMs < 500, "it was asked for nothing");
-    close(listener);
+    closeDescriptor(listener);
     assert.equal(told, []);
   });
 
@@ -290,27 +284,21 @@ if (!enterNetworkNamespace()) {
 
   test("systemd is given the socket, passes it on, and gives it back at the end", async () => {
     const name = `@dm-ulog-store-${process.pid}`;
-    const store = unixDatagramSocket();
-    const address = unixAddress(name);
-    assert.is(bind(store, address, address.length), 0);
+    const store = new NotifySocket(name);
     const environment = { NOTIFY_SOCKET: name };
-    const message = (): string => {
-      const buffer = Buffer.alloc(256);
-      return buffer.toString("utf8", 0, recv(store, buffer, buffer.length, MSG_DONTWAIT));
-    };
     const descriptor = boundSocket(NETLINK_CONNECTOR);
     const { inode } = connectorSocketOf(descriptor) ?? {};
     const manager = ServiceManager.find(environment);
     const server = played(runtimeDirectory(), { manager });
     server.keep(descriptor);
-    assert.is(message(), "FDSTOREREMOVE=1\nFDNAME=netlink", "an older one is not passed on");
-    const stored = receiveDescriptor(store);
+    assert.is(store.next(), "FDSTOREREMOVE=1\nFDNAME=netlink", "an older one is not passed on");
+    const stored = receiveDescriptor(store.fd);
     assert.is(connectorSocketOf(stored)?.inode, inode);
     server.keep(descriptor);
-    message();
-    assert.is(message(), "FDSTORE=1\nFDNAME=netlink\nFDPOLL=0");
+    store.next();
+    assert.is(store.next(), "FDSTORE=1\nFDNAME=netlink\nFDPOLL=0");
     server.letGo();
-    assert.is(message(), "FDSTOREREMOVE=1\nFDNAME=netlink");
+    assert.is(store.next(), "FDSTOREREMOVE=1\nFDNAME=netlink");
     assert.equal(readdirSync(join(folder, String(directories))), [], "and no process keeps it too");
 
     // Passed with others, of which one is another socket, and one no socket at all.
@@ -335,7 +323,7 @@ if (!enterNetworkNamespace()) {
           program,
         ],
         {
-          stdio: ["ignore", "pipe", "inherit", store, stored, openSync("/dev/null", "r")],
+          stdio: ["ignore", "pipe", "inherit", store.fd, stored, openSync("/dev/null", "r")],
           encoding: "utf8",
         },
       ).stdout.trim();
