@@ -37,8 +37,11 @@ export class Mailbox {
       this.words[SIZE] = part;
       Atomics.store(this.words, STATE, ASKED);
       ring();
-      if (Atomics.wait(this.words, STATE, ASKED, ANSWER_TIMEOUT_MS) === "timed-out") {
-        throw new Error(`The request thread has not answered for ${ANSWER_TIMEOUT_MS / 1000} s.`);
+      // An answer is seen before its notification is sent: the one that wakes may be that of the answer before.
+      while (Atomics.load(this.words, STATE) === ASKED) {
+        if (Atomics.wait(this.words, STATE, ASKED, ANSWER_TIMEOUT_MS) === "timed-out") {
+          throw new Error(`The request thread has not answered for ${ANSWER_TIMEOUT_MS / 1000} s.`);
+        }
       }
       copy.set(this.data.subarray(0, part), done);
     }
