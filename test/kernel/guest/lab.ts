@@ -5,7 +5,7 @@ import type { BootPlan, GuestReport, ServerKind } from "./contract.ts";
 import { Disk, SECTOR_SIZE_BYTES, writeContents } from "./disk.ts";
 import { DeviceMapper } from "./dm.ts";
 import { checkKernelLog, type KernelLog } from "./kernel-log.ts";
-import { type LoadOptions, type LoadTally, writeRandomly } from "./load.ts";
+import { type LoadOptions, type LoadTally, type RunningLoad, writeRandomly } from "./load.ts";
 import { soilLogDevice } from "./log-device.ts";
 import { Mirror, type MirrorOptions } from "./mirror.ts";
 import { Random } from "./random.ts";
@@ -160,5 +160,17 @@ export class Lab {
     const tally = await writeRandomly(disk, mirror.contents, this.random.fork(), goOn, options);
     await disk.close();
     return tally;
+  }
+
+  /** The same until `stop` is called. */
+  keepWriting(mirror: Mirror): RunningLoad {
+    let isOver = false;
+    const load = this.load(mirror, () => !isOver);
+    return {
+      stop() {
+        isOver = true;
+        return load;
+      },
+    };
   }
 }

@@ -20,6 +20,11 @@ export interface LoadTally {
   longestStallMs: number;
 }
 
+/** Writes and reads that go on until they are told to stop. */
+export interface RunningLoad {
+  stop(): Promise<LoadTally>;
+}
+
 /**
  * Writes random data at random places, several writes at a time, and reads other places back at the same time. An I/O error
  * ends it.

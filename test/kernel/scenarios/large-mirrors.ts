@@ -15,11 +15,9 @@ const MORE_MS_MAX = 300;
 
 /** The longest time that a write to the mirror takes while something is done. */
 async function longestStall(lab: Lab, mirror: Mirror, deed: () => Promise<unknown>): Promise<number> {
-  let isOver = false;
-  const load = lab.load(mirror, () => !isOver);
+  const load = lab.keepWriting(mirror);
   await deed();
-  isOver = true;
-  return (await load).longestStallMs;
+  return (await load.stop()).longestStallMs;
 }
 
 /** Mirrors of that size are made and stay, and the server is killed. Returns the stalls of the mirror beside them. */

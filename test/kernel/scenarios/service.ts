@@ -79,8 +79,7 @@ const service: Scenario = {
       }
       await Promise.all(mirrors.map((mirror) => mirror.waitInSync()));
       const port = await checkInSync(lab, systemd, mirrors);
-      let isOver = false;
-      const loads = mirrors.map((mirror) => lab.load(mirror, () => !isOver));
+      const loads = mirrors.map((mirror) => lab.keepWriting(mirror));
       await sleep(PAUSE_MS);
       await systemd.do("kill", "--signal=KILL");
       await systemd.waitFor({ NRestarts: "1", ActiveState: "active" });
@@ -99,8 +98,7 @@ const service: Scenario = {
         assert.equal(await checkInSync(lab, systemd, mirrors), port, "systemd has kept the socket");
         await sleep(PAUSE_MS);
       }
-      isOver = true;
-      const tallies = await Promise.all(loads);
+      const tallies = await Promise.all(loads.map((load) => load.stop()));
       const stallMs = Math.max(...tallies.map(({ longestStallMs }) => longestStallMs));
       const writes = tallies.reduce((sum, tally) => sum + tally.writes, 0);
       if (isNative) assert.ok(stallMs < (WATCHDOG_S + 10) * 1000, "a request waited for more than the watchdog");

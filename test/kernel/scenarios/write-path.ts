@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DISKS } from "../guest/contract.ts";
 import { legTable } from "../guest/dm.ts";
 import type { Lab } from "../guest/lab.ts";
+import type { RunningLoad } from "../guest/load.ts";
 import { readLogDevice } from "../guest/log-device.ts";
 import { DISK_MIRROR, MIRROR, type Mirror, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
@@ -30,16 +31,9 @@ function placed(index: number, options: MirrorOptions, lab: Lab): Promise<Mirror
   })();
 }
 
-/** Writes to a mirror until `stop` is called, which resolves with the longest time that a write took, in ms. */
-function keepWriting(lab: Lab, mirror: Mirror): { stop: () => Promise<number> } {
-  let isOver = false;
-  const load = lab.load(mirror, () => !isOver);
-  return {
-    async stop() {
-      isOver = true;
-      return (await load).longestStallMs;
-    },
-  };
+/** Ends loads. Returns the longest time that a write of each took, in ms. */
+function stallsOf(loads: RunningLoad[]): Promise<number[]> {
+  return Promise.all(loads.map(async (load) => (await load.stop()).longestStallMs));
 }
 
 async function hangLogDevice(lab: Lab, how: "stop" | "kill"): Promise<void> {
@@ -55,13 +49,13 @@ async function hangLogDevice(lab: Lab, how: "stop" | "kill"): Promise<void> {
   // It needs a mark, which cannot be written.
   const written = hung.writeRegion(7, lab.random);
   await sleep(500);
-  const loads = others.map((mirror) => keepWriting(lab, mirror));
+  const loads = others.map((mirror) => lab.keepWriting(mirror));
   await sleep(1000);
   if (how === "stop") await lab.server.stop();
   else await lab.server.kill();
   await lab.server.start();
   await sleep(HANG_MS);
-  const stalls = await Promise.all(loads.map((load) => load.stop()));
+  const stalls = await stallsOf(loads);
   const busy = ((await lab.server.status()).busyDevices ?? []).map(({ uuid }) => uuid);
   await lab.dm.resume("log0");
   await written;
@@ -104,12 +98,12 @@ const takeOver: Scenario = {
     await lab.server.start();
     const mirrors = [await placed(0, MIRROR, lab), await placed(1, DISK_MIRROR, lab)];
     const longestStall = async (deed: () => Promise<unknown>) => {
-      const loads = mirrors.map((mirror) => keepWriting(lab, mirror));
+      const loads = mirrors.map((mirror) => lab.keepWriting(mirror));
       for (let i = 0; i < TAKE_OVERS; i++) {
         await sleep(lab.random.below(500));
         await deed();
       }
-      return Promise.all(loads.map((load) => load.stop()));
+      return stallsOf(loads);
     };
     // A program that starts takes the guest's one processor away from the writers, whatever it does then.
     const refused = await longestStall(() => lab.server.tryAnother());
@@ -135,7 +129,7 @@ const takeOverKilled: Scenario = {
     await lab.server.start();
     const mirrors = [await placed(0, MIRROR, lab), await placed(1, DISK_MIRROR, lab)];
     for (const mirror of mirrors) await mirror.waitInSync();
-    const loads = mirrors.map((mirror) => keepWriting(lab, mirror));
+    const loads = mirrors.map((mirror) => lab.keepWriting(mirror));
     const survivors = { old: 0, new: 0, third: 0 };
     for (let i = 0; i < 2 * TAKE_OVERS; i++) {
       const whom = i % 2 === 0 ? "new" : "old";
@@ -145,7 +139,7 @@ const takeOverKilled: Scenario = {
     // One that hangs when it is asked to hand over, and dies then.
     process.kill(lab.server.pid, "SIGSTOP");
     survivors[await lab.server.takeOverAndKill("old", TAKE_OVER_MS)]++;
-    const stalls = await Promise.all(loads.map((load) => load.stop()));
+    const stalls = await stallsOf(loads);
     for (const mirror of mirrors) {
       await mirror.checkContents();
       const { inSyncRegions, regionCount } = await mirror.status();
