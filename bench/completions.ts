@@ -55,8 +55,10 @@ class Logs {
 
   private ask(log: number, type: RequestName, data?: Uint8Array): void {
     this.send(log, type, data);
-    this.completeAll();
-    this.engine.goOn(1, this.handler);
+    do {
+      this.completeAll();
+      this.engine.goOn(1, this.handler);
+    } while (this.pending.length > 0);
   }
 
   private send(log: number, type: RequestName, data?: Uint8Array | readonly number[]): void {

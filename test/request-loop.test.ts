@@ -231,7 +231,7 @@ test("parts of state files are given between requests, without sleeping, and a l
 
   const large = encodeRequest(rig.engine.abi, {
     ...({ type: "CTR", uuid: "LVM-large", luid: 6n, seq: 900 } as const),
-    data: asciiBytes("8000000 core 2"),
+    data: asciiBytes("2000000 core 2"),
   });
   rig.coming.push({ atNs: rig.nowNs, port: KERNEL, bytes: large });
   rig.loop.step();
