@@ -46,7 +46,7 @@ export const REGION_FAILED: u8 = 3;
 
 /**
  * A log as one JSON object. `record` holds as many bytes as the record says at LOG_DESCRIBED_BYTES, copied from `address`.
- * Counts are of regions; luid and event counts are decimal strings, since they may exceed 2^53.
+ * Counts are of regions. The luid is a decimal string: it is a kernel address, and most of those exceed 2^53.
  */
 export function describeLog(record: Uint8Array, address: u32): string {
   if (record.length < <i32>LOG_BYTES) return "null";
@@ -89,49 +89,49 @@ export function describeLog(record: Uint8Array, address: u32): string {
     (log.disk == 0 ? "null" : describeDisk(changetype<Disk>(base + log.disk), base)) +
     ',"memoryBytes":' +
     decimal(log.blockBytes) +
-    ',"marks":"' +
+    ',"marks":' +
     decimal(log.marks) +
-    '","clears":"' +
+    ',"clears":' +
     decimal(log.clears) +
-    '","flushes":"' +
+    ',"flushes":' +
     decimal(log.flushes) +
-    '","resynced":"' +
+    ',"resynced":' +
     decimal(log.resynced) +
-    '","resyncFailures":"' +
+    ',"resyncFailures":' +
     decimal(log.resyncFailures) +
-    '"}'
+    "}"
   );
 }
 
-/** The core's counters as one JSON object of decimal strings; `area` is a copy of the CORE area. */
+/** The core's counters as one JSON object; `area` is a copy of the CORE area. */
 export function describeCounters(area: Uint8Array): string {
   if (area.length < <i32>(CORE_REQUESTS + (REQUEST_TYPE_MAX + 1) * 8)) return "null";
   const core = changetype<Core>(area.dataStart);
-  let requests = '"unknown":"' + decimal(load<u64>(area.dataStart, CORE_REQUESTS)) + '"';
+  let requests = '"unknown":' + decimal(load<u64>(area.dataStart, CORE_REQUESTS));
   for (let type: u32 = 1; type <= REQUEST_TYPE_MAX; type++) {
     const count = load<u64>(area.dataStart + ((<usize>type) << 3), CORE_REQUESTS);
-    requests += ',"' + requestName(type) + '":"' + decimal(count) + '"';
+    requests += ',"' + requestName(type) + '":' + decimal(count);
   }
   return (
-    '{"inputs":"' +
+    '{"inputs":' +
     decimal(core.inputs) +
-    '","refused":"' +
+    ',"refused":' +
     decimal(core.refused) +
-    '","flushes":"' +
+    ',"flushes":' +
     decimal(core.flushes) +
-    '","flushesWithoutWrite":"' +
+    ',"flushesWithoutWrite":' +
     decimal(core.flushesWithoutWrite) +
-    '","deviceWrites":"' +
+    ',"deviceWrites":' +
     decimal(core.deviceWrites) +
-    '","deviceBytes":"' +
+    ',"deviceBytes":' +
     decimal(core.deviceBytes) +
-    '","droppedForeign":"' +
+    ',"droppedForeign":' +
     decimal(core.droppedForeign) +
-    '","droppedTruncated":"' +
+    ',"droppedTruncated":' +
     decimal(core.droppedTruncated) +
-    '","droppedMalformed":"' +
+    ',"droppedMalformed":' +
     decimal(core.droppedMalformed) +
-    '","requests":{' +
+    ',"requests":{' +
     requests +
     "}}"
   );

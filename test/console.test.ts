@@ -23,7 +23,7 @@ test("logs are listed in order of creation and described in full", () => {
   assert.ok(memoryBytes > 0);
   assert.equal(described, {
     uuid: "LVM-test",
-    luid: String(0xffff_8880_0123_4000n),
+    luid: 0xffff_8880_0123_4000n,
     type: "clustered-core",
     state: "resumed",
     lengthSectors: 260,
@@ -37,11 +37,11 @@ test("logs are listed in order of creation and described in full", () => {
     options: ["nosync"],
     constructor: "260 clustered-core 2 nosync",
     device: null,
-    marks: "3",
-    clears: "1",
-    flushes: "1",
-    resynced: "0",
-    resyncFailures: "0",
+    marks: 3,
+    clears: 1,
+    flushes: 1,
+    resynced: 0,
+    resyncFailures: 0,
   });
   assert.equal(logs[1]?.options, ["sync", "block_on_error"]);
 });
@@ -83,7 +83,7 @@ test("states of any range of regions, and none beyond the mirror", () => {
     assert.equal(peer.states(first, count), all.slice(first, first + count), `${first} + ${count}`);
   }
   assert.equal(peer.states(200, 1), []);
-  assert.equal([...words.regionStates(peer.engine, "no such log", "1", 0, 10)], []);
+  assert.equal([...words.regionStates(peer.engine, "no such log", 1n, 0, 10)], []);
 });
 
 test("counters tell requests by type, refusals and what was dropped", () => {
@@ -95,14 +95,14 @@ test("counters tell requests by type, refusals and what was dropped", () => {
   peer.deliver(new Uint8Array(4));
   peer.deliver(new Uint8Array(400), 5);
   const counters = peer.counters();
-  assert.is(counters.requests.FLUSH, "2");
-  assert.is(counters.requests.CTR, "1");
-  assert.is(counters.requests.unknown, "1");
-  assert.is(counters.flushes, "2");
-  assert.is(counters.refused, "2");
-  assert.is(counters.droppedTruncated, "1");
-  assert.is(counters.droppedForeign, "1");
-  assert.is(counters.inputs, "8");
+  assert.is(counters.requests.FLUSH, 2);
+  assert.is(counters.requests.CTR, 1);
+  assert.is(counters.requests.unknown, 1);
+  assert.is(counters.flushes, 2);
+  assert.is(counters.refused, 2);
+  assert.is(counters.droppedTruncated, 1);
+  assert.is(counters.droppedForeign, 1);
+  assert.is(counters.inputs, 8);
 });
 
 test("a message that ends within the connector's header is truncated, whatever stood there before", () => {
@@ -115,7 +115,7 @@ test("a message that ends within the connector's header is truncated, whatever s
     peer.deliver(datagram);
   }
   const { droppedTruncated, droppedForeign } = peer.counters();
-  assert.equal([droppedTruncated, droppedForeign], ["20", "0"]);
+  assert.equal([droppedTruncated, droppedForeign], [20, 0]);
 });
 
 test("each type of request is counted as what it is", () => {

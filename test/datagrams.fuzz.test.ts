@@ -231,10 +231,9 @@ function run(wasm: Uint8Array, count: number, checkEvery: number): void {
   assert.is(fuzzer.engine.violatedInvariant(), 0);
   assert.is(fuzzer.engine.bytes().length, bytesBefore, "linear memory has grown");
   const counters = words.counters(fuzzer.engine);
-  const dropped =
-    Number(counters.droppedForeign) + Number(counters.droppedTruncated) + Number(counters.droppedMalformed);
+  const dropped = counters.droppedForeign + counters.droppedTruncated + counters.droppedMalformed;
   const share = (part: number) => `${((100 * part) / count).toFixed(1)} %`;
-  const refused = Number(counters.refused);
+  const refused = counters.refused;
   console.log(`dropped ${share(dropped)}, refused ${share(refused)}, done ${share(count - dropped - refused)}`);
   assert.ok(count - dropped - refused > count / 8, "mutations reach the requests, not the framing alone");
 }

@@ -509,7 +509,7 @@ test("what a device has to do is told", () => {
   });
   made.complete(0, EIO);
   assert.match(words.logs(made.engine)[0]?.device?.error ?? "", /^EIO/);
-  assert.is(words.counters(made.engine).deviceWrites, "4", "bits and header of the new log, and those of two flushes");
+  assert.is(words.counters(made.engine).deviceWrites, 4, "bits and header of the new log, and those of two flushes");
 });
 
 /** A log without options whose device calls every region clean. */

@@ -215,7 +215,7 @@ test("logs: suspended, resyncing, failing, silently none", () => {
   const outOfSync = { outOfSyncRegions: 10, inSyncRegions: 118 };
   one(foundOfLog({ state: "suspended" }), "advice", /is suspended/, /dmsetup resume m/);
   assert.equal(foundOfLog({ ...outOfSync, recoveringRegion: 4 }), []);
-  assert.equal(foundOfLog({ ...outOfSync, resynced: "7" }, { ...outOfSync, resynced: "5" }), []);
+  assert.equal(foundOfLog({ ...outOfSync, resynced: 7 }, { ...outOfSync, resynced: 5 }), []);
   one(foundOfLog({ ...outOfSync, failedRegions: 3 }), "problem", /3 regions could not be copied/);
   one(foundOfLog(outOfSync), "problem", /10 of 128 regions.*nobody copies/, /^dmsetup suspend m && dmsetup resume m$/);
   const device = {

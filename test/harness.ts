@@ -156,7 +156,7 @@ export class Peer {
   }
 
   describe(): LogDescription {
-    const found = words.logs(this.engine).find((log) => log.uuid === this.uuid && log.luid === String(this.luid));
+    const found = words.logs(this.engine).find((log) => log.uuid === this.uuid && log.luid === this.luid);
     if (found === undefined) throw new Error(`no log ${this.uuid}`);
     return found;
   }
@@ -166,7 +166,7 @@ export class Peer {
   }
 
   states(first = 0, count = 0xffff_ffff): number[] {
-    return [...words.regionStates(this.engine, this.uuid, String(this.luid), first, count)];
+    return [...words.regionStates(this.engine, this.uuid, this.luid, first, count)];
   }
 }
 

@@ -144,9 +144,9 @@ test("a MARK is answered, and a disk log's is on the storage before its FLUSH is
   assert.equal((await parts.ask(engine, "MARK_REGION", [5])).error, 0);
   assert.is((await parts.ask(engine, "FLUSH")).error, 0);
   assert.is(parts.isCleanOnDisk(5), false);
-  assert.equal([...engine.regionStates({ uuid: "LVM-own", luid: "5" }, 4, 3)], [0, 1, 0]);
+  assert.equal([...engine.regionStates({ uuid: "LVM-own", luid: 5n }, 4, 3)], [0, 1, 0]);
   assert.is(library.REGION_STATES[1], "dirty");
-  assert.is(engine.counters().requests.MARK_REGION, "1");
+  assert.is(engine.counters().requests.MARK_REGION, 1);
   assert.equal(parts.failures, []);
 });
 

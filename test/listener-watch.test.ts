@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { LogDescription } from "../src/common/console.ts";
@@ -116,7 +117,7 @@ test("one that does not read is told before it drops", () => {
 });
 
 test("drops: told with what to do, and the mirrors that were in use are to be checked", () => {
-  const watched = new Watched().log({ uuid: "a", luid: "1" }).log({ uuid: "b", luid: "2", state: "suspended" });
+  const watched = new Watched().log({ uuid: "a", luid: 1n }).log({ uuid: "b", luid: 2n, state: "suspended" });
   watched.holders.set("60", { pid: 71, program: "deaf", uid: 1000 });
   watched.other({}).look();
   matches(
@@ -127,7 +128,7 @@ test("drops: told with what to do, and the mirrors that were in use are to be ch
   assert.equal(watched.look(), [], "it drops no more");
   assert.equal(watched.other({ drops: 9 }).look(), [], "more of the same is for metrics");
   assert.is(watched.watch.report.dropped, 9);
-  watched.log({ uuid: "b", luid: "2", state: "resumed" });
+  watched.log({ uuid: "b", luid: 2n, state: "resumed" });
   assert.equal(watched.look(), []);
   matches(watched.other({ drops: 10 }).look(), /of these logs: a, b \(/);
   watched.logs = [];
@@ -147,7 +148,7 @@ test("a socket that was deaf before the first look counts, and one without mirro
     /^error: .* has dropped 4\. .* sudo dm-ulog doctor; and end it\. No mirror was in use\.$/,
   );
   assert.is(watched.watch.report.dropped, 4);
-  const restarted = new Watched().log({ uuid: "a", luid: "1" });
+  const restarted = new Watched().log({ uuid: "a", luid: 1n });
   restarted.other({ drops: 4 }).look();
   assert.equal(restarted.watch.report.toCheck, ["a"]);
 });
@@ -156,19 +157,19 @@ test("a mirror whose log was made anew, with all of it out of sync, needs no che
   const device = { ...{ major: 8, minor: 16, isReady: true, error: null, urgentBlocks: 0, lazyBlocks: 0 } };
   const onDevice = { device: { ...device, unsettledRegions: 0, waitingRequests: 0 } };
   const cases: [LogChange, boolean][] = [
-    [{ luid: "2" }, true],
-    [{ luid: "1" }, false],
-    [{ luid: "2", options: ["nosync"] }, false],
-    [{ luid: "2", state: "created" }, false],
-    [{ luid: "2", ...onDevice }, false],
-    [{ luid: "2", ...onDevice, options: ["sync"] }, true],
+    [{ luid: 2n }, true],
+    [{ luid: 1n }, false],
+    [{ luid: 2n, options: ["nosync"] }, false],
+    [{ luid: 2n, state: "created" }, false],
+    [{ luid: 2n, ...onDevice }, false],
+    [{ luid: 2n, ...onDevice, options: ["sync"] }, true],
   ];
   for (const [change, isDismissed] of cases) {
-    const watched = new Watched().log({ uuid: "a", luid: "1" });
+    const watched = new Watched().log({ uuid: "a", luid: 1n });
     watched.other({ drops: 1 }).look();
     watched.logs = [];
     const told = watched.log({ uuid: "a", ...change }).look();
-    const what = JSON.stringify(change);
+    const what = inspect(change);
     assert.equal(watched.watch.report.toCheck, isDismissed ? [] : ["a"], what);
     if (isDismissed) matches(told, /^info: The mirror of log a is copied as a whole/);
     else assert.equal(told, []);
@@ -238,7 +239,7 @@ if (enterNetworkNamespace()) {
         sentences.join("\n"),
         new RegExp(`^error: Process ${process.pid} .* has dropped ${failed}\\. .*: LVM-w \\(`, "m"),
       );
-      assert.is(server.console.counters(server).requests.IN_SYNC, "100");
+      assert.is(server.console.counters(server).requests.IN_SYNC, 100);
     } finally {
       await server.stop();
       deaf.close();

@@ -136,7 +136,7 @@ test("while a table is reloaded, the later log of a UUID is told", () => {
   const { logs, ...rest } = source();
   const [log] = logs;
   if (log === undefined) throw new Error("There is to be a log.");
-  const samples = parse(metricsText({ ...rest, logs: [log, { ...log, luid: "9", dirtyRegions: 77 }] }));
+  const samples = parse(metricsText({ ...rest, logs: [log, { ...log, luid: 9n, dirtyRegions: 77 }] }));
   assert.is(samples.get('dm_ulog_log_dirty_regions{log="LVM-test",type="clustered-core"}'), 77);
 });
 

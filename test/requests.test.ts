@@ -309,7 +309,7 @@ test("FLUSH: done without a payload; with one it marks", () => {
   assert.is(answer.error, 0);
   assert.is(answer.data.length, 0);
   assert.equal(peer.states(), [0, 0, 1, 0, 1, 0, 0, 0]);
-  assert.is(peer.describe().flushes, "2");
+  assert.is(peer.describe().flushes, 2);
 });
 
 test("SET_REGION_SYNC: in sync, out of sync, nothing else", () => {
@@ -594,7 +594,7 @@ test("what is not the kernel's or contradicts itself is dropped and counted", ()
     const state = peer.states();
     assert.is(peer.deliver(frame, port).length, 0, what);
     const after = peer.counters();
-    assert.is(Number(after[counter]), Number(before[counter]) + 1, `${what}: ${counter}`);
+    assert.is(after[counter], before[counter] + 1, `${what}: ${counter}`);
     assert.equal(peer.states(), state);
   }
 });

@@ -81,10 +81,10 @@ if (lacking !== undefined) {
     const [log] = server.console.logs(server);
     assert.is(log?.regionCount, 1_000_000);
     assert.is(log?.dirtyRegions, 2);
-    const states = server.console.regionStates(server, "LVM-s", "3", 0, 1_000_000);
+    const states = server.console.regionStates(server, "LVM-s", 3n, 0, 1_000_000);
     assert.is(states.length, 1_000_000);
     assert.is(states[999_999], 1);
-    assert.is(server.console.counters(server).requests.FLUSH, "2");
+    assert.is(server.console.counters(server).requests.FLUSH, 2);
     const flushes = server.latencies[abi.REQUEST_FLUSH];
     assert.is(
       flushes?.counts.reduce((sum, count) => sum + count),
@@ -100,7 +100,7 @@ if (lacking !== undefined) {
       () => {},
     );
     assert.is((await ask("GET_SYNC_COUNT")).error, 0, "the stranger's DTR was not obeyed");
-    assert.is(server.console.counters(server).droppedForeign, "1");
+    assert.is(server.console.counters(server).droppedForeign, 1);
 
     // A notice reaches the log while the server serves, not when it ends.
     for (let i = 0; i < 100 && !sentences.join().includes("is beyond"); i++) await sleep(20);

@@ -549,7 +549,7 @@ test("reload: CTR of a new luid while the old one lives, then the change-over, t
   ]);
   assert.equal(
     words.logs(lab.machine.server.engine as NonNullable<typeof lab.machine.server.engine>).map((log) => log.luid),
-    [String(luid)],
+    [luid],
   );
 });
 

@@ -55,7 +55,7 @@ function finishWithoutOthers(made: DeviceHost): void {
 }
 
 const statesOf = (made: DeviceHost, { uuid, luid } = LARGE) => [
-  ...words.regionStates(made.engine, uuid, String(luid), 0, 0xffff_ffff),
+  ...words.regionStates(made.engine, uuid, luid, 0, 0xffff_ffff),
 ];
 
 for (const options of ["", " nosync"]) {

@@ -25,7 +25,7 @@ const newHost = (module = debug) => {
   return made;
 };
 /** As regionStates tells them: 0 clean, 1 marked, 2 and more out of sync. */
-const statesOf = (made: DeviceHost) => [...words.regionStates(made.engine, UUID, String(LUID), 0, 0xffff_ffff)];
+const statesOf = (made: DeviceHost) => [...words.regionStates(made.engine, UUID, LUID, 0, 0xffff_ffff)];
 const fileOf = (made: DeviceHost) => made.stateFiles.get(0) as Uint8Array;
 
 /** A log with regions of every kind: clean, marked, out of sync, failed to resync, and out of sync and marked. */

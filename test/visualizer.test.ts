@@ -124,7 +124,7 @@ test("the index says of every event's log what the console says", () => {
     const name = trace.logs[number];
     const log = words
       .logs(travel.seek(event))
-      .find(({ uuid, luid }: LogDescription) => uuid === name?.uuid && luid === String(name.luid));
+      .find(({ uuid, luid }: LogDescription) => uuid === name?.uuid && luid === name.luid);
     if (number === NO_LOG || log === undefined) continue;
     compared++;
     assert.is(index.outOfSync.at(event), log.outOfSyncRegions);
@@ -145,9 +145,9 @@ test("sums of writes and errors are those of the core's counters", () => {
   let refused = 0;
   for (const { firstIndex, eventCount } of trace.sections) {
     const counters = words.counters(travel.seek(firstIndex + eventCount - 1));
-    writes += Number(counters.deviceWrites);
-    written += Number(counters.deviceBytes);
-    refused += Number(counters.refused);
+    writes += counters.deviceWrites;
+    written += counters.deviceBytes;
+    refused += counters.refused;
   }
   const last = index.length - 1;
   assert.is(index.writes.at(last), writes);
@@ -190,7 +190,7 @@ test("cells: counts and worst states at every size, against the console's states
     const memory = memoryOf(engine);
     for (const log of readLogs(abi, memory)) {
       logs++;
-      const states = [...words.regionStates(engine, log.uuid, String(log.luid), 0, log.regionCount)];
+      const states = [...words.regionStates(engine, log.uuid, log.luid, 0, log.regionCount)];
       const clean = log.disk && new Uint8Array(memory, log.disk.cleanBits);
       const expected = states.map((state, region) => {
         const isCleanThere = clean === null || (((clean[region >>> 3] as number) >>> (region & 7)) & 1) === 1;

@@ -523,7 +523,7 @@ function lastStates(trace: Trace, uuid: string, region: number): Map<bigint, { i
   for (const log of words.logs(replayer.engine as Engine)) {
     if (log.uuid !== uuid || log.state === "created") continue;
     const [state] = words.regionStates(replayer.engine as Engine, uuid, log.luid, region, 1);
-    if (state !== undefined) states.set(BigInt(log.luid), { isInSync: state <= 1, isDirty: state === 1 });
+    if (state !== undefined) states.set(log.luid, { isInSync: state <= 1, isDirty: state === 1 });
   }
   return states;
 }

@@ -192,8 +192,8 @@ class Demo {
     const words = () => {
       const { marks, flushes, dirtyRegions } = this.log();
       mostDirty = Math.max(mostDirty, dirtyRegions);
-      const markCount = Number(marks) - Number(before.marks);
-      const flushCount = Number(flushes) - Number(before.flushes);
+      const markCount = marks - before.marks;
+      const flushCount = flushes - before.flushes;
       const perFlush = flushCount === 0 ? "0" : (markCount / flushCount).toFixed(2);
       return `${workload.writeCount} writes: ${markCount} marks in ${flushCount} flushes, ${perFlush} marks per flush`;
     };
@@ -206,7 +206,7 @@ class Demo {
       for (const line of [...this.logMap(), LEGEND, words()]) this.print(line);
       this.print(`At most ${mostDirty} regions were seen dirty at one time.`);
     }
-    const flushed = Number(this.log().marks) - Number(before.marks);
+    const flushed = this.log().marks - before.marks;
     this.print(
       `A region is marked before its first write. Further writes to a marked region need no mark: ` +
         `there were ${(workload.writeCount / Math.max(1, flushed)).toFixed(1)} writes for each mark.`,

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import cliProgress from "cli-progress";
 import type { LogDescription } from "../common/console.ts";
+import { toJson } from "../common/json.ts";
 import type { Status } from "../node/control/control-socket.ts";
 import { nameOf } from "../node/control/listener-watch.ts";
 import type { Onlooker } from "../node/control/status.ts";
@@ -26,7 +27,7 @@ export async function status(options: StatusOptions): Promise<void> {
 }
 
 function print(current: Status, json: boolean): void {
-  console.log(json ? JSON.stringify(current) : statusText(current));
+  console.log(json ? toJson(current) : statusText(current));
 }
 
 /** The table of logs that `dm-ulog status` prints. */
@@ -107,7 +108,7 @@ async function watch(onlooker: Onlooker, json: boolean): Promise<never> {
   if (json || !process.stdout.isTTY) {
     for (let before = ""; ; await sleep(WATCH_INTERVAL_MS)) {
       const current = await onlooker.status();
-      const text = json ? JSON.stringify(current.logs) : statusText({ ...current, uptimeSeconds: 0 });
+      const text = json ? toJson(current.logs) : statusText({ ...current, uptimeSeconds: 0 });
       if (text !== before) print(current, json);
       before = text;
     }

@@ -5,6 +5,7 @@
 
 import asBind from "#as-bind";
 import { type Abi, readAbi } from "./abi.ts";
+import type { Written } from "./json.ts";
 import { printable } from "./printable.ts";
 
 /** Copies of an engine's linear memory. An `Engine` is one. */
@@ -32,10 +33,11 @@ export interface DeviceDescription {
   waitingRequests: number;
 }
 
-/** A log as its record describes it. Counts are of regions; values that may exceed 2^53 are decimal strings. */
+/** A log as its record describes it. Counts are of regions; those of events are exact up to 2^53. */
 export interface LogDescription {
   uuid: string;
-  luid: string;
+  /** The kernel's number for one instance of a log, an unsigned 64-bit integer. JSON has it as a decimal string. */
+  luid: bigint;
   /** The log type as the table names it, such as `clustered-core`. */
   type: string;
   /** "making" while the log is made, or comes from its state file: what else stands here is not true yet. */
@@ -56,29 +58,29 @@ export interface LogDescription {
   /** Null for a core log. */
   device: DeviceDescription | null;
   memoryBytes: number;
-  marks: string;
-  clears: string;
-  flushes: string;
-  resynced: string;
-  resyncFailures: string;
+  marks: number;
+  clears: number;
+  flushes: number;
+  resynced: number;
+  resyncFailures: number;
 }
 
-/** Counts since the engine was made, as decimal strings. */
+/** Counts since the engine was made, exact up to 2^53. */
 export interface Counters {
-  inputs: string;
+  inputs: number;
   /** Requests answered with an error. */
-  refused: string;
+  refused: number;
   /** All flushes, and those of disk logs that were answered without waiting for a write. */
-  flushes: string;
-  flushesWithoutWrite: string;
+  flushes: number;
+  flushesWithoutWrite: number;
   /** Writes to log devices, and their bytes. */
-  deviceWrites: string;
-  deviceBytes: string;
-  droppedForeign: string;
-  droppedTruncated: string;
-  droppedMalformed: string;
+  deviceWrites: number;
+  deviceBytes: number;
+  droppedForeign: number;
+  droppedTruncated: number;
+  droppedMalformed: number;
   /** By request type; `unknown` counts those of no type in the header. */
-  requests: Record<string, string>;
+  requests: Record<string, number>;
 }
 
 export const REGION_STATES = ["clean", "dirty", "out of sync", "failed"] as const;
@@ -137,7 +139,7 @@ export class Console {
    * States of up to `count` regions from `first` on, as indices into REGION_STATES; fewer if the mirror ends earlier, none
    * if there is no such log. In a large range, a region may change while the others are being read.
    */
-  regionStates(source: MemorySource, uuid: string, luid: string, first: number, count: number): Uint8Array {
+  regionStates(source: MemorySource, uuid: string, luid: bigint, first: number, count: number): Uint8Array {
     const found = this.readLogs(source, (record, address) => ({ record, address, log: this.describe(record, address) }))
       .filter(({ log }) => log.uuid === uuid && log.luid === luid)
       .at(0);
@@ -174,7 +176,7 @@ export class Console {
   }
 
   private describe(record: Uint8Array, address: number): LogDescription {
-    return JSON.parse(this.collected(this.core.describeLog(record, address))) as LogDescription;
+    return logOfJson(JSON.parse(this.collected(this.core.describeLog(record, address))) as Written<LogDescription>);
   }
 
   /** Reads the list again if it changed in the meantime, because the source may be an engine on another thread. */
@@ -205,6 +207,11 @@ export class Console {
     this.core.__collect();
     return result;
   }
+}
+
+/** A description that has been through JSON. */
+export function logOfJson(log: Written<LogDescription>): LogDescription {
+  return { ...log, luid: BigInt(log.luid) };
 }
 
 function word(bytes: Uint8Array, offset: number): number {

@@ -1,6 +1,7 @@
 // Finds out which logs were created, changed or removed since the last call.
 
 import type { LogDescription } from "../common/console.ts";
+import { toJson } from "../common/json.ts";
 
 /** What has happened to a log. */
 export interface LogChange {
@@ -17,7 +18,7 @@ export class LogWatch {
   /** The changes since the last call, removed logs first. */
   look(logs: readonly LogDescription[]): LogChange[] {
     const before = this.known;
-    this.known = new Map(logs.map((log) => [`${log.luid} ${log.uuid}`, { log, text: JSON.stringify(log) }]));
+    this.known = new Map(logs.map((log) => [`${log.luid} ${log.uuid}`, { log, text: toJson(log) }]));
     const changes: LogChange[] = [];
     for (const [name, { log }] of before) {
       if (!this.known.has(name)) changes.push({ kind: "removed", log, before: log });

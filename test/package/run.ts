@@ -171,7 +171,7 @@ function checkLife(life: Life): void {
   assert.is(life.cleanBits, 0b1001_1111);
   assert.equal(life.failures, []);
   assert.ok(life.notices > 0);
-  assert.is(life.requests.MARK_REGION, "2");
+  assert.is(life.requests.MARK_REGION, 2);
   assert.ok(life.isReplayEqual);
   assert.is(life.fault, "marks-dropped");
   first ??= life;

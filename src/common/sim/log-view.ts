@@ -77,7 +77,7 @@ export class LogView {
     let address = word(engine, abi.CORE + abi.CORE_FIRST_LOG);
     for (const { luid, uuid, state, regionCount } of this.console.logs(engine)) {
       // One that is not whole says nothing yet, and nobody is told anything of it.
-      if (state !== "making") records.set(BigInt(luid), { uuid, luid: BigInt(luid), state, regionCount, address });
+      if (state !== "making") records.set(luid, { uuid, luid, state, regionCount, address });
       address = word(engine, address + abi.LOG_NEXT);
     }
     return records;

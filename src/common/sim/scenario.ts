@@ -391,7 +391,7 @@ class Scenario {
       const { engine } = this.machine.server;
       const log = rig.device.mirror?.log;
       if (!isClaimed || engine === null || log === undefined || table.options.length > 0) return;
-      const states = this.options.console.regionStates(engine, log.uuid, String(log.luid), 0, legs.regionCount);
+      const states = this.options.console.regionStates(engine, log.uuid, log.luid, 0, legs.regionCount);
       for (let region = 0; region < legs.regionCount; region++) {
         const isClean = saysClean(before, 0, region);
         const isInSync = (states[region] as number) <= 1;
@@ -473,7 +473,7 @@ class Scenario {
     }
     const log = this.options.console
       .logs(engine)
-      .find(({ uuid, luid }) => uuid === table.uuid && luid === String(mirror.log.luid));
+      .find(({ uuid, luid }) => uuid === table.uuid && luid === mirror.log.luid);
     if (log === undefined) throw new Violation(`the server does not know the log ${table.uuid}`);
     if (log.regionCount !== legs.regionCount) throw new Violation(`${table.uuid} has ${log.regionCount} regions`);
     if (log.outOfSyncRegions > 0) {

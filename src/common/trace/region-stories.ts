@@ -118,7 +118,7 @@ export class RegionStories {
   }
 
   describe(engine: Engine, luid: bigint): LogDescription | undefined {
-    const logs = this.console.logs(engine).filter((log) => log.uuid === this.uuid && log.luid === String(luid));
+    const logs = this.console.logs(engine).filter((log) => log.uuid === this.uuid && log.luid === luid);
     return logs.at(-1);
   }
 

@@ -94,7 +94,7 @@ export class EventWords {
     );
     const log = trace.events.logs[index] as number;
     const name = log === NO_LOG ? undefined : trace.logs[log];
-    const found = this.console.logs(engine).find(({ uuid, luid }) => uuid === name?.uuid && luid === String(name.luid));
+    const found = this.console.logs(engine).find(({ uuid, luid }) => uuid === name?.uuid && luid === name.luid);
     if (found !== undefined) lines.push(`The log at this point: ${logInWords(found)}`);
     return lines.join("\n");
   }

@@ -14,7 +14,8 @@ import { rmSync } from "node:fs";
 import { createServer, type Server as HttpServer, type IncomingMessage, request } from "node:http";
 import { isAbsolute } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Counters, LogDescription } from "../../common/console.ts";
+import { type Counters, type LogDescription, logOfJson } from "../../common/console.ts";
+import { toJson, type Written } from "../../common/json.ts";
 import type { RecordingOptions } from "../recording/trace-files.ts";
 import type { Server } from "../server.ts";
 import type { ListenerReport } from "./listener-watch.ts";
@@ -46,7 +47,7 @@ export interface Status {
 }
 
 /** Of `Status` and of the paths above. */
-const PROTOCOL = 1;
+export const PROTOCOL = 2;
 /** A description takes milliseconds: who waits longer waits for a server that is stuck. */
 const ANSWER_TIMEOUT_MS = 10_000;
 /** More connections at one time are refused. Only root connects, and asks one thing. */
@@ -95,7 +96,7 @@ export function serveStatus(server: Server, path: string, version: string): Prom
       const result = await answer(await bodyOf(incoming));
       const isText = result instanceof MetricsText;
       const type = isText ? PROMETHEUS_CONTENT_TYPE : "application/json";
-      outgoing.writeHead(200, { "content-type": type }).end(isText ? result.text : JSON.stringify(result ?? null));
+      outgoing.writeHead(200, { "content-type": type }).end(isText ? result.text : toJson(result ?? null));
     } catch (error) {
       const status = error instanceof Refusal ? 400 : 503;
       outgoing.writeHead(status, { "content-type": "text/plain" }).end(`${(error as Error).message}\n`);
@@ -137,7 +138,8 @@ export async function fetchStatus(path: string): Promise<Status> {
     ...{ protocol: 0, host: "node" as const, netlinkPort: 0, overruns: 0, busyDevices: [], silentSeconds: 0 },
     others: { listeners: [], dropped: 0, toCheck: [] },
   };
-  return { ...untold, ...(JSON.parse(await ask(path, "GET", "/status")) as Status) };
+  const told = JSON.parse(await ask(path, "GET", "/status")) as Status & { logs: Written<LogDescription>[] };
+  return { ...untold, ...told, logs: told.logs.map(logOfJson) };
 }
 
 /** The metrics of the server at `path`. Rejects with a sentence if none answers. */

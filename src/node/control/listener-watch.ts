@@ -43,7 +43,7 @@ export class ListenerWatch {
   private readonly saidSilent = new Set<string>();
   private dropped = 0;
   /** The luid that was in use then, by UUID. */
-  private readonly toCheck = new Map<string, string>();
+  private readonly toCheck = new Map<string, bigint>();
 
   constructor(private readonly options: ListenerWatchOptions) {}
 

@@ -24,7 +24,7 @@ export interface MetricsSource {
 /** All metrics as Prometheus reads them. */
 export function metricsText(source: MetricsSource): string {
   const text = new PrometheusText();
-  const one = (value: number | string): Sample[] => [{ value }];
+  const one = (value: number): Sample[] => [{ value }];
   text.gauge("dm_ulog_build_info", "Always 1; the label says which version runs.", [
     { labels: { version: source.version }, value: 1 },
   ]);
@@ -78,7 +78,7 @@ function writeRequests(text: PrometheusText, { counters, latencies, overruns }: 
 }
 
 function writeDevices(text: PrometheusText, counters: Counters): void {
-  const write = (name: string, help: string, value: string) => text.counter(`dm_ulog_${name}_total`, help, [{ value }]);
+  const write = (name: string, help: string, value: number) => text.counter(`dm_ulog_${name}_total`, help, [{ value }]);
   write("flushes", "Flush requests taken.", counters.flushes);
   write(
     "flushes_without_write",
@@ -89,7 +89,7 @@ function writeDevices(text: PrometheusText, counters: Counters): void {
   write("device_written_bytes", "Bytes written to log devices.", counters.deviceBytes);
 }
 
-type OfLog = (log: LogDescription) => number | string;
+type OfLog = (log: LogDescription) => number;
 
 const LOG_GAUGES: readonly [name: string, help: string, value: OfLog][] = [
   ["regions", "Regions of the mirror.", (log) => log.regionCount],

@@ -6,8 +6,7 @@ export type Labels = Readonly<Record<string, string>>;
 
 export interface Sample {
   labels?: Labels;
-  /** A decimal string where it may exceed 2^53. */
-  value: number | string;
+  value: number;
 }
 
 export class PrometheusText {

@@ -2,7 +2,7 @@
 
 import { Console } from "../../common/console.ts";
 import { controlSocketPath } from "../state/runtime-paths.ts";
-import { fetchMetrics, fetchStatus, type Status } from "./control-socket.ts";
+import { fetchMetrics, fetchStatus, PROTOCOL, type Status } from "./control-socket.ts";
 import { metricsText } from "./metrics.ts";
 import { NativeHost } from "./native-host.ts";
 
@@ -23,7 +23,7 @@ export class Onlooker {
       const console = await this.words();
       const logs = console.logs(host);
       return {
-        protocol: 1,
+        protocol: PROTOCOL,
         host: "native",
         version: host.version,
         pid: host.pid,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type BootPlan, RECORD_MOUNT, type ServerKind, tracePart } from "./contract.ts";
 import { Onlooker } from "./onlooker.ts";
-import type { Status } from "./status.ts";
+import { type Status, statusOfJson } from "./status.ts";
 
 const RUNTIME_DIRECTORY = "/run/dm-ulog";
 /** Its memory is touched when a server starts, which costs this guest 0.2 ms for each page. */
@@ -66,7 +66,7 @@ class NodeServer implements ServerProgram {
 
 /** The logs according to the running Node.js server. */
 export async function askStatus(): Promise<Status> {
-  return JSON.parse(await askControlSocket("/status")) as Status;
+  return statusOfJson(await askControlSocket("/status"));
 }
 
 /** What the Node.js server that runs answers on its control socket. */

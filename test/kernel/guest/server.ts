@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import { type CommandResult, tryCommand } from "./command.ts";
 import { say } from "./say.ts";
 import type { ServerOptions, ServerProgram } from "./server-program.ts";
@@ -161,7 +162,7 @@ export class Server {
   async onlyLog(): Promise<LogStatus> {
     const logs = await this.logs();
     const [log] = logs;
-    if (!log || logs.length !== 1) throw new Error(`There is to be one log: ${JSON.stringify(logs)}`);
+    if (!log || logs.length !== 1) throw new Error(`There is to be one log: ${inspect(logs)}`);
     return log;
   }
 
@@ -170,8 +171,7 @@ export class Server {
     for (;;) {
       const log = await this.onlyLog();
       if (isSo(log)) return log;
-      if (Date.now() > deadline)
-        throw new Error(`${what}: not so after ${WAIT_TIME_LIMIT_MS} ms: ${JSON.stringify(log)}`);
+      if (Date.now() > deadline) throw new Error(`${what}: not so after ${WAIT_TIME_LIMIT_MS} ms: ${inspect(log)}`);
       await sleep(POLL_INTERVAL_MS);
     }
   }

@@ -1,7 +1,7 @@
-/** What the scenarios use of a log as `dm-ulog status --json` describes it. Large counts are decimal strings. */
+/** What the scenarios use of a log as `dm-ulog status --json` describes it. */
 export interface LogStatus {
   uuid: string;
-  luid: string;
+  luid: bigint;
   type: string;
   state: string;
   regionSizeSectors: number;
@@ -9,9 +9,9 @@ export interface LogStatus {
   inSyncRegions: number;
   outOfSyncRegions: number;
   dirtyRegions: number;
-  marks: string;
-  flushes: string;
-  resynced: string;
+  marks: number;
+  flushes: number;
+  resynced: number;
   /** Null for a core log. */
   device: { error: string | null; unsettledRegions: number } | null;
 }
@@ -23,11 +23,17 @@ export interface Status {
   busyDevices?: { uuid: string }[];
   logs: LogStatus[];
   counters: {
-    inputs: string;
-    flushes: string;
-    flushesWithoutWrite: string;
-    deviceWrites: string;
-    deviceBytes: string;
-    requests: Record<string, string>;
+    inputs: number;
+    flushes: number;
+    flushesWithoutWrite: number;
+    deviceWrites: number;
+    deviceBytes: number;
+    requests: Record<string, number>;
   };
+}
+
+/** A status as the control socket and `dm-ulog status --json` write it: luids are decimal strings there. */
+export function statusOfJson(json: string): Status {
+  const status = JSON.parse(json) as Status;
+  return { ...status, logs: status.logs.map((log) => ({ ...log, luid: BigInt(log.luid) })) };
 }

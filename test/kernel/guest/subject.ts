@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import type { Lab } from "./lab.ts";
 import { BLOCK_SIZE_BYTES, type LoadTally } from "./load.ts";
 import type { Mirror } from "./mirror.ts";
@@ -70,8 +71,8 @@ export class Subject {
     const { name } = this.mirror.options;
     const logs = await this.#lab.server.logs();
     const log = logs.find(({ uuid }) => uuid === name);
-    if (!log) throw new Error(`The server does not know the log of ${name}: ${JSON.stringify(logs)}`);
-    const copied = Number(log.resynced);
+    if (!log) throw new Error(`The server does not know the log of ${name}: ${inspect(logs)}`);
+    const copied = log.resynced;
     this.#inSyncAtStart ??= log.inSyncRegions - copied;
     const forgotten = this.#inSyncRegions - log.inSyncRegions;
     if (forgotten > 0) this.#needlesslyResynced += forgotten;

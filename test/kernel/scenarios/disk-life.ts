@@ -36,7 +36,7 @@ const deviceGrown: Scenario = {
     const large = await lab.makeMirror(DISK_MIRROR, contents);
     await large.waitInSync();
     const { resynced } = await lab.server.onlyLog();
-    assert.equal(resynced, String(large.regionCount - small.regionCount));
+    assert.equal(resynced, large.regionCount - small.regionCount);
     await sleep(QUIET_MS);
     const old = Array.from({ length: small.regionCount }, (_, region) => region);
     assert.deepEqual(await large.wrongRegions(SECOND_LEG), old, "Regions that were in sync were copied again");
@@ -67,7 +67,7 @@ const reloadDisk: Scenario = {
     const after = await lab.server.onlyLog();
     assert.notEqual(after.luid, before.luid);
     await sleep(QUIET_MS);
-    assert.equal((await lab.server.onlyLog()).resynced, "0");
+    assert.equal((await lab.server.onlyLog()).resynced, 0);
     assert.equal((await mirror.wrongRegions(SECOND_LEG)).length, mirror.regionCount, "Regions were copied again");
   },
 };
@@ -96,8 +96,8 @@ const hotSet: Scenario = {
       });
       const now = writeStatistics(LOG_DEVICE);
       const { counters: countersNow, logs: logsNow } = await lab.server.status();
-      const flushes = Number(logsNow[0]?.flushes) - Number(logs[0]?.flushes);
-      const deviceWrites = Number(countersNow.deviceWrites) - Number(counters.deviceWrites);
+      const flushes = (logsNow[0]?.flushes ?? 0) - (logs[0]?.flushes ?? 0);
+      const deviceWrites = countersNow.deviceWrites - counters.deviceWrites;
       const logWrites = now.writes - atDevice.writes;
       lab.note(
         `${integratedFlush ? "integrated flush" : "plain"}: ${writes} writes to ${HOT_REGIONS} regions, ${flushes} flushes ` +

@@ -40,8 +40,8 @@ async function resyncWriteRemove(lab: Lab, options: MirrorOptions, statusOfLog: 
   await mirror.checkContents();
   const { writes } = await lab.load(mirror, (tally) => tally.writes < WRITES_MIN);
   const { marks, resynced, device } = await lab.server.onlyLog();
-  assert(Number(marks) > 0, "Writes that mark nothing");
-  assert.equal(resynced, String(mirror.regionCount));
+  assert(marks > 0, "Writes that mark nothing");
+  assert.equal(resynced, mirror.regionCount);
   assert.equal(device?.error, null);
   const { dirtyRegions } = await readLogDevice(logDevice);
   assert(dirtyRegions.length > 0, `After ${writes} writes a moment ago every region is clean on the log device`);

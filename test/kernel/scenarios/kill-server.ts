@@ -71,7 +71,7 @@ async function checkSubjects(
     const { health } = await mirror.waitInSync();
     const { marks } = await subject.look();
     await mirror.writeRegion(lab.random.below(mirror.regionCount), lab.random);
-    assert(Number((await subject.look()).marks) > Number(marks), `${mirror.options.name}: a write marks nothing`);
+    assert((await subject.look()).marks > marks, `${mirror.options.name}: a write marks nothing`);
     await mirror.checkContents();
     assert.equal(health, "AA");
     lab.note(
@@ -177,7 +177,7 @@ async function suspendWithoutServer(lab: Lab, options: MirrorOptions): Promise<v
   await mirror.resume();
   await mirror.waitInSync();
   await mirror.checkContents();
-  const copiedAfterwards = Number((await lab.server.onlyLog()).resynced) - Number(resynced);
+  const copiedAfterwards = (await lab.server.onlyLog()).resynced - resynced;
   assert.equal(copiedAfterwards, mirror.regionCount - inSyncRegions);
   lab.note(
     `${options.logType}: suspended with ${inSyncRegions} of ${mirror.regionCount} regions in sync, resumed from there`,

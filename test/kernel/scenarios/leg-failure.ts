@@ -45,7 +45,7 @@ const legFails: Scenario = {
     await mirror.waitInSync();
     // The kernel forgets the leg's failure a moment after the last region.
     await mirror.waitFor("every leg alive", ({ health }) => health === "AA");
-    assert.equal((await lab.server.onlyLog()).resynced, String(mirror.regionCount + missed));
+    assert.equal((await lab.server.onlyLog()).resynced, mirror.regionCount + missed);
     await mirror.checkContents();
     lab.note(`${missed} of ${mirror.regionCount} regions missed and copied`);
   },

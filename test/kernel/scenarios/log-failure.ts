@@ -7,6 +7,7 @@ import { waitForCleanLog } from "../guest/log-device.ts";
 import { LOG_SIZE_SECTORS, LogFailure } from "../guest/log-failure.ts";
 import { DISK_MIRROR, MIRROR, type Mirror } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
+import { statusOfJson } from "../guest/status.ts";
 
 const WRITES_MIN = 100;
 /** A scenario of mirrors that are suspended while a log device refuses writes. */
@@ -67,7 +68,7 @@ const statusCommand: Scenario = {
     await lab.server.start();
     const mirror = await LogFailure.makeMirror(lab);
     const log = await lab.server.onlyLog();
-    assert.deepEqual(JSON.parse(await lab.dmUlog("status", "--json")).logs, [log]);
+    assert.deepEqual(statusOfJson(await lab.dmUlog("status", "--json")).logs, [log]);
     const failure = await LogFailure.begin(lab, mirror);
     const text = await lab.dmUlog("status");
     assert.match(text, /FAILED/);

@@ -42,7 +42,7 @@ async function makeAgain(lab: Lab, options: MirrorOptions, contents: Buffer): Pr
   const mirror = await lab.makeMirror(options, contents);
   await mirror.waitInSync();
   const { resynced } = await lab.server.onlyLog();
-  assert.equal(resynced, String(dirtyRegions.length), "Regions resynced, and regions that the log called dirty");
+  assert.equal(resynced, dirtyRegions.length, "Regions resynced, and regions that the log called dirty");
   lab.note(
     `power cut ${lab.powerCuts}: legs differ in ${differing.length} regions, ${resynced} of ${regionCount} resynced`,
   );

@@ -11,7 +11,7 @@ import { raiseLoopback } from "../guest/loopback.ts";
 import { DISK_MIRROR, MIRROR, type Mirror, type MirrorOptions } from "../guest/mirror.ts";
 import { say } from "../guest/say.ts";
 import type { Scenario } from "../guest/scenario.ts";
-import type { Status } from "../guest/status.ts";
+import { statusOfJson } from "../guest/status.ts";
 import { Systemd } from "../guest/systemd.ts";
 
 const VIEW_PORT = 7003;
@@ -38,9 +38,7 @@ StandardError=inherit
 
 /** The server that came back knows that all is in sync. Returns the port of its socket. */
 async function checkInSync(lab: Lab, systemd: Systemd, mirrors: readonly Mirror[]): Promise<number | undefined> {
-  const { logs, netlinkPort } = JSON.parse(
-    await systemd.run(process.execPath, lab.mainPath, "status", "--json"),
-  ) as Status;
+  const { logs, netlinkPort } = statusOfJson(await systemd.run(process.execPath, lab.mainPath, "status", "--json"));
   assert.deepEqual(
     logs.map(({ uuid, outOfSyncRegions }) => [uuid, outOfSyncRegions]),
     mirrors.map(({ options }) => [options.name, 0]),

@@ -23,8 +23,8 @@ async function writeAndClear(lab: Lab, options: MirrorOptions): Promise<void> {
   lab.note(`${writes} writes, ${reads} reads meanwhile`);
 
   const log = await lab.server.waitForLog("no region is dirty", ({ dirtyRegions }) => dirtyRegions === 0);
-  assert(Number(log.marks) > 0, "Writes that mark nothing");
-  assert.equal(log.resynced, String(mirror.regionCount), "Writes to a mirror in sync must cause no resync");
+  assert(log.marks > 0, "Writes that mark nothing");
+  assert.equal(log.resynced, mirror.regionCount, "Writes to a mirror in sync must cause no resync");
   const { inSyncRegions, health } = await mirror.status();
   assert.equal(inSyncRegions, mirror.regionCount);
   assert.equal(health, "AA");

@@ -45,10 +45,10 @@ export async function life(): Promise<Life> {
     await ask(engine, "MARK_REGION", [5]),
     await ask(engine, "FLUSH"),
   ];
-  const states = [...engine.regionStates({ uuid: "LVM-own", luid: "1" }, 4, 3)];
+  const states = [...engine.regionStates({ uuid: "LVM-own", luid: 1n }, 4, 3)];
   const next = await DirtyLogEngine.create({ ...options, snapshot: engine.snapshot() });
   errors.push(await ask(next, "MARK_REGION", [6]), await ask(next, "FLUSH"));
-  const restored = [...next.regionStates({ uuid: "LVM-own", luid: "1" }, 4, 3)];
+  const restored = [...next.regionStates({ uuid: "LVM-own", luid: 1n }, 4, 3)];
 
   const module = await compileCore(core);
   const summary = replay(Trace.open(recording.finish(), engine.core.abi), module);
