@@ -1,7 +1,8 @@
 // The bytes of a message against the C headers, and the memory map against itself.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -156,6 +157,38 @@ test("the sizes of what a host puts into an input", () => {
     [abi.HEAD_BYTES, abi.COMPLETION_OPEN_BYTES, abi.CONFIGURE_BYTES, abi.FORGET_UUID + 136, abi.CORE_BYTES],
     [24, 64, 24, 168, 1024],
   );
+});
+
+/** Fields of the core's records in order, with their types, as the sources declare them. */
+function recordsOfSources(): string {
+  const folder = new URL("../assembly/", import.meta.url);
+  const files = readdirSync(folder).filter((name) => name.endsWith(".ts"));
+  const records = files.sort().flatMap((name) => {
+    const source = readFileSync(new URL(name, folder), "utf8");
+    return [...source.matchAll(/^@unmanaged\n(?:export )?class (\w+).*?\{\n(.*?)^\}/gms)].map(
+      ([, record, body = ""]) => {
+        const fields = [...body.matchAll(/^ {2}(\w+): (\w+);/gm)].map(([, field, type]) => `${field}: ${type}`);
+        return `${record} { ${fields.join(", ")} }`;
+      },
+    );
+  });
+  return records.join("\n");
+}
+
+/** Numbers of the core that say how much it does at once, and nothing of where things are. */
+const AMOUNTS = new Set(["RESTORE_BYTES", "READ_BYTES_MAX", "EXTENTS_MAX", "MARK_WAITERS_MAX", "SLICE_WORDS"]);
+
+test("whoever moves a field of a record or an area raises ABI_VERSION: snapshots and hosts go by it", () => {
+  const records = recordsOfSources();
+  assert.match(records, /^Log \{ .*luid: u64, .* \}$/m);
+  assert.match(records, /^Core \{ /m);
+  const numbers = Object.entries(abi).filter(([name]) => !AMOUNTS.has(name));
+  const layout = createHash("sha256")
+    .update(`${records}\n${JSON.stringify(numbers)}`)
+    .digest("hex")
+    .slice(0, 16);
+  // Where this fails the layout has changed: raise ABI_VERSION in assembly/layout.ts, and write both here.
+  assert.equal({ version: abi.ABI_VERSION, layout }, { version: 5, layout: "4b9e57f52417813d" });
 });
 
 test.run();

@@ -18,7 +18,7 @@ import {
   Workload,
 } from "../src/library/simulation.ts";
 import { Recording, replay, Trace } from "../src/library/trace.ts";
-import { debugWasm } from "./harness.ts";
+import { debugWasm, smallWasm } from "./harness.ts";
 
 const ENODEV = -19;
 const EIO = -5;
@@ -272,6 +272,63 @@ test("a snapshot goes on elsewhere, with its device and what was under way", asy
   assert.is((await heir.ask(next, "MARK_REGION", [6])).error, 0);
   await next.close();
   assert.is(heir.closedCount, 1);
+});
+
+test("a snapshot that is damaged, of another core, or none at all is refused with a sentence", async () => {
+  const { parts, engine } = await resumed("disk");
+  await parts.ask(engine, "MARK_REGION", [5]);
+  const snapshot = engine.snapshot();
+  const tryWith = (wrong: object, core = parts.options.core) => {
+    const { options } = new Parts();
+    return DirtyLogEngine.create({ ...options, core, snapshot: { ...snapshot, ...wrong } }).then(
+      () => "taken",
+      (error: Error) => error.message,
+    );
+  };
+  const bit = snapshot.memory.slice();
+  bit[70_000] = (bit[70_000] as number) ^ 1;
+  for (const wrong of [
+    { memory: bit },
+    { memory: snapshot.memory.subarray(4) },
+    { inputCount: 1 },
+    { wakeAtNs: 5 },
+    { devices: [] },
+    { operations: [{ kind: "read", head: { handle: 0, sizeBytes: 1, offsetBytes: 0, ticket: 1 } }] },
+    { core: "0" },
+  ]) {
+    assert.match(await tryWith(wrong), /^The snapshot is damaged/, Object.keys(wrong).join());
+  }
+  assert.match(await tryWith({}, new Uint8Array(smallWasm)), /^The snapshot is of another core/);
+  assert.match(await tryWith({ check: undefined }), /^This is no snapshot/);
+  assert.is(await tryWith({}), "taken");
+});
+
+test("what is no core, or names nobody, is refused with a sentence", async () => {
+  const { options } = new Parts();
+  const made = (core: number[]) =>
+    DirtyLogEngine.create({ ...options, core: Uint8Array.from(core) }).then(
+      () => "taken",
+      (error: Error) => error.message,
+    );
+  const wasm = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+  assert.is(await made([1, 2]), "These 2 bytes are no dm-ulog core: they are not WebAssembly.");
+  assert.match(await made(wasm), /^The module is not a dm-ulog core: it does not export ABI_VERSION/);
+  // One type of function, and a function of that type that is imported.
+  const importing = [...wasm, 1, 4, 1, 0x60, 0, 0, 2, 7, 1, 1, 0x61, 1, 0x62, 0, 0];
+  assert.match(await made(importing), /^The module is not a dm-ulog core: it imports functions/);
+
+  const request = { type: "FLUSH", uuid: "LVM-own", luid: 5n, seq: 1 } as const;
+  for (const [wrong, sentence] of [
+    [{ uuid: "x".repeat(129) }, /^The UUID has 129 characters; the kernel's have at most 128\.$/],
+    [{ uuid: "LVM-\u20ac" }, /characters of more than one byte/],
+    [{ luid: -1n }, /^The luid -1 is no bigint/],
+    [{ luid: 2n ** 64n }, /is no bigint from 0/],
+    [{ luid: 5 as unknown as bigint }, /is no bigint from 0/],
+    [{ type: "MARK" as "FLUSH" }, /^There is no request MARK\./],
+    [{ data: new Uint8Array(65_400) }, /^65400 bytes of data do not fit/],
+  ] as const) {
+    assert.throws(() => encodeRequest(abi, { ...request, ...wrong }), sentence);
+  }
 });
 
 test("a snapshot with a device that is gone fails that log alone", async () => {

@@ -5,6 +5,7 @@
 
 import asBind from "#as-bind";
 import { type Abi, readAbi } from "./abi.ts";
+import { compileCore } from "./core-module.ts";
 import type { Written } from "./json.ts";
 import { printable } from "./printable.ts";
 
@@ -113,8 +114,9 @@ export class Console {
     readonly abi: Abi,
   ) {}
 
-  /** `wasm` holds the bytes of the core. */
+  /** `wasm` holds the bytes of the core. Rejects with a sentence if they are no dm-ulog core of this ABI version. */
   static async create(wasm: Uint8Array): Promise<Console> {
+    await compileCore(wasm);
     const { exports } = await asBind.instantiate(wasm, {});
     return new Console(exports as unknown as ConsoleExports, readAbi(exports));
   }

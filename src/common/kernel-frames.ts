@@ -3,6 +3,9 @@
 
 import type { Abi, AbiName } from "./abi.ts";
 
+/** The length field of a connector message has 16 bits. */
+const MESSAGE_BYTES_MAX = 0xffff;
+
 /** Request types by the header's names without DM_ULOG_. */
 export type RequestName =
   Extract<AbiName, `REQUEST_${string}`> extends `REQUEST_${infer Name}`
@@ -29,9 +32,15 @@ export interface Reply {
   data: Uint8Array;
 }
 
-/** The datagram that the kernel sends for a request, padded to 4 bytes as netlink does. */
+/**
+ * The datagram that the kernel sends for a request, padded to 4 bytes as netlink does. Throws a sentence where no kernel could send
+ * it: a UUID of more than 128 bytes, a luid beyond 64 bits, a type that has no such name, too much data.
+ */
 export function encodeRequest(abi: Abi, request: Request): Uint8Array {
+  checkNames(abi, request);
   const data = request.data instanceof Uint8Array ? request.data : words(request.data ?? []);
+  if (abi.ULOG_HEADER_BYTES + data.length > MESSAGE_BYTES_MAX)
+    throw new RangeError(`${data.length} bytes of data do not fit a request.`);
   const messageBytes = abi.FRAME_BYTES + data.length;
   const frame = new Uint8Array((messageBytes + 3) & ~3);
   const view = new DataView(frame.buffer);
@@ -79,8 +88,22 @@ export function asciiBytes(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
+/** The number of a request type. Throws a sentence where no request has that name. */
 export function requestType(abi: Abi, type: RequestName | number): number {
-  return typeof type === "number" ? type : abi[`REQUEST_${type}`];
+  const number = typeof type === "number" ? type : abi[`REQUEST_${type}`];
+  if (number === undefined)
+    throw new RangeError(
+      `There is no request ${type}. Types have the header's names without DM_ULOG_, such as MARK_REGION.`,
+    );
+  return number;
+}
+
+function checkNames(abi: Abi, { uuid, luid }: Request): void {
+  if (uuid.length >= abi.UUID_BYTES)
+    throw new RangeError(`The UUID has ${uuid.length} characters; the kernel's have at most ${abi.UUID_BYTES - 1}.`);
+  if (!/^[\0-\xff]*$/.test(uuid)) throw new RangeError(`The UUID ${uuid} has characters of more than one byte.`);
+  if (typeof luid !== "bigint" || luid !== BigInt.asUintN(64, luid))
+    throw new RangeError(`The luid ${luid} is no bigint from 0 to 2^64 - 1.`);
 }
 
 function words(values: readonly (number | bigint)[]): Uint8Array {

@@ -3,11 +3,12 @@
 // The core takes one input at a time. Inputs that the program's own parts cause while it is busy wait their turn.
 
 import { Console, type Counters, type LogDescription } from "../common/console.ts";
+import { compileCore } from "../common/core-module.ts";
 import { type EffectHandler, Engine, type EngineOptions } from "../common/engine.ts";
-import { compileCore } from "./core.ts";
 import type { Clock, StateStore, Storage, Transport } from "./host.ts";
 import { type LogChange, LogWatch } from "./log-watch.ts";
-import { type OpenDevice, type Operation, Operations } from "./operations.ts";
+import { Operations } from "./operations.ts";
+import { checkSnapshot, coreDigest, type EngineSnapshot, snapshotOf } from "./snapshot.ts";
 import { StateKeeper } from "./state-keeper.ts";
 import { systemClock } from "./system-clock.ts";
 
@@ -38,22 +39,6 @@ export interface DirtyLogEngineOptions {
   logOptions?: EngineOptions | undefined;
   /** Continues from this snapshot. The contents of `states` are not read then: they must be from the same moment. */
   snapshot?: EngineSnapshot | undefined;
-}
-
-/** The whole state of an engine, in a form for `structuredClone` and `postMessage`. */
-export interface EngineSnapshot {
-  /** The core's linear memory. */
-  memory: Uint8Array;
-  /** The number of inputs that it has taken. */
-  inputCount: number;
-  /** The last time that the core was given, in ns. */
-  nowNs: number;
-  /** The wake-up time that it asked for, in ns; 0 for never. */
-  wakeAtNs: number;
-  /** The log devices that it had open. */
-  devices: readonly OpenDevice[];
-  /** The operations that were under way. */
-  operations: readonly Operation[];
 }
 
 /** A dirty-log engine. `DirtyLogEngine.create` makes one. */
@@ -94,10 +79,11 @@ export class DirtyLogEngine {
   }
 
   /**
-   * Makes an engine. Rejects if `core` is not a dm-ulog core of this package's ABI version, or if `snapshot` is not from
-   * such a core.
+   * Makes an engine. Rejects with a sentence if `core` is not a dm-ulog core of this package's ABI version, or if `snapshot` is
+   * damaged or of another core.
    */
   static async create(options: DirtyLogEngineOptions): Promise<DirtyLogEngine> {
+    if (options.snapshot !== undefined) checkSnapshot(options.snapshot, coreDigest(options.core));
     const [module, words] = await Promise.all([compileCore(options.core), Console.create(options.core)]);
     const made = new DirtyLogEngine(module, words, options);
     made.begin();
@@ -156,7 +142,8 @@ export class DirtyLogEngine {
       throw new Error("A snapshot can only be taken between two inputs, of an engine that has not failed.");
     const { core, lastNs, wakeAtNs } = this;
     const { inputCount } = core;
-    return { memory: core.snapshot(), inputCount, nowNs: lastNs, wakeAtNs, ...this.operations.state };
+    const state = { memory: core.snapshot(), inputCount, nowNs: lastNs, wakeAtNs, ...this.operations.state };
+    return snapshotOf(state, coreDigest(this.options.core));
   }
 
   /** Resolves when nothing is under way on log devices and legs; never, if one of them hangs. */

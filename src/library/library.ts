@@ -10,6 +10,7 @@ export {
   REGION_STATES,
   type RegionState,
 } from "../common/console.ts";
+export { compileCore } from "../common/core-module.ts";
 export {
   type Completion,
   type EffectHandler,
@@ -20,8 +21,8 @@ export {
   type OpenedDevice,
 } from "../common/engine.ts";
 export { decodeReply, encodeRequest, type Reply, type Request, type RequestName } from "../common/kernel-frames.ts";
-export { compileCore } from "./core.ts";
-export { DirtyLogEngine, type DirtyLogEngineOptions, type EngineSnapshot } from "./dirty-log-engine.ts";
+export { DirtyLogEngine, type DirtyLogEngineOptions } from "./dirty-log-engine.ts";
 export type { Clock, LogName, LogStorage, StateStore, Storage, Transport } from "./host.ts";
 export type { LogChange } from "./log-watch.ts";
 export type { OpenDevice, Operation } from "./operations.ts";
+export type { EngineSnapshot, EngineState } from "./snapshot.ts";
