@@ -7,7 +7,7 @@ import { Console } from "../src/common/console.ts";
 import { Engine, type EngineTap } from "../src/common/engine.ts";
 import { asciiBytes, encodeRequest, type Request } from "../src/common/kernel-frames.ts";
 import { Actions } from "../src/common/sim/choices.ts";
-import { Clock, MICROSECOND_NS } from "../src/common/sim/clock.ts";
+import { MICROSECOND_NS, VirtualClock } from "../src/common/sim/clock.ts";
 import { Digest } from "../src/common/sim/digest.ts";
 import { Legs } from "../src/common/sim/legs.ts";
 import { LogDevice } from "../src/common/sim/log-device.ts";
@@ -276,7 +276,7 @@ async function reading(
 
 /** Two mirrors that are written to, until their server's engine has taken so many inputs. */
 function simulate(module: WebAssembly.Module, console: Console, eventCount: number, seed: number): Uint8Array {
-  const clock = new Clock();
+  const clock = new VirtualClock();
   const random = new Random(seed);
   const timing = {
     blockNs: [20 * MICROSECOND_NS, 400 * MICROSECOND_NS],

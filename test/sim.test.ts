@@ -5,7 +5,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { u64At } from "../src/common/kernel-frames.ts";
-import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "../src/common/sim/clock.ts";
+import { MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, VirtualClock } from "../src/common/sim/clock.ts";
 import { ENOSPC, type LogName, room } from "../src/common/sim/connector.ts";
 import { Digest } from "../src/common/sim/digest.ts";
 import { FAULTS, type Fault, findFault, POLICIES } from "../src/common/sim/faults.ts";
@@ -60,7 +60,7 @@ interface Sent {
 
 /** A machine with one mirror whose requests are written down. */
 class Lab {
-  readonly clock = new Clock();
+  readonly clock = new VirtualClock();
   readonly random = new Random(seed);
   machine: Machine;
   readonly legs: Legs;
@@ -203,7 +203,7 @@ class Lab {
   }
 }
 
-function makeLogDevice(clock: Clock, random: Random, regionCount: number): LogDevice {
+function makeLogDevice(clock: VirtualClock, random: Random, regionCount: number): LogDevice {
   const name = { path: "/dev/mapper/log", major: 253, minor: 7 };
   return new LogDevice(clock, random, DEVICE_TIMING, name, regionCount);
 }
@@ -577,7 +577,7 @@ test("a server that dies in the midst of any effect of a CTR, a RESUME, a mark o
 });
 
 test("a log device: durable when the write completes, any of its sectors when the power goes before", () => {
-  const clock = new Clock();
+  const clock = new VirtualClock();
   const device = makeLogDevice(clock, new Random(seed), 100_000);
   const ones = new Uint8Array(8192).fill(1);
   const errors: number[] = [];
@@ -606,7 +606,7 @@ test("a log device: durable when the write completes, any of its sectors when th
 });
 
 test("a log device: operations fail where they are told to, and after its owner's death nobody hears, but the next one waits", () => {
-  const clock = new Clock();
+  const clock = new VirtualClock();
   const device = makeLogDevice(clock, new Random(seed), 100);
   const errors: number[] = [];
   device.failing = { opens: true, reads: true, writes: true };
@@ -630,7 +630,7 @@ test("a log device: operations fail where they are told to, and after its owner'
 });
 
 test("a leg with a cache: what was written is there, but a power cut takes what was not flushed, on each leg for itself", () => {
-  const clock = new Clock();
+  const clock = new VirtualClock();
   const timing: LegTiming = { blockNs: [1, 1], regionNs: [1, 1], flushNs: [FLUSH_NS, FLUSH_NS] };
   const outcomes = new Set<string>();
   for (let cut = 0; cut < 100; cut++) {

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { Console, type LogDescription } from "../common/console.ts";
 import { Actions } from "../common/sim/choices.ts";
-import { Clock, MICROSECOND_NS, MILLISECOND_NS } from "../common/sim/clock.ts";
+import { MICROSECOND_NS, MILLISECOND_NS, VirtualClock } from "../common/sim/clock.ts";
 import { Digest } from "../common/sim/digest.ts";
 import { findFault } from "../common/sim/faults.ts";
 import type { MirrorDevice } from "../common/sim/kernel.ts";
@@ -70,7 +70,7 @@ export async function demo(options: { seed: number; out: NodeJS.WritableStream }
 
 class Demo {
   private readonly random: Random;
-  private readonly clock = new Clock();
+  private readonly clock = new VirtualClock();
   private readonly legs: Legs;
   private readonly logDevice: LogDevice;
   private readonly isTerminal: boolean;

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
-const CONSUMER = fileURLToPath(new URL("consumer/", import.meta.url));
+export const CONSUMER = fileURLToPath(new URL("consumer/", import.meta.url));
 const MODULES = "node_modules/";
 /** Types that the project's own code uses, in place of what its author would install. */
 const TYPES = ["node_modules/@types/node", "node_modules/undici-types"];
@@ -24,10 +24,10 @@ interface LockedPackage {
   optional?: boolean;
 }
 
-/** Packs what was built, into `folder`. */
-export function pack(folder: string): Packed {
+/** Packs what was built into `folder`: the whole package, or the one in `source`. */
+export function pack(folder: string, source = REPOSITORY): Packed {
   const output = execFileSync("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], {
-    cwd: REPOSITORY,
+    cwd: source,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
   });
@@ -41,25 +41,29 @@ export function pack(folder: string): Packed {
 export function makeProject(folder: string, packed: Packed): void {
   cpSync(CONSUMER, folder, { recursive: true });
   for (const [name, code] of readmeExamples()) writeFileSync(join(folder, name), code);
-  const dependencies = { ...asDependencies(productionFolders(false)), "dm-ulog": `file:${packed.path}` };
-  const manifest = { name: "consumer", private: true, type: "module", dependencies };
-  writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
-  const cache = join(folder, "..", "cache");
-  const flags = ["--offline", "--install-links", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"];
-  execFileSync("npm", ["install", ...flags, "--cache", cache], { cwd: folder, stdio: "pipe" });
+  install(folder, { ...asDependencies(productionFolders(false)), "dm-ulog": `file:${packed.path}` });
   // Which of these fit the machine at hand npm would ask the registry: they are copied as they are.
   for (const path of [...productionFolders(true), ...TYPES]) {
     cpSync(join(REPOSITORY, path), join(folder, path), { recursive: true });
   }
 }
 
-/** The TypeScript of the READMEs: `readme-0.ts` of the front page, `readme-1.ts` of the library's. */
-function readmeExamples(): [name: string, code: string][] {
-  return ["README.md", "src/library/README.md"].map((path, index) => {
-    const blocks = [...readFileSync(join(REPOSITORY, path), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)];
-    if (blocks.length !== 1) throw new Error(`${path} has ${blocks.length} pieces of TypeScript, not one.`);
-    return [`readme-${index}.ts`, blocks[0]?.[1] as string];
-  });
+/** Makes `folder` a project that depends on these, and has npm install them. */
+export function install(folder: string, dependencies: Record<string, string>): void {
+  const manifest = { name: "consumer", private: true, type: "module", dependencies };
+  writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
+  const cache = join(folder, "..", "cache");
+  const flags = ["--offline", "--install-links", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"];
+  execFileSync("npm", ["install", ...flags, "--cache", cache], { cwd: folder, stdio: "pipe" });
+}
+
+/** The TypeScript of the READMEs: `readme-0.ts` of the front page, `readme-1.ts` and `readme-2.ts` of the library's. */
+export function readmeExamples(): [name: string, code: string][] {
+  const blocks = ["README.md", "src/library/README.md"].flatMap((path) => [
+    ...readFileSync(join(REPOSITORY, path), "utf8").matchAll(/^```ts\n(.*?)^```$/gms),
+  ]);
+  if (blocks.length !== 3) throw new Error(`The READMEs have ${blocks.length} pieces of TypeScript, not three.`);
+  return blocks.map(([, code], index) => [`readme-${index}.ts`, code as string]);
 }
 
 /**

@@ -1,5 +1,6 @@
 // `npm run test:package`: the package as npm packs it, installed into an empty project: in Node.js, in TypeScript, in a
-// Vite build and in plain pages, these two in Debian's Chromium. Ends with one line of counts. Needs no network.
+// Vite build and in plain pages, these two in Debian's Chromium. Then the library as a package of its
+// own, in every runtime. Ends with one line of counts. Of the network it needs the npm registry alone, for the other runtimes.
 
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,8 +11,10 @@ import * as assert from "uvu/assert";
 import { build } from "vite";
 import { StaticServer } from "../browser/static-server.ts";
 import { type Check, Checks } from "../checks.ts";
+import { compile, STRICT } from "./compile.ts";
 import type { Life } from "./consumer/result.ts";
 import { brokenLinks, missing, strangers } from "./contents.ts";
+import { enginePackage } from "./engine-package.ts";
 import { makeProject, type Packed, pack, REPOSITORY } from "./project.ts";
 import { problemsOf } from "./types.ts";
 
@@ -20,15 +23,6 @@ const ARGUMENTS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-bac
 const RESULT_TIMEOUT_MS = 30_000;
 /** The page is served from below a path, as few servers do. */
 const BASE = "/some/where/";
-
-const STRICT = {
-  target: "ES2022",
-  strict: true,
-  exactOptionalPropertyTypes: true,
-  verbatimModuleSyntax: true,
-  // The package's declarations are what is tested.
-  skipLibCheck: false,
-};
 
 async function main(): Promise<number> {
   if (!existsSync(CHROMIUM)) {
@@ -63,6 +57,7 @@ async function main(): Promise<number> {
     await typescript(check, project);
     await node(check, project, packed);
     await pages(check, project, browser);
+    await enginePackage(check, work, checkLife);
   } finally {
     await browser.close();
     rmSync(work, { recursive: true });
@@ -75,7 +70,7 @@ async function typescript(check: Check, project: string): Promise<void> {
     compile(project, ["life.ts"], { ...STRICT, module: "NodeNext", lib: ["ES2022"], types: [], noEmit: true }),
   );
   await check("TypeScript sees the types with moduleResolution bundler", () =>
-    compile(project, ["life.ts", "page.ts", "readme-0.ts", "readme-1.ts"], {
+    compile(project, ["life.ts", "page.ts", "readme-0.ts", "readme-1.ts", "readme-2.ts"], {
       ...STRICT,
       module: "ESNext",
       moduleResolution: "bundler",
@@ -85,7 +80,7 @@ async function typescript(check: Check, project: string): Promise<void> {
     }),
   );
   await check("TypeScript compiles the program and the READMEs' examples for Node.js", () =>
-    compile(project, ["node.ts", "server.ts", "readme-0.ts", "readme-1.ts"], {
+    compile(project, ["node.ts", "server.ts", "readme-0.ts", "readme-1.ts", "readme-2.ts"], {
       ...STRICT,
       module: "NodeNext",
       lib: ["ES2022"],
@@ -113,6 +108,9 @@ async function node(check: Check, project: string, packed: Packed): Promise<void
   });
   await check("the library's example says what it promises", () => {
     assert.match(runNode(project, "readme-1.js"), /^FLUSH was answered with 0; regions 4 to 6: clean, dirty, clean$/m);
+  });
+  await check("so does the library's scenario", () => {
+    assert.match(runNode(project, "readme-2.js"), /^true 0 regions differ after 5 kills$/m);
   });
   await check("the server is there", () => assert.is(runNode(project, "server.js").trim(), "function"));
   await check("the core is found by its name, and is the package's", () => {
@@ -158,7 +156,7 @@ async function pages(check: Check, project: string, browser: Browser): Promise<v
         cpSync(join(project, dist, name), join(alone, dist, name), { recursive: true });
       }
       const result = JSON.parse(await resultOf(browser, alone, "bare.html")) as object;
-      assert.equal(result, { answers: [0, 0, 0], marks: "1" });
+      assert.equal(result, { answers: [0, 0, 0], marks: 1 });
     },
   );
 }
@@ -180,13 +178,6 @@ function checkLife(life: Life): void {
 
 /** What the first host said. */
 let first: Life | undefined;
-
-function compile(project: string, files: string[], compilerOptions: object): void {
-  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
-  execFileSync(process.execPath, [join(REPOSITORY, "node_modules/typescript/bin/tsc"), "-p", project], {
-    stdio: "pipe",
-  });
-}
 
 function runNode(project: string, name: string): string {
   return execFileSync(process.execPath, [join("out", name)], { cwd: project, encoding: "utf8", stdio: "pipe" });

@@ -30,6 +30,7 @@ interface Marks {
   readonly flushed: Set<number>;
 }
 
+/** Holds logs against legs, and writes against marks. Throws a Violation where one contradicts the other. */
 export class Checker implements RequestObserver, MirrorObserver {
   /** Regions looked at. */
   checkCount = 0;
@@ -50,6 +51,7 @@ export class Checker implements RequestObserver, MirrorObserver {
     this.logs = new LogView(console);
   }
 
+  /** The kernel has sent a request. */
   sent(log: LogName, type: RequestName, data: Uint8Array | readonly number[]): void {
     this.syncLedger.sent(log, type, data);
     if (type === "CTR" || type === "DTR") {

@@ -11,7 +11,7 @@ interface Event {
 }
 
 /** A clock that jumps from one event to the next. */
-export class Clock {
+export class VirtualClock {
   /** Nanoseconds since the simulation began, an integer below 2^53. */
   nowNs = 0;
   /** Events that have happened. */
@@ -100,7 +100,7 @@ export class Alarm {
   private isQueued = false;
 
   constructor(
-    private readonly clock: Clock,
+    private readonly clock: VirtualClock,
     private readonly delayNs: number,
     private readonly ring: () => void,
   ) {}

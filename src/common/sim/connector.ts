@@ -3,7 +3,7 @@
 
 import type { Abi } from "../abi.ts";
 import { decodeReply, encodeRequest, type RequestName } from "../kernel-frames.ts";
-import { Alarm, type Clock, SECOND_NS } from "./clock.ts";
+import { Alarm, SECOND_NS, type VirtualClock } from "./clock.ts";
 import type { Task } from "./task.ts";
 
 export const REQUEST_TIMEOUT_NS = 15 * SECOND_NS;
@@ -17,7 +17,7 @@ export const ENOSPC = 28;
 const TIMED_OUT = 1;
 
 /** Carries the kernel's datagrams to a server. Replies come to `Connector.receive`, never before `send` returns. */
-export interface Transport {
+export interface RequestTransport {
   /** Returns false where nobody listens. */
   send(datagram: Uint8Array): boolean;
 }
@@ -86,8 +86,8 @@ export class Connector {
 
   constructor(
     readonly abi: Abi,
-    readonly clock: Clock,
-    private readonly transport: Transport,
+    readonly clock: VirtualClock,
+    private readonly transport: RequestTransport,
   ) {
     this.timeout = new Alarm(clock, REQUEST_TIMEOUT_NS, () => this.expire());
   }

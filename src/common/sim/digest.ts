@@ -5,6 +5,7 @@ export class Digest {
   high = 0x050c5d1f;
   datagramCount = 0;
 
+  /** Adds a datagram, its length included. */
   add(datagram: Uint8Array): void {
     this.datagramCount++;
     this.addWord(datagram.length);
@@ -27,6 +28,7 @@ export class Digest {
     this.high = high;
   }
 
+  /** Adds one word. */
   addWord(word: number): void {
     this.low = Math.imul(this.low ^ word, 0x01000193);
     this.low ^= this.low >>> 15;

@@ -1,7 +1,7 @@
 // A mapped device that is a mirror: what `dmsetup create`, `suspend`, `resume`, `reload` and `remove` do with it. It keeps
 // the I/O that comes while it is suspended.
 
-import type { Clock } from "./clock.ts";
+import type { VirtualClock } from "./clock.ts";
 import type { Connector } from "./connector.ts";
 import type { Io } from "./io.ts";
 import type { Legs } from "./legs.ts";
@@ -25,7 +25,7 @@ export class SimulatedKernel {
   private readonly legs = new Map<bigint, { readonly uuid: string; readonly legs: Legs }>();
 
   constructor(
-    readonly clock: Clock,
+    readonly clock: VirtualClock,
     readonly random: Random,
     readonly connector: Connector,
   ) {}

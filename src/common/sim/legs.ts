@@ -4,7 +4,7 @@
 // A leg with a volatile cache completes a write when the cache has it. A power cut takes the cache: of each block that was
 // not flushed, the leg has what is in the cache or what was flushed last, each leg for itself.
 
-import type { Clock } from "./clock.ts";
+import type { VirtualClock } from "./clock.ts";
 import type { Random } from "./random.ts";
 
 /** Blocks that are told apart within a region. */
@@ -57,7 +57,7 @@ export class Legs {
 
   /** Legs that hold the same in every block if `isIdentical`, else something random: disks that were never a mirror. */
   constructor(
-    private readonly clock: Clock,
+    private readonly clock: VirtualClock,
     private readonly random: Random,
     private readonly timing: LegTiming,
     readonly legCount: number,

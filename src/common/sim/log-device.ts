@@ -5,7 +5,7 @@
 // server does that starts when its predecessor's last thread has gone.
 
 import { logBytes, saysClean } from "./clean-bits.ts";
-import { type Clock, SECOND_NS } from "./clock.ts";
+import { SECOND_NS, type VirtualClock } from "./clock.ts";
 import type { Random } from "./random.ts";
 
 export const SECTOR_BYTES = 512;
@@ -39,6 +39,7 @@ interface Write {
   orphanReach: Reach | null;
 }
 
+/** A device, or a file, that a log is kept on. It outlives machines, and keeps what has reached its medium. */
 export class LogDevice {
   readonly medium: Uint8Array;
   /** Which operations fail. */
@@ -62,7 +63,7 @@ export class LogDevice {
   private waiting: (() => void)[] = [];
 
   constructor(
-    private readonly clock: Clock,
+    private readonly clock: VirtualClock,
     private readonly random: Random,
     private readonly timing: DeviceTiming,
     readonly name: DeviceName,
@@ -93,12 +94,14 @@ export class LogDevice {
     return this.inFlight.some(({ bytes, offsetBytes }) => saysClean(bytes, offsetBytes, region));
   }
 
+  /** `done` hears when it is open, or a negative errno. Writes of a server that died come to their end first. */
   open(done: (error: number) => void): void {
     const answer = () => this.after(this.timing.readNs, () => done(this.fails("opens") ? -EIO : 0));
     if (this.hasOrphans() && !this.orphansLinger) this.waiting.push(answer);
     else answer();
   }
 
+  /** `done` gets the content of the medium, or a negative errno. */
   read(offsetBytes: number, sizeBytes: number, done: (error: number, bytes: Uint8Array) => void): void {
     this.after(this.timing.readNs, () => {
       this.readCount++;
@@ -132,6 +135,7 @@ export class LogDevice {
     this.failureCount = 0;
   }
 
+  /** Nothing fails any more. */
   repair(): void {
     this.failing = { opens: false, reads: false, writes: false };
   }
@@ -202,6 +206,7 @@ export class LogDevices {
     return BigInt(this.all.indexOf(device) + 1);
   }
 
+  /** The device of this path or `major:minor`. */
   find(name: string): LogDevice | undefined {
     return this.all.find((device) => device.name.path === name || (!device.isRegularFile && device.number === name));
   }

@@ -2,7 +2,7 @@
 // Effects are begun in order and end when they end; the core hears of it when the server is free.
 
 import type { Completion, EffectHandler, Engine, Head } from "../engine.ts";
-import { type Clock, MICROSECOND_NS, MILLISECOND_NS } from "./clock.ts";
+import { MICROSECOND_NS, MILLISECOND_NS, type VirtualClock } from "./clock.ts";
 import type { HostTamper } from "./faults.ts";
 import type { Legs } from "./legs.ts";
 import { EIO, type LogDevice, type LogDevices } from "./log-device.ts";
@@ -23,7 +23,7 @@ const WORD_BYTES = 8;
 
 /** Where a server process runs. */
 export interface Surroundings {
-  readonly clock: Clock;
+  readonly clock: VirtualClock;
   readonly random: Random;
   readonly devices: LogDevices;
   readonly stateFiles: StateFiles;

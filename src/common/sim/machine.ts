@@ -4,9 +4,9 @@ import { readAbi } from "../abi.ts";
 import type { Console } from "../console.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { Checker } from "./checker.ts";
-import { type Clock, MICROSECOND_NS } from "./clock.ts";
+import { MICROSECOND_NS, type VirtualClock } from "./clock.ts";
 import { Connector } from "./connector.ts";
-import type { Digest } from "./digest.ts";
+import { Digest } from "./digest.ts";
 import type { Fault } from "./faults.ts";
 import { type MirrorDevice, SimulatedKernel } from "./kernel.ts";
 import type { Legs } from "./legs.ts";
@@ -22,14 +22,16 @@ const TRANSPORT_NS: TransportTiming = [4 * MICROSECOND_NS, 40 * MICROSECOND_NS];
 
 /** What a machine is made of. */
 export interface MachineParts {
-  clock: Clock;
+  clock: VirtualClock;
   random: Random;
   /** The compiled core. */
   module: WebAssembly.Module;
   /** An instance of the core of its own, for reading engines. */
   console: Console;
-  digest: Digest;
-  fault: Fault | undefined;
+  /** Takes in all datagrams both ways; a new one where left out. */
+  digest?: Digest;
+  /** What is wrong with the server or its kernel; nothing where left out. */
+  fault?: Fault | undefined;
   /** What disk logs are kept on; none where left out. */
   logDevices?: readonly LogDevice[];
   /** What the server says to its core about disk logs. */
@@ -38,6 +40,7 @@ export interface MachineParts {
   onEngine?: ((engine: Engine) => void) | undefined;
 }
 
+/** A machine under a virtual clock. What its checker finds wrong is thrown out of the clock, as a Violation. */
 export class Machine {
   readonly server: SimulatedServer;
   readonly connector: Connector;
@@ -45,10 +48,11 @@ export class Machine {
   readonly checker: Checker;
   readonly watch: ServerWatch;
   readonly logDevices: LogDevices;
-  private readonly clock: Clock;
+  private readonly clock: VirtualClock;
 
   /** Power on: the kernel runs, and a server that knows nothing. */
-  constructor({ clock, random, module, console, digest, fault, logDevices, engineOptions, onEngine }: MachineParts) {
+  constructor(parts: MachineParts) {
+    const { clock, random, module, console, digest = new Digest(), fault, logDevices, engineOptions, onEngine } = parts;
     this.clock = clock;
     this.logDevices = new LogDevices(logDevices);
     for (const device of this.logDevices.all) device.orphansLinger = fault?.orphansLinger ?? false;

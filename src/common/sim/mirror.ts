@@ -4,7 +4,7 @@
 // The rule that the dirty log lives by: no leg is written in a region in sync before the region's mark is flushed, and
 // no write is completed before every leg in sync has it or the log knows that one has not.
 
-import { Alarm, type Clock, MICROSECOND_NS, MILLISECOND_NS } from "./clock.ts";
+import { Alarm, MICROSECOND_NS, MILLISECOND_NS, type VirtualClock } from "./clock.ts";
 import type { Io } from "./io.ts";
 import type { Legs } from "./legs.ts";
 import type { Random } from "./random.ts";
@@ -54,7 +54,7 @@ export class Mirror {
   private isRecovering = false;
 
   constructor(
-    private readonly clock: Clock,
+    private readonly clock: VirtualClock,
     private readonly random: Random,
     readonly log: UserspaceLog,
     readonly legs: Legs,

@@ -2,7 +2,7 @@
 // what is broken.
 
 import type { Actions } from "./choices.ts";
-import { type Clock, MILLISECOND_NS, SECOND_NS } from "./clock.ts";
+import { MILLISECOND_NS, SECOND_NS, type VirtualClock } from "./clock.ts";
 import type { Random } from "./random.ts";
 import { drawTable, type Rig } from "./rig.ts";
 import { sleep, type Task } from "./task.ts";
@@ -26,7 +26,7 @@ const REPAIR_ATTEMPTS = 20;
 
 export class Operator {
   constructor(
-    private readonly clock: Clock,
+    private readonly clock: VirtualClock,
     private readonly actions: Actions,
     private readonly rig: Rig,
     private readonly deeds: Deeds,

@@ -2,7 +2,7 @@
 
 import type { Console } from "../console.ts";
 import { Actions } from "./choices.ts";
-import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "./clock.ts";
+import { MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, VirtualClock } from "./clock.ts";
 import { Digest } from "./digest.ts";
 import type { Fault } from "./faults.ts";
 import { Legs } from "./legs.ts";
@@ -41,7 +41,7 @@ export function measureResyncLoad(
   seed: number,
   fault?: Fault | undefined,
 ): ResyncLoad {
-  const clock = new Clock();
+  const clock = new VirtualClock();
   const random = new Random(seed);
   const legs = new Legs(clock, random.fork(), LEG_TIMING, 2, RESYNC_LOAD_REGIONS, false);
   const machine = new Machine({ clock, random: random.fork(), module, console, digest: new Digest(), fault });

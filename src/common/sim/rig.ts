@@ -2,7 +2,7 @@
 
 import type { Choices } from "./choices.ts";
 import { writeCleanLog } from "./clean-bits.ts";
-import { type Clock, MICROSECOND_NS, MILLISECOND_NS } from "./clock.ts";
+import { MICROSECOND_NS, MILLISECOND_NS, type VirtualClock } from "./clock.ts";
 import type { MirrorDevice } from "./kernel.ts";
 import { Legs, type LegTiming } from "./legs.ts";
 import { type DeviceTiming, LogDevice } from "./log-device.ts";
@@ -53,7 +53,7 @@ const FEW_EXTENTS = 16;
 const REGIONS_PER_BLOCK = 32_768;
 
 export function makeRigParts(
-  clock: Clock,
+  clock: VirtualClock,
   random: Random,
   index: number,
   mayNosync: boolean,
@@ -89,7 +89,7 @@ export function makeRigParts(
   return { index, legs, logDevice, watch, table, workloadRandom, mayNosync };
 }
 
-export function makeWorkload(clock: Clock, device: MirrorDevice, parts: RigParts, choices: Choices): Workload {
+export function makeWorkload(clock: VirtualClock, device: MirrorDevice, parts: RigParts, choices: Choices): Workload {
   const random = parts.workloadRandom;
   const options = {
     pattern: random.pick(PATTERNS),
@@ -122,7 +122,7 @@ export function tableAfterPowerCut({ table, watch, legs }: Rig): LogTable {
 }
 
 function makeLogDevice(
-  clock: Clock,
+  clock: VirtualClock,
   random: Random,
   index: number,
   regionCount: number,

@@ -7,7 +7,7 @@ import type { Console } from "../console.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { type Boot, Choices, type LifeScript } from "./choices.ts";
 import { holdsLog, saysClean } from "./clean-bits.ts";
-import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "./clock.ts";
+import { MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, VirtualClock } from "./clock.ts";
 import { REQUEST_TIMEOUT_NS } from "./connector.ts";
 import { Digest } from "./digest.ts";
 import type { Fault } from "./faults.ts";
@@ -148,7 +148,7 @@ export function runScenario(options: ScenarioOptions): ScenarioResult {
 }
 
 class Scenario {
-  private readonly clock = new Clock();
+  private readonly clock = new VirtualClock();
   private readonly digest = new Digest();
   private readonly parts: readonly RigParts[];
   private readonly choices: Choices;

@@ -3,8 +3,8 @@
 
 import type { Abi } from "../abi.ts";
 import { type EffectHandler, Engine, type EngineOptions, type Head } from "../engine.ts";
-import { type Clock, MILLISECOND_NS } from "./clock.ts";
-import type { Transport } from "./connector.ts";
+import { MILLISECOND_NS, type VirtualClock } from "./clock.ts";
+import type { RequestTransport } from "./connector.ts";
 import type { Digest } from "./digest.ts";
 import { type Fault, Frame, type HostTamper, type Tamper } from "./faults.ts";
 import { LogHost, type Surroundings } from "./log-host.ts";
@@ -45,7 +45,7 @@ interface Process {
   readonly host: LogHost;
 }
 
-export class SimulatedServer implements Transport {
+export class SimulatedServer implements RequestTransport {
   /** Servers started so far. */
   startCount = 0;
   /** When the server was last started, or able to work again after a stall. */
@@ -81,7 +81,7 @@ export class SimulatedServer implements Transport {
 
   constructor(
     abi: Abi,
-    private readonly clock: Clock,
+    private readonly clock: VirtualClock,
     private readonly random: Random,
     private readonly module: WebAssembly.Module,
     private readonly timing: TransportTiming,

@@ -4,6 +4,7 @@
 import type { Boot, LifeScript } from "./choices.ts";
 import type { ScenarioViolation } from "./scenario.ts";
 
+/** How to live a life again, and how long to try. */
 export interface ShrinkOptions {
   /** Lives a script; returns how it failed, or null where it did not. */
   live(script: LifeScript): ScenarioViolation | null;
@@ -13,6 +14,7 @@ export interface ShrinkOptions {
   onAttempt?(lives: number, best: LifeScript): void;
 }
 
+/** A life that fails, made small. */
 export interface Shrunk {
   /** Of the smallest life that was found: `violation.script` is that life. */
   violation: ScenarioViolation;
@@ -23,6 +25,7 @@ export interface Shrunk {
 /** What is kept of a boot's events, the least first. */
 const CUTS = [0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 7 / 8] as const;
 
+/** Leaves out of a life what it does not need to fail in the same way. */
 export function shrink(violation: ScenarioViolation, options: ShrinkOptions): Shrunk {
   return new Shrinker(violation, options).run();
 }

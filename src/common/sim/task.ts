@@ -1,6 +1,6 @@
 // A kernel thread that sleeps while it waits, as a generator: it yields what it waits for and goes on when that comes.
 
-import type { Clock } from "./clock.ts";
+import type { VirtualClock } from "./clock.ts";
 
 /** Arranges that `resume` is called later: never before the call returns. */
 export type Wait = (resume: (value?: unknown) => void) => void;
@@ -17,7 +17,7 @@ export function spawn(task: Task): void {
   advance();
 }
 
-export function sleep(clock: Clock, delayNs: number): Wait {
+export function sleep(clock: VirtualClock, delayNs: number): Wait {
   return (resume) => clock.after(delayNs, resume);
 }
 
@@ -25,7 +25,7 @@ export function sleep(clock: Clock, delayNs: number): Wait {
 export class Signal {
   private waiting: ((value?: unknown) => void)[] = [];
 
-  constructor(private readonly clock: Clock) {}
+  constructor(private readonly clock: VirtualClock) {}
 
   /** Wakes every task that waits; each looks at its condition again. */
   notify(): void {

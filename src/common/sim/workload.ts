@@ -2,7 +2,7 @@
 // a block must hold is known: the version that was written last.
 
 import type { Actions } from "./choices.ts";
-import type { Clock } from "./clock.ts";
+import type { VirtualClock } from "./clock.ts";
 import type { MirrorDevice } from "./kernel.ts";
 import { BLOCKS_PER_REGION, FIRST_INITIAL_VERSION } from "./legs.ts";
 import type { Random } from "./random.ts";
@@ -53,7 +53,7 @@ export class Workload {
   private nextBlock = 0;
 
   constructor(
-    private readonly clock: Clock,
+    private readonly clock: VirtualClock,
     /** Its I/Os. */
     private readonly actions: Actions,
     private device: MirrorDevice,

@@ -5,7 +5,7 @@ import { readAbi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
 import { Actions } from "../../common/sim/choices.ts";
 import { writeCleanLog } from "../../common/sim/clean-bits.ts";
-import { Clock, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS } from "../../common/sim/clock.ts";
+import { MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, VirtualClock } from "../../common/sim/clock.ts";
 import { Digest } from "../../common/sim/digest.ts";
 import { findFault } from "../../common/sim/faults.ts";
 import type { MirrorDevice } from "../../common/sim/kernel.ts";
@@ -43,7 +43,7 @@ export class SimulatedLife {
   readonly tape: Tape;
   readonly notes: WorldNote[] = [];
   readonly done: Done[] = [];
-  readonly clock = new Clock();
+  readonly clock = new VirtualClock();
   private readonly random: Random;
   private readonly legs: Legs;
   private readonly logDevice: LogDevice | null;

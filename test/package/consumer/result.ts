@@ -7,7 +7,7 @@ export interface Life {
   cleanBits: number;
   notices: number;
   failures: string[];
-  requests: Record<string, string>;
+  requests: Record<string, number>;
   replayDigest: string;
   isReplayEqual: boolean;
   simulationDigest: string;
