@@ -106,6 +106,9 @@ export interface EngineTap {
   trapped(error: unknown): void;
 }
 
+/** Of each compiled core; a simulation makes thousands of engines of one. */
+const abis = new WeakMap<WebAssembly.Module, Abi>();
+
 interface CoreExports {
   readonly memory: WebAssembly.Memory;
   initialize(): number;
@@ -138,7 +141,8 @@ export class Engine {
   /** Makes an empty engine. `module` is the compiled core. */
   constructor(module: WebAssembly.Module) {
     const { exports } = new WebAssembly.Instance(module, {});
-    this.abi = readAbi(exports);
+    this.abi = abis.get(module) ?? readAbi(exports);
+    abis.set(module, this.abi);
     this.core = exports as unknown as CoreExports;
     this.core.initialize();
     this.view8 = new Uint8Array(this.core.memory.buffer);

@@ -5,6 +5,11 @@ import type { Abi, AbiName } from "./abi.ts";
 
 /** The length field of a connector message has 16 bits. */
 const MESSAGE_BYTES_MAX = 0xffff;
+const LUID_MAX = 2n ** 64n - 1n;
+const TWO_TO_32 = 0x1_0000_0000;
+const NO_DATA: readonly number[] = [];
+/** The core's names of request types, by the kernel's: each is put together once. */
+const abiNames = new Map<string, AbiName>();
 
 /** Request types by the header's names without DM_ULOG_. */
 export type RequestName =
@@ -37,26 +42,29 @@ export interface Reply {
  * it: a UUID of more than 128 bytes, a luid beyond 64 bits, a type that has no such name, too much data.
  */
 export function encodeRequest(abi: Abi, request: Request): Uint8Array {
-  checkNames(abi, request);
-  const data = request.data instanceof Uint8Array ? request.data : words(request.data ?? []);
-  if (abi.ULOG_HEADER_BYTES + data.length > MESSAGE_BYTES_MAX)
-    throw new RangeError(`${data.length} bytes of data do not fit a request.`);
-  const messageBytes = abi.FRAME_BYTES + data.length;
+  const { uuid, luid, seq, data = NO_DATA } = request;
+  const dataBytes = data instanceof Uint8Array ? data.length : 8 * data.length;
+  if (abi.ULOG_HEADER_BYTES + dataBytes > MESSAGE_BYTES_MAX)
+    throw new RangeError(`${dataBytes} bytes of data do not fit a request.`);
+  if (typeof luid !== "bigint" || luid < 0n || luid > LUID_MAX)
+    throw new RangeError(`The luid ${luid} is no bigint from 0 to 2^64 - 1.`);
+  const messageBytes = abi.FRAME_BYTES + dataBytes;
   const frame = new Uint8Array((messageBytes + 3) & ~3);
   const view = new DataView(frame.buffer);
   view.setUint32(abi.NLMSG_LEN, messageBytes, true);
   view.setUint16(abi.NLMSG_TYPE, abi.NLMSG_TYPE_DONE, true);
   view.setUint32(abi.CN_IDX, abi.CN_IDX_DM, true);
   view.setUint32(abi.CN_VAL, abi.CN_VAL_DM_USERSPACE_LOG, true);
-  view.setUint32(abi.CN_SEQ, request.seq, true);
-  view.setUint16(abi.CN_LEN, abi.ULOG_HEADER_BYTES + data.length, true);
-  view.setBigUint64(abi.ULOG_LUID, request.luid, true);
-  frame.set(asciiBytes(request.uuid), abi.ULOG_UUID);
+  view.setUint32(abi.CN_SEQ, seq, true);
+  view.setUint16(abi.CN_LEN, abi.ULOG_HEADER_BYTES + dataBytes, true);
+  view.setBigUint64(abi.ULOG_LUID, luid, true);
+  putUuid(abi, frame, uuid);
   view.setUint32(abi.ULOG_VERSION, request.version ?? abi.REQUEST_VERSION_MAX, true);
-  view.setUint32(abi.ULOG_SEQ, request.seq, true);
+  view.setUint32(abi.ULOG_SEQ, seq, true);
   view.setUint32(abi.ULOG_TYPE, requestType(abi, request.type), true);
-  view.setUint32(abi.ULOG_DATA_SIZE, data.length, true);
-  frame.set(data, abi.ULOG_DATA);
+  view.setUint32(abi.ULOG_DATA_SIZE, dataBytes, true);
+  if (data instanceof Uint8Array) frame.set(data, abi.ULOG_DATA);
+  else for (let i = 0; i < data.length; i++) putU64(view, abi.ULOG_DATA + 8 * i, data[i] as number | bigint);
   return frame;
 }
 
@@ -81,31 +89,47 @@ export function decodeReply(abi: Abi, datagram: Uint8Array): Reply {
 
 /** A payload's u64 at `index`, as a number. */
 export function u64At(data: Uint8Array, index: number): number {
-  return Number(new DataView(data.buffer, data.byteOffset, data.length).getBigUint64(index * 8, true));
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  return view.getUint32(index * 8, true) + view.getUint32(index * 8 + 4, true) * TWO_TO_32;
 }
 
 export function asciiBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }
 
 /** The number of a request type. Throws a sentence where no request has that name. */
 export function requestType(abi: Abi, type: RequestName | number): number {
-  const number = typeof type === "number" ? type : abi[`REQUEST_${type}`];
-  if (number === undefined)
-    throw new RangeError(
-      `There is no request ${type}. Types have the header's names without DM_ULOG_, such as MARK_REGION.`,
-    );
-  return number;
+  if (typeof type === "number") return type;
+  let name = abiNames.get(type);
+  if (name === undefined) {
+    name = `REQUEST_${type}`;
+    if (abi[name] === undefined)
+      throw new RangeError(
+        `There is no request ${type}. Types have the header's names without DM_ULOG_, such as MARK_REGION.`,
+      );
+    abiNames.set(type, name);
+  }
+  return abi[name];
 }
 
-function checkNames(abi: Abi, { uuid, luid }: Request): void {
+function putUuid(abi: Abi, frame: Uint8Array, uuid: string): void {
   if (uuid.length >= abi.UUID_BYTES)
     throw new RangeError(`The UUID has ${uuid.length} characters; the kernel's have at most ${abi.UUID_BYTES - 1}.`);
-  if (!/^[\0-\xff]*$/.test(uuid)) throw new RangeError(`The UUID ${uuid} has characters of more than one byte.`);
-  if (typeof luid !== "bigint" || luid !== BigInt.asUintN(64, luid))
-    throw new RangeError(`The luid ${luid} is no bigint from 0 to 2^64 - 1.`);
+  for (let at = 0; at < uuid.length; at++) {
+    const code = uuid.charCodeAt(at);
+    if (code > 0xff) throw new RangeError(`The UUID ${uuid} has characters of more than one byte.`);
+    frame[abi.ULOG_UUID + at] = code;
+  }
 }
 
-function words(values: readonly (number | bigint)[]): Uint8Array {
-  return new Uint8Array(BigUint64Array.from(values, BigInt).buffer);
+/** A BigInt would cost an allocation, and most numbers need none. */
+function putU64(view: DataView, at: number, value: number | bigint): void {
+  if (typeof value === "bigint" || value < 0) {
+    view.setBigUint64(at, BigInt(value), true);
+    return;
+  }
+  view.setUint32(at, value, true);
+  view.setUint32(at + 4, Math.floor(value / TWO_TO_32), true);
 }

@@ -3,7 +3,7 @@
 import type { Conversation } from "./conversation.ts";
 import { bytesNeeded } from "./device-model.ts";
 import { type DeviceFacts, DiskModel } from "./disk-model.ts";
-import { demandNoData, demandZeros, type Expectation, errorOf, refused, subjectOf } from "./expectation.ts";
+import { demandNoData, demandZeros, type Expectation, errorOf, refused } from "./expectation.ts";
 import { LogModel } from "./log-model.ts";
 import { demandAllSaved } from "./saved.ts";
 import { readTable, type Table } from "./table.ts";
@@ -67,31 +67,30 @@ function newLog(conversation: Conversation, request: Request, table: Table, reco
 }
 
 function judgeFirst(request: Request, log: LogModel, reconnects: boolean, answer: Answer): void {
-  const subject = subjectOf(request);
   const { disk } = log;
   const isOver = log.isEnding || log.isLetGo;
   const openError = disk?.openError ?? 0;
   if (disk !== null && !isOver) {
     const expected = openError === 0 ? "error 0: the device is open" : `error ${openError}: the device cannot be used`;
-    demand("R15", answer.error === openError, subject, expected, errorOf(answer));
+    demand("R15", answer.error === openError, request, expected, errorOf(answer));
   }
   if (answer.error !== 0) {
     const mayFail = openError !== 0 || (isOver && answer.error === EIO);
-    demand("R11", mayFail, subject, "error 0", errorOf(answer));
+    demand("R11", mayFail, request, "error 0", errorOf(answer));
     demandZeros(request, answer);
     return;
   }
   if (disk !== null) {
-    demand("R15", disk.isOpen, subject, "no answer before the device is open", "error 0");
+    demand("R15", disk.isOpen, request, "no answer before the device is open", "error 0");
     disk.isConstructed = true;
   }
   demandName(request, log, reconnects, answer);
-  demandAllSaved(log, "R46", subject);
+  demandAllSaved(log, "R46", request);
 }
 
 function constructorAgain(request: Request, log: LogModel, reconnects: boolean): Expectation {
   const { disk } = log;
-  const subject = subjectOf(request);
+
   return {
     log,
     mayWait: disk !== null,
@@ -104,12 +103,12 @@ function constructorAgain(request: Request, log: LogModel, reconnects: boolean):
       if (answer.error !== 0) {
         const isOver = log.isEnding || log.isLetGo;
         const mayFail = disk !== null && (answer.error === disk.openError || (isOver && answer.error === EIO));
-        demand("R16", mayFail, subject, "error 0: the log is there", errorOf(answer));
+        demand("R16", mayFail, request, "error 0: the log is there", errorOf(answer));
         demandZeros(request, answer);
         return;
       }
       demandName(request, log, reconnects, answer);
-      demandAllSaved(log, "R16", subject);
+      demandAllSaved(log, "R16", request);
     },
   };
 }
@@ -118,12 +117,12 @@ function constructorAgain(request: Request, log: LogModel, reconnects: boolean):
 function demandName(request: Request, { disk }: LogModel, reconnects: boolean, answer: Answer): void {
   const { major, minor } = disk?.facts ?? { major: 0, minor: 0 };
   if (reconnects || request.version < VERSION_WITH_DEVICE || (major === 0 && minor === 0)) {
-    demand("R14", answer.data.length === 0, subjectOf(request), "no data", `"${latin1(answer.data)}"`);
+    demand("R14", answer.data.length === 0, request, "no data", `"${latin1(answer.data)}"`);
     demandNoData(request, answer);
     return;
   }
   const name = `${major}:${minor}\0`;
-  demand("R14", latin1(answer.data) === name, subjectOf(request), `"${name}"`, `"${latin1(answer.data)}"`);
+  demand("R14", latin1(answer.data) === name, request, `"${name}"`, `"${latin1(answer.data)}"`);
 }
 
 /** Why a device that was opened cannot be the log's: a negative errno, or 0. */

@@ -8,7 +8,7 @@ import { KIND_TRAP } from "../trace/format.ts";
 import { takeCompletion } from "./completions.ts";
 import { firstConstructor } from "./constructing.ts";
 import { takeEffect } from "./effects.ts";
-import { type Expectation, subjectOf } from "./expectation.ts";
+import type { Expectation } from "./expectation.ts";
 import { type Held, HeldRequests } from "./held.ts";
 import { KnownLogs } from "./known-logs.ts";
 import { endLoad } from "./load.ts";
@@ -193,7 +193,7 @@ export class Conversation {
     this.restoring.kernelSpeaks();
     if (this.mustWait(request)) {
       const { length } = this.event.effects.filter(({ kind }) => kind !== this.abi.EFFECT_KIND_WAKE);
-      demand("R49", length === 0, subjectOf(request), "no effect before its log is whole", `${length} effects`);
+      demand("R49", length === 0, request, "no effect before its log is whole", `${length} effects`);
       this.held.add({ request, makes: null });
     } else this.current = this.takeRequest(request);
   }
@@ -307,7 +307,7 @@ export class Conversation {
     if (answered === undefined) {
       const { request } = ofSeq[0] as Waiting;
       const at = firstForeignByte(request.headers, payload);
-      throw new RuleViolation("R2", subjectOf(request), "the request's own headers", `another byte ${at}`);
+      throw new RuleViolation("R2", request, "the request's own headers", `another byte ${at}`);
     }
     this.waiting = this.waiting.filter((other) => other !== answered);
     const { expectation } = answered;
@@ -327,20 +327,20 @@ export class Conversation {
 
   private lookAtRequest(current: Waiting): void {
     const { request, expectation } = current;
-    const subject = subjectOf(request);
+
     const { abi } = this;
     const isHarmless = ({ kind }: { kind: number }) =>
       kind === abi.EFFECT_KIND_SEND || kind === abi.EFFECT_KIND_NOTICE || kind === abi.EFFECT_KIND_WAKE;
     if (expectation.isWithoutEffect && !this.isLate) {
       const effect = this.event.effects.find((one) => !isHarmless(one) && !this.restoring.owns(one));
-      demand("R12", effect === undefined, subject, "no effect but an answer", `effect ${effect?.kind}`);
+      demand("R12", effect === undefined, request, "no effect but an answer", `effect ${effect?.kind}`);
     }
     if (request.name === "CLEAR_REGION" && !this.isLate) {
       const writes = this.event.effects.some(({ kind }) => kind === abi.EFFECT_KIND_WRITE);
-      demand("R41", !writes, subject, "no write to the device", "one");
+      demand("R41", !writes, request, "no write to the device", "one");
     }
     if (!this.waiting.includes(current)) return;
-    demand("R4", expectation.mayWait, subject, "an answer at once", "none");
+    demand("R4", expectation.mayWait, request, "an answer at once", "none");
     this.makeRoom(current);
   }
 
@@ -372,7 +372,7 @@ export class Conversation {
     const left = this.waiting.filter(({ expectation }) => expectation.log === log);
     const lost = left.find(({ mayStay }) => !mayStay);
     if (lost !== undefined) {
-      throw new RuleViolation("R5", subjectOf(lost.request), "an answer before its log is gone", "none");
+      throw new RuleViolation("R5", lost.request, "an answer before its log is gone", "none");
     }
     this.waiting = this.waiting.filter((one) => !left.includes(one));
   }
@@ -380,13 +380,13 @@ export class Conversation {
   private demandProgress(): void {
     if (this.wakeAtNs !== 0n) return;
     for (const { request } of this.held.inOrder) {
-      demand("R49", this.restoring.isComing(request), subjectOf(request), "a wake-up while its log is made", "none");
+      demand("R49", this.restoring.isComing(request), request, "a wake-up while its log is made", "none");
     }
     for (const { request, expectation, mayStay } of this.waiting) {
       const { log } = expectation;
       if (log === null || mayStay) continue;
       const goesOn = [...log.mirror.logs].some(({ disk }) => disk !== null && disk.underWay.size > 0);
-      demand("R5", goesOn, subjectOf(request), "something under way while it waits", "nothing");
+      demand("R5", goesOn, request, "something under way while it waits", "nothing");
     }
   }
 }

@@ -7,7 +7,7 @@ import type { DiskModel, Operation, OperationKind } from "./disk-model.ts";
 import { adoptUnread, mayDropMarks } from "./load.ts";
 import type { LogModel } from "./log-model.ts";
 import { type Life, StateFile } from "./state-file.ts";
-import { demand, RuleViolation } from "./violation.ts";
+import { demand, RuleViolation, type Subject } from "./violation.ts";
 import { latin1, viewOf } from "./wire.ts";
 
 const PAGE_BYTES = 4096;
@@ -130,7 +130,7 @@ function takeWrite({ log, disk }: OnDisk, head: Head, bytes: Uint8Array): void {
   disk.lookAt(disk.device.writeBegins(operation));
 }
 
-function demandOwner(log: LogModel, disk: DiskModel, subject: string): void {
+function demandOwner(log: LogModel, disk: DiskModel, subject: Subject): void {
   const isOwner = !log.isLetGo && (log.takesWork || (disk.isResuming && disk.wasLoaded));
   demand("R36", isOwner, subject, "a luid that takes work or is being resumed", `one that is ${log.life}`);
   for (const other of log.mirror.logs) {
@@ -140,7 +140,7 @@ function demandOwner(log: LogModel, disk: DiskModel, subject: string): void {
 }
 
 /** A header that the device does not hold may be torn from the bits that it vouches for. */
-function demandHeaderMayCome({ device, exposed }: DiskModel, bytes: Uint8Array, subject: string): void {
+function demandHeaderMayCome({ device, exposed }: DiskModel, bytes: Uint8Array, subject: Subject): void {
   if (device.mayBeginAs(bytes)) return;
   demand("R37", !device.isInDoubt, subject, "a new header when nothing else is under way", "one before that");
   const [region] = exposed;
@@ -148,7 +148,7 @@ function demandHeaderMayCome({ device, exposed }: DiskModel, bytes: Uint8Array, 
   demand("R37", region === undefined, subject, expected, "one before that");
 }
 
-function demandWithin(subject: string, { device, facts }: DiskModel, head: Head, step: number): void {
+function demandWithin(subject: Subject, { device, facts }: DiskModel, head: Head, step: number): void {
   const endBytes = head.offsetBytes + head.sizeBytes;
   const deviceBytes = Number(facts?.sizeBytes ?? 0n);
   const isWithin = head.sizeBytes > 0 && endBytes <= Math.min(device.held.length, deviceBytes);

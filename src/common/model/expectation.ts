@@ -2,8 +2,8 @@
 
 import type { LogModel } from "./log-model.ts";
 import type { RuleNumber } from "./rules.ts";
-import { demand } from "./violation.ts";
-import { type Answer, EINVAL, type Request, type RequestName, viewOf } from "./wire.ts";
+import { demand, type Words } from "./violation.ts";
+import { type Answer, EINVAL, type Request, type RequestName, u64s } from "./wire.ts";
 
 export interface Expectation {
   /** The log that the request speaks of, if it is known. */
@@ -27,11 +27,6 @@ const ANSWER_BYTES: Partial<Record<RequestName, number>> = {
   STATUS_INFO: 64,
 };
 
-/** How sentences name a request. */
-export function subjectOf({ name, seq, uuid }: Request): string {
-  return `${name ?? "a request of an unknown type"} #${seq} of ${uuid}`;
-}
-
 /** The request must be refused with one of these errors. */
 export function refused(request: Request, rule: RuleNumber, errors: readonly number[]): Expectation {
   return {
@@ -39,7 +34,7 @@ export function refused(request: Request, rule: RuleNumber, errors: readonly num
     mayWait: false,
     isWithoutEffect: true,
     judge: (answer) => {
-      demand(rule, errors.includes(answer.error), subjectOf(request), `error ${errors.join(" or ")}`, errorOf(answer));
+      demand(rule, errors.includes(answer.error), request, () => `error ${errors.join(" or ")}`, errorOf(answer));
       demandZeros(request, answer);
     },
   };
@@ -52,11 +47,15 @@ export function refusedAsInvalid(request: Request, rule: RuleNumber): Expectatio
 /** The request is a question that is answered at once with this data. */
 export function told(request: Request, log: LogModel, rule: RuleNumber, ...data: readonly number[]): Expectation {
   return question(request, log, rule, (answer) => {
-    const expected = data.map(BigInt);
-    const view = viewOf(answer.data);
-    const came = data.map((_, i) => view.getBigUint64(i * 8, true));
-    const isSame = expected.every((value, i) => value === came[i]);
-    demand(rule, isSame, subjectOf(request), expected.join(", "), came.join(", "));
+    const came = u64s(answer.data);
+    const isSame = data.every((value, i) => value === came[i]);
+    demand(
+      rule,
+      isSame,
+      request,
+      () => data.join(", "),
+      () => came.join(", "),
+    );
   });
 }
 
@@ -74,7 +73,7 @@ export function question(
     isWithoutEffect: true,
     judge: (answer) => {
       demandDone(request, answer);
-      demand(rule, answer.data.length === sizeBytes, subjectOf(request), `${sizeBytes} bytes`, bytesOf(answer));
+      demand(rule, answer.data.length === sizeBytes, request, () => `${sizeBytes} bytes`, bytesOf(answer));
       judge(answer);
     },
   };
@@ -95,24 +94,24 @@ export function done(request: Request, log: LogModel | null, isWithoutEffect: bo
 }
 
 export function demandDone(request: Request, answer: Answer): void {
-  demand("R11", answer.error === 0, subjectOf(request), "error 0", errorOf(answer));
+  demand("R11", answer.error === 0, request, "error 0", errorOf(answer));
 }
 
 export function demandNoData(request: Request, answer: Answer): void {
-  demand("R6", answer.data.length === 0, subjectOf(request), "no data", bytesOf(answer));
+  demand("R6", answer.data.length === 0, request, "no data", bytesOf(answer));
 }
 
 /** A refusal: an error below 0, and the zeros that stand for the data. */
 export function demandZeros(request: Request, answer: Answer): void {
   const sizeBytes = ANSWER_BYTES[request.name as RequestName] ?? 0;
   const isRight = answer.error < 0 && answer.data.length === sizeBytes && answer.data.every((byte) => byte === 0);
-  demand("R6", isRight, subjectOf(request), `${sizeBytes} zero bytes`, bytesOf(answer));
+  demand("R6", isRight, request, () => `${sizeBytes} zero bytes`, bytesOf(answer));
 }
 
-export function errorOf({ error }: Answer): string {
-  return `error ${error}`;
+export function errorOf({ error }: Answer): Words {
+  return () => `error ${error}`;
 }
 
-function bytesOf({ data }: Answer): string {
-  return `${data.length} bytes${data.some((byte) => byte !== 0) ? " that are not all zero" : ""}`;
+function bytesOf({ data }: Answer): Words {
+  return () => `${data.length} bytes${data.some((byte) => byte !== 0) ? " that are not all zero" : ""}`;
 }

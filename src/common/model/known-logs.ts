@@ -3,8 +3,8 @@
 import type { LogModel, MirrorModel } from "./log-model.ts";
 
 export class KnownLogs {
-  /** Those that a request finds. */
-  private readonly byName = new Map<string, LogModel>();
+  /** Those that a request finds, by UUID and luid. */
+  private readonly byName = new Map<string, Map<bigint, LogModel>>();
   private readonly byHandle = new Map<number, LogModel>();
   private readonly mirrors = new Map<string, MirrorModel>();
 
@@ -18,7 +18,7 @@ export class KnownLogs {
   }
 
   find(luid: bigint, uuid: string): LogModel | null {
-    return this.byName.get(`${luid} ${uuid}`) ?? null;
+    return this.byName.get(uuid)?.get(luid) ?? null;
   }
 
   ofHandle(handle: number): LogModel | null {
@@ -36,7 +36,9 @@ export class KnownLogs {
 
   /** From now on requests find this log. */
   add(log: LogModel): void {
-    this.byName.set(nameOf(log), log);
+    const { luid, mirror } = log;
+    const luids = this.byName.get(mirror.uuid) ?? new Map<bigint, LogModel>();
+    this.byName.set(mirror.uuid, luids.set(luid, log));
   }
 
   giveHandle(log: LogModel, handle: number): void {
@@ -47,7 +49,11 @@ export class KnownLogs {
   /** No request finds it any more. */
   letGo(log: LogModel): void {
     log.isLetGo = true;
-    if (this.byName.get(nameOf(log)) === log) this.byName.delete(nameOf(log));
+    const { luid, mirror } = log;
+    const luids = this.byName.get(mirror.uuid);
+    if (luids?.get(luid) !== log) return;
+    luids.delete(luid);
+    if (luids.size === 0) this.byName.delete(mirror.uuid);
   }
 
   /** It is gone, and its handle is free. */
@@ -57,8 +63,4 @@ export class KnownLogs {
     log.mirror.logs.delete(log);
     if (log.mirror.logs.size === 0) this.mirrors.delete(log.mirror.uuid);
   }
-}
-
-function nameOf({ luid, mirror }: LogModel): string {
-  return `${luid} ${mirror.uuid}`;
 }

@@ -2,15 +2,15 @@
 
 import type { Conversation } from "./conversation.ts";
 import type { Debt, DiskModel } from "./disk-model.ts";
-import { demandDone, demandNoData, demandZeros, done, type Expectation, errorOf, subjectOf } from "./expectation.ts";
+import { demandDone, demandNoData, demandZeros, done, type Expectation, errorOf } from "./expectation.ts";
 import type { LogModel } from "./log-model.ts";
 import { demandAllSaved } from "./saved.ts";
-import { demand } from "./violation.ts";
+import { demand, type Subject } from "./violation.ts";
 import { EIO, type Request } from "./wire.ts";
 
 export function resume(conversation: Conversation, request: Request, log: LogModel): Expectation {
   const { disk } = log;
-  const subject = subjectOf(request);
+
   if (disk !== null && !disk.isResuming) {
     disk.isResuming = true;
     disk.wasLoaded = false;
@@ -23,24 +23,24 @@ export function resume(conversation: Conversation, request: Request, log: LogMod
       if (disk !== null) disk.isResuming = conversation.isAsked(log, "RESUME");
       if (answer.error !== 0) {
         const isGone = disk !== null && (log.isLetGo || log.isEnding || !disk.isConstructed);
-        demand("R17", isGone, subject, "error 0", errorOf(answer));
+        demand("R17", isGone, request, "error 0", errorOf(answer));
         demandZeros(request, answer);
         return;
       }
       demandNoData(request, answer);
       if (log.life !== "resumed") {
         const mayStay = disk !== null && log.hasRival;
-        demand("R17", mayStay, subject, "a log that is resumed", log.life);
+        demand("R17", mayStay, request, "a log that is resumed", log.life);
         return;
       }
-      if (disk?.wasLoaded && !disk.hasFailed) demandLoaded(disk, log, subject);
-      demandAllSaved(log, "R46", subject);
+      if (disk?.wasLoaded && !disk.hasFailed) demandLoaded(disk, log, request);
+      demandAllSaved(log, "R46", request);
     },
   };
 }
 
 /** The device holds the log that was resumed. */
-function demandLoaded(disk: DiskModel, log: LogModel, subject: string): void {
+function demandLoaded(disk: DiskModel, log: LogModel, subject: Subject): void {
   const { device, exposed } = disk;
   const isNamed = device.isHeaderOf(log.mirror.uuid);
   demand("R38", isNamed, subject, "a device with the log's header", "another header, or none");
@@ -51,9 +51,9 @@ function demandLoaded(disk: DiskModel, log: LogModel, subject: string): void {
 
 export function suspend(conversation: Conversation, request: Request, log: LogModel): Expectation {
   const { disk } = log;
-  const subject = subjectOf(request);
+
   const becomesSuspended = () => {
-    demand("R18", !log.takesWork, subject, "a log that is suspended", log.life);
+    demand("R18", !log.takesWork, request, "a log that is suspended", log.life);
   };
   if (disk === null || !log.takesWork) return done(request, log, !log.takesWork, becomesSuspended);
   // One that comes while another waits is the same suspend, asked for again.
@@ -69,7 +69,7 @@ export function suspend(conversation: Conversation, request: Request, log: LogMo
         demand(
           "R39",
           answer.error === EIO && disk.hasFailed,
-          subject,
+          request,
           "error 0, or -5 of a device that failed",
           errorOf(answer),
         );
@@ -77,15 +77,15 @@ export function suspend(conversation: Conversation, request: Request, log: LogMo
       } else {
         demandNoData(request, answer);
         if (isOver || log.wasDisplaced) return;
-        demand("R39", !disk.hasFailed, subject, "error -5: the device has failed", errorOf(answer));
-        demandDrained(disk, debt, subject);
+        demand("R39", !disk.hasFailed, request, "error -5: the device has failed", errorOf(answer));
+        demandDrained(disk, debt, request);
       }
       if (!isOver) becomesSuspended();
     },
   };
 }
 
-function demandDrained({ legsFailed }: DiskModel, debt: Debt, subject: string): void {
+function demandDrained({ legsFailed }: DiskModel, debt: Debt, subject: Subject): void {
   const [region] = debt;
   const expected = `no answer before the device calls region ${region} clean, which is`;
   demand("R39", region === undefined || legsFailed, subject, expected, "error 0");
@@ -93,9 +93,9 @@ function demandDrained({ legsFailed }: DiskModel, debt: Debt, subject: string): 
 
 export function destructor(conversation: Conversation, request: Request, log: LogModel): Expectation {
   const { disk } = log;
-  const subject = subjectOf(request);
+
   const isGone = () => {
-    demand("R19", log.stateFile === null, subject, "a log without a state file", "one that is there");
+    demand("R19", log.stateFile === null, request, "a log without a state file", "one that is there");
     conversation.letGo(log);
   };
   if (disk === null) {
@@ -114,8 +114,8 @@ export function destructor(conversation: Conversation, request: Request, log: Lo
       disk.drainDebts.delete(debt);
       demandDone(request, answer);
       demandNoData(request, answer);
-      demand("R19", !disk.isOpen, subject, "a device that is closed", "one that is open");
-      if (!disk.hasFailed && !log.isLetGo && !log.wasDisplaced) demandDrained(disk, debt, subject);
+      demand("R19", !disk.isOpen, request, "a device that is closed", "one that is open");
+      if (!disk.hasFailed && !log.isLetGo && !log.wasDisplaced) demandDrained(disk, debt, request);
       isGone();
     },
   };

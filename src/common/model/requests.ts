@@ -11,14 +11,13 @@ import {
   question,
   refused,
   refusedAsInvalid,
-  subjectOf,
   told,
 } from "./expectation.ts";
 import { destructor, resume, suspend } from "./life-requests.ts";
 import type { LogModel } from "./log-model.ts";
 import { demandSaved } from "./saved.ts";
 import { demand } from "./violation.ts";
-import { type Answer, EINVAL, EIO, ESRCH, latin1, type Request, type RequestName, u64s, viewOf } from "./wire.ts";
+import { type Answer, EINVAL, EIO, ESRCH, latin1, type Request, type RequestName, viewOf } from "./wire.ts";
 
 const VERSION_MAX = 3;
 /** What a request that names no known log is answered with 0 for. */
@@ -49,15 +48,15 @@ function expectOf(
   name: Exclude<RequestName, "CTR">,
 ): Expectation {
   const { regionCount, regionSizeSectors, fromType } = log.table;
-  const numbers = u64s(request.data).map(Number);
+  const { numbers } = request;
   const region = numbers[0] as number;
-  const saved = (regions: readonly number[]) => () => demandSaved(log, regions, "R46", subjectOf(request));
+  const saved = (regions: readonly number[]) => () => demandSaved(log, regions, "R46", request);
   switch (name) {
     case "DTR":
       return destructor(conversation, request, log);
     case "PRESUSPEND":
       return done(request, log, log.life !== "resumed", () => {
-        demand("R18", log.life !== "resumed", subjectOf(request), "a log that is suspending", log.life);
+        demand("R18", log.life !== "resumed", request, "a log that is suspending", log.life);
       });
     case "POSTSUSPEND":
       return suspend(conversation, request, log);
@@ -99,9 +98,8 @@ function expectOf(
 }
 
 /** Whether data and regions are what the request is made with. */
-function fits({ name, data }: Request, { table }: LogModel): boolean {
-  const numbers = u64s(data);
-  const areRegions = (some: readonly bigint[]) => some.every((region) => region < BigInt(table.regionCount));
+function fits({ name, data, numbers }: Request, { table }: LogModel): boolean {
+  const areRegions = (some: readonly number[]) => some.every((region) => region < table.regionCount);
   switch (name) {
     case "FLUSH":
       return data.length % 8 === 0 && areRegions(numbers);
@@ -113,7 +111,7 @@ function fits({ name, data }: Request, { table }: LogModel): boolean {
     case "IS_REMOTE_RECOVERING":
       return data.length === 8 && areRegions(numbers);
     case "SET_REGION_SYNC":
-      return data.length === 16 && areRegions(numbers.slice(0, 1)) && (numbers[1] as bigint) <= 1n;
+      return data.length === 16 && areRegions(numbers.slice(0, 1)) && (numbers[1] as number) <= 1;
     case "DTR":
       return true;
     default:
@@ -150,38 +148,37 @@ function durable(
       if (answer.error !== 0) {
         const mayFail = disk.hasFailed || !log.takesWork || log.isEnding || log.isLetGo;
         const expected = mayFail ? "error 0 or -5" : "error 0: the device has not failed";
-        demand("R33", mayFail && answer.error === EIO, subjectOf(request), expected, errorOf(answer));
+        demand("R33", mayFail && answer.error === EIO, request, expected, errorOf(answer));
         demandZeros(request, answer);
         return;
       }
       demandNoData(request, answer);
       const [region] = debt;
       const expected = `no answer before the device stops calling region ${region} clean, which is not`;
-      demand(rule, region === undefined, subjectOf(request), expected, errorOf(answer));
+      demand(rule, region === undefined, request, expected, errorOf(answer));
       then();
     },
   };
 }
 
 function resyncWork(request: Request, log: LogModel): Expectation {
-  const subject = subjectOf(request);
   return question(request, log, "R25", ({ data }) => {
     const view = viewOf(data);
     const isWork = view.getBigUint64(0, true);
     const region = Number(view.getBigUint64(8, true));
     const came = `{${isWork}, ${region}}`;
     if (isWork === 0n) {
-      demand("R25", region === 0, subject, "{0, 0} where there is no work", came);
-      demand("R26", log.recovering === null, subject, `region ${log.recovering}, which is not reported yet`, came);
-      demand("R27", log.isRoundOver, subject, "a region that is out of sync and has not failed", came);
+      demand("R25", region === 0, request, "{0, 0} where there is no work", came);
+      demand("R26", log.recovering === null, request, `region ${log.recovering}, which is not reported yet`, came);
+      demand("R27", log.isRoundOver, request, "a region that is out of sync and has not failed", came);
       return;
     }
-    demand("R25", isWork === 1n && log.outOfSync.has(region), subject, "a region that is out of sync, or none", came);
+    demand("R25", isWork === 1n && log.outOfSync.has(region), request, "a region that is out of sync, or none", came);
     const isOut = log.recovering === null || log.recovering === region;
-    demand("R26", isOut, subject, `region ${log.recovering}, which is not reported yet`, came);
+    demand("R26", isOut, request, `region ${log.recovering}, which is not reported yet`, came);
     if (log.recovering === region) return;
     const hasTurn = !log.isRoundKnown || !log.failed.has(region) || log.isRoundOver;
-    demand("R27", hasTurn, subject, "a region that has not failed in this round", came);
+    demand("R27", hasTurn, request, "a region that has not failed in this round", came);
     log.handOut(region);
   });
 }
@@ -201,6 +198,6 @@ function status(request: Request, log: LogModel): Expectation {
 function textIs(request: Request, rule: "R29" | "R30", texts: readonly string[]): (answer: Answer) => void {
   return ({ data }) => {
     const came = latin1(data);
-    demand(rule, texts.includes(came), subjectOf(request), `"${texts.join('" or "')}"`, `"${came}"`);
+    demand(rule, texts.includes(came), request, `"${texts.join('" or "')}"`, `"${came}"`);
   };
 }

@@ -2,10 +2,10 @@
 
 import type { LogModel } from "./log-model.ts";
 import type { RuleNumber } from "./rules.ts";
-import { demand, RuleViolation } from "./violation.ts";
+import { demand, RuleViolation, type Subject } from "./violation.ts";
 
 /** The state file says these regions as the log knows them. A log that is about to go has none. */
-export function demandSaved(log: LogModel, regions: Iterable<number>, rule: RuleNumber, subject: string): void {
+export function demandSaved(log: LogModel, regions: Iterable<number>, rule: RuleNumber, subject: Subject): void {
   const { stateFile, outOfSync, marked } = log;
   if (log.isLetGo || log.isEnding) return;
   demand(rule, stateFile !== null, subject, "a state file", "none");
@@ -18,7 +18,7 @@ export function demandSaved(log: LogModel, regions: Iterable<number>, rule: Rule
 }
 
 /** It says all of the log. */
-export function demandAllSaved(log: LogModel, rule: RuleNumber, subject: string): void {
+export function demandAllSaved(log: LogModel, rule: RuleNumber, subject: Subject): void {
   if (log.isLetGo || log.isEnding) return;
   const header = log.stateFile?.header() ?? null;
   demand(rule, header !== null, subject, "a state file with a whole header in both copies", "none");

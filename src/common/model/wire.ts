@@ -19,6 +19,7 @@ const SEQ_AT = 184;
 const TYPE_AT = 188;
 const DATA_SIZE_AT = 192;
 const TYPE_MASK = 0xff;
+const TWO_TO_32 = 0x1_0000_0000;
 
 /** The requests in the order of their numbers, from 1 on. */
 export const REQUEST_NAMES = [
@@ -60,6 +61,8 @@ export interface Request {
   /** Whether it is one: not empty, and with a NUL within its field. */
   readonly hasUuid: boolean;
   readonly data: Uint8Array;
+  /** What the data is in most requests. */
+  readonly numbers: readonly number[];
   readonly headers: Uint8Array;
 }
 
@@ -81,16 +84,20 @@ export function readRequest(bytes: Uint8Array, sizeBytes: number, senderPort: nu
   const isWhole = messageBytes === HEADERS_BYTES + dataBytes && view.getUint16(32, true) === ULOG_BYTES + dataBytes;
   // Netlink pads a datagram to a multiple of 4 bytes.
   if (!isWhole || sizeBytes < messageBytes || sizeBytes > ((messageBytes + 3) & ~3)) return null;
-  const uuidEnd = bytes.subarray(UUID_AT, UUID_AT + UUID_BYTES).indexOf(0);
+  const own = bytes.slice();
+  const end = own.indexOf(0, UUID_AT);
+  const uuidEnd = end < 0 || end >= UUID_AT + UUID_BYTES ? -1 : end - UUID_AT;
+  const data = own.subarray(HEADERS_BYTES, messageBytes);
   return {
     name: REQUEST_NAMES[(view.getUint32(TYPE_AT, true) & TYPE_MASK) - 1] ?? null,
     version: view.getUint32(VERSION_AT, true),
     seq: view.getUint32(SEQ_AT, true),
     luid: view.getBigUint64(LUID_AT, true),
-    uuid: latin1(bytes.subarray(UUID_AT, UUID_AT + (uuidEnd < 0 ? UUID_BYTES : uuidEnd))),
+    uuid: latin1(own.subarray(UUID_AT, UUID_AT + (uuidEnd < 0 ? UUID_BYTES : uuidEnd))),
     hasUuid: uuidEnd > 0,
-    data: bytes.slice(HEADERS_BYTES, messageBytes),
-    headers: bytes.slice(0, HEADERS_BYTES),
+    data,
+    numbers: u64s(data),
+    headers: own.subarray(0, HEADERS_BYTES),
   };
 }
 
@@ -134,15 +141,17 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** The numbers of 64 bits that data consists of. */
-export function u64s(data: Uint8Array): bigint[] {
+/** The numbers of 64 bits that data consists of, exact up to 2^53: far above any count of regions. */
+export function u64s(data: Uint8Array): number[] {
   const view = viewOf(data);
-  return Array.from({ length: data.length >>> 3 }, (_, i) => view.getBigUint64(i * 8, true));
+  const numbers: number[] = [];
+  for (let at = 0; at + 8 <= data.length; at += 8) {
+    numbers.push(view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_TO_32);
+  }
+  return numbers;
 }
 
 /** Bytes as characters. */
 export function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
+  return String.fromCharCode(...bytes);
 }
