@@ -131,8 +131,17 @@ function takeWrite({ log, disk }: OnDisk, head: Head, bytes: Uint8Array): void {
 }
 
 function demandOwner(log: LogModel, disk: DiskModel, subject: Subject): void {
-  const isOwner = !log.isLetGo && (log.takesWork || (disk.isResuming && disk.wasLoaded));
-  demand("R36", isOwner, subject, "a luid that takes work or is being resumed", `one that is ${log.life}`);
+  const isBeingResumed = disk.isResuming && disk.wasLoaded;
+  // A luid that is resumed in its place waits for that end.
+  const isEndingWork = disk.drainDebts.size > 0;
+  const isOwner = !log.isLetGo && (log.takesWork || isBeingResumed || isEndingWork);
+  demand(
+    "R36",
+    isOwner,
+    subject,
+    "a luid that takes work, is being resumed or ends its work",
+    `one that is ${log.life}`,
+  );
   for (const other of log.mirror.logs) {
     const isWriting = other !== log && other.disk?.isUnderWay("write") === true;
     demand("R36", !isWriting, subject, "no other luid that writes", "one that does");

@@ -257,7 +257,7 @@ export const CHAPTERS = [
       {
         number: "R36",
         sentence:
-          "Only the luid that takes work, or is being resumed, writes to the device, and not while another one's write is under way.",
+          "Only the luid that takes work, is being resumed, or ends a suspend or a destruction that it was asked for while it took work, writes to the device, and not while another one's write is under way.",
         source: OWN,
       },
       {
