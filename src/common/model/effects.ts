@@ -4,7 +4,7 @@ import type { TraceEffect } from "../trace/event.ts";
 import type { Conversation } from "./conversation.ts";
 import { firstCalledClean, hasMagic } from "./device-model.ts";
 import type { DiskModel, Operation, OperationKind } from "./disk-model.ts";
-import { adoptUnread, mayDropMarks } from "./load.ts";
+import { adoptUnread, endStoring, mayDropMarks } from "./load.ts";
 import type { LogModel } from "./log-model.ts";
 import { type Life, StateFile } from "./state-file.ts";
 import { demand, RuleViolation, type Subject } from "./violation.ts";
@@ -274,10 +274,9 @@ function mayBecome(conversation: Conversation, log: LogModel, life: Life): boole
 
 function resumed(log: LogModel, before: Life): void {
   const { disk } = log;
-  if (disk !== null && before !== "suspending") {
-    if (!disk.wasLoaded) adoptUnread(log);
-    else if (!disk.hasFailed) log.mirror.isDeviceBehind = false;
-  }
+  if (disk !== null && before === "suspending") endStoring(log, disk);
+  else if (disk !== null && !disk.wasLoaded) adoptUnread(log);
+  else if (disk !== null && !disk.hasFailed) log.mirror.isDeviceBehind = false;
   log.wasResumed = true;
   log.isLost = false;
   log.wasDisplaced = false;

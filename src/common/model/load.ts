@@ -66,6 +66,8 @@ function takeFromDevice(
     if (isLost) log.marked.add(region);
   }
   log.doubt = isLost ? "marks" : "none";
+  log.failed.clear();
+  log.isRoundKnown = true;
   log.restartResync();
   // What the device calls clean was settled before, and `nosync` is the administrator's word that the legs are the same.
   disk.unsettled.clear();
@@ -94,8 +96,13 @@ export function endLoad(log: LogModel): void {
     disk.mayDropMarks = false;
     demandSaved(log, log.regions, rule, `the load of ${log.name}`);
   }
+  endStoring(log, disk);
+}
+
+/** The device has all that a log knows which goes on after a server's death. A RESUME that comes meanwhile waits for it. */
+export function endStoring(log: LogModel, disk: DiskModel): void {
   if (!disk.isStoring || disk.isUnderWay("write")) return;
   disk.isStoring = false;
-  const wasRunning = log.takesWork && !disk.isResuming && !log.isEnding;
+  const wasRunning = log.takesWork && !log.isEnding;
   if (wasRunning && !disk.hasFailed) log.mirror.isDeviceBehind = false;
 }

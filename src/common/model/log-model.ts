@@ -34,7 +34,7 @@ export class LogModel {
   recovering: number | null = null;
   /** Out of sync, and a recovery of it has failed since all others had their turn. */
   readonly failed = new Set<number>();
-  /** Whether it is known which recoveries have failed; not of a log that comes from an earlier server, until it is resumed. */
+  /** Whether it is known which recoveries have failed; not of a log that comes from an earlier server, until a round of it begins. */
   isRoundKnown = true;
   /** Why nothing can be asked of it yet: it is being made, or its damaged state file is being written anew. */
   notWhole: "making" | "repairing" | null = null;
@@ -131,8 +131,10 @@ export class LogModel {
   /** The region goes out as resync work. */
   handOut(region: number): void {
     this.recovering = region;
+    if (!this.failed.has(region)) return;
     // All others had their turn: a new round begins.
-    if (this.failed.has(region) && this.isRoundKnown) this.failed.clear();
+    this.failed.clear();
+    this.isRoundKnown = true;
   }
 
   /** Whether every region out of sync has had its turn since the round began. */
@@ -144,6 +146,5 @@ export class LogModel {
   restartResync(): void {
     this.recovering = null;
     if (this.isRoundOver) this.failed.clear();
-    this.isRoundKnown = true;
   }
 }
