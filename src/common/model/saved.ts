@@ -32,8 +32,8 @@ export function demandAllSaved(log: LogModel, rule: RuleNumber, subject: Subject
   says("life", log.life, header.life);
   says("was resumed", log.wasResumed, header.wasResumed);
   says("lost", log.isLost, header.reconnects);
-  // Before the first RESUME is answered, a server that comes back loads the device anew.
-  if (log.wasResumed) says("marks in doubt", log.doubt, header.doubt);
+  // Before the first RESUME is answered, a server that comes back loads the device anew; before any other, it ends the doubt anew.
+  if (log.wasResumed && log.disk?.isResuming !== true) says("marks in doubt", log.doubt, header.doubt);
   if (log.disk !== null) says("device behind", log.mirror.isDeviceBehind, header.isDeviceBehind);
   demandSaved(log, log.regions, rule, subject);
 }
