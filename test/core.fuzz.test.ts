@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Engine } from "../src/common/engine.ts";
+import { Engine, type EngineTap } from "../src/common/engine.ts";
 import { asciiBytes } from "../src/common/kernel-frames.ts";
 import { InputFeeder, TRAPPED } from "../src/common/trace/input-feeder.ts";
 import { runsOf, startRun } from "../src/common/trace/run.ts";
@@ -13,6 +13,7 @@ import { DeviceHost } from "./device-host.ts";
 import { Fuzzer } from "./fuzz/corpus.ts";
 import { Judge, Misdeed } from "./fuzz/judge.ts";
 import { LIMITS } from "./fuzz/limits.ts";
+import { World } from "./fuzz/world.ts";
 import { debugWasm, seedFor, smallWasm } from "./harness.ts";
 
 const seed = seedFor("core.fuzz");
@@ -20,6 +21,28 @@ const PROGRAMS = 150;
 const module = new WebAssembly.Module(debugWasm);
 const small = new WebAssembly.Module(smallWasm);
 const crashers = new URL("./crashers/", import.meta.url);
+
+test("what breaks a rule of the protocol alone is found by the model", () => {
+  const world = new World({ module, isHonest: true });
+  const { engine } = world;
+  const follower = engine.tap as EngineTap;
+  const { abi } = engine;
+  engine.tap = {
+    handled: (effectsBytes) => {
+      const view = new DataView(engine.bytes().buffer);
+      const reply = abi.EFFECTS + abi.EFFECT_PAYLOAD;
+      // A size in bytes, where the kernel asks for sectors.
+      if (view.getUint32(reply + abi.ULOG_TYPE, true) === abi.REQUEST_GET_REGION_SIZE)
+        view.setUint32(reply + abi.ULOG_DATA, 1024, true);
+      follower.handled(effectsBytes);
+    },
+    trapped: () => {},
+  };
+  // A core log of 64 regions without padding, which does not reconnect; and what it is asked.
+  const construct = [0, 0, 256 * 4, 4096 + 512] as const;
+  const askRegionSize = [1, 0, 4, 0] as const;
+  assert.throws(() => world.run([construct, askRegionSize]), /^R21: GET_REGION_SIZE .* expected 2; came 1024$/);
+});
 
 for (const [core, tried] of [
   ["debug", module],

@@ -3,6 +3,7 @@
 
 import { type Completion, type EffectHandler, Engine, type Head } from "../../src/common/engine.ts";
 import { asciiBytes, encodeRequest, type RequestName } from "../../src/common/kernel-frames.ts";
+import { EngineFollower } from "../../src/common/model/engine-follower.ts";
 import { Random } from "../../src/common/sim/random.ts";
 import { Recording } from "../../src/common/trace/recording.ts";
 import { exportsOf } from "../harness.ts";
@@ -71,6 +72,8 @@ const PENDING_MAX = 64;
 const REFUSED_ONE_IN = 16;
 const CN_MESSAGE_BYTES_MAX = 36 + 0xffff;
 const LARGEST_REGION = 300_000;
+/** The model keeps a number for each region: with larger logs there would be few programs. */
+const REGIONS_FOLLOWED_MAX = 5000;
 
 /** Runs programs. Throws a Misdeed where the core does what it must not. */
 export class World {
@@ -78,6 +81,7 @@ export class World {
   readonly traces: Uint8Array[] = [];
   private judge!: Judge;
   private recording: Recording | null = null;
+  private follower: EngineFollower | null = null;
   private readonly devices = new Map<string, Uint8Array>();
   private readonly stateFiles = new Map<number, Uint8Array>();
   private readonly paths = new Map<number, string>();
@@ -121,6 +125,7 @@ export class World {
       if (this.pending.length > 0) this.complete(0, 0, 0);
       else this.tick(1);
     }
+    this.demandRules();
     this.judge.judgeRest();
   }
 
@@ -130,7 +135,12 @@ export class World {
     if (this.judge !== undefined) this.inputsBefore += this.judge.inputs;
     this.engine = new Engine(module);
     this.judge = new Judge(this.engine, { module, isHonest, refusedOneIn: REFUSED_ONE_IN, onLimit });
-    if (!this.options.record) return;
+    if (this.options.record) this.beginRecording();
+    // The model takes for granted that the host keeps the contract.
+    this.follower = isHonest ? new EngineFollower(this.engine, REGIONS_FOLLOWED_MAX) : null;
+  }
+
+  private beginRecording(): void {
     const { judge } = this;
     const recording = new Recording(this.engine, { application: "dm-ulog fuzz", coreSha256: "" });
     this.recording = recording;
@@ -145,6 +155,11 @@ export class World {
         judge.trapped(error);
       },
     };
+  }
+
+  private demandRules(): void {
+    const violation = this.follower?.violation ?? null;
+    if (violation !== null) throw new Misdeed(violation.message);
   }
 
   private endRecording(): void {
@@ -195,6 +210,7 @@ export class World {
       default:
         what = this.options.isHonest ? this.complete(a, b, c) : this.lie(a, b, c);
     }
+    this.demandRules();
     const { judge } = this;
     this.options.onOutcome?.(
       `${what} ${before} ${judge.underWay(a % 4)} ${judge.effectsMask} ${judge.lastError} ${Math.min(3, this.pending.length)}`,
