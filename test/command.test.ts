@@ -43,6 +43,15 @@ test("--help tells the commands, and each command has its own", () => {
   }
 });
 
+test("a command whose reader has seen enough ends without a complaint", () => {
+  for (const words of ["simulate --seeds 40 --events 1000", "completion bash", "demo"]) {
+    const line = `"$0" "$1" ${words} | { read line; echo "$line"; }`;
+    const { stdout, stderr } = spawnSync("bash", ["-c", line, process.execPath, command], { encoding: "utf8" });
+    assert.ok(stdout.length > 1, words);
+    assert.is(stderr, "", words);
+  }
+});
+
 test("table prints a line for dmsetup", () => {
   const line = run("table", "--uuid", "LVM-x", "--length", "64M", "/dev/a", "/dev/b");
   assert.match(line.stderr, /^dm-ulog: \/dev\/a is not on this machine, so it was not checked\.$/m);

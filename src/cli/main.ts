@@ -13,6 +13,7 @@ import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
 import type { LiveOptions, MetricsOptions } from "./look.ts";
 import type { PlanOptions } from "./plan.ts";
+import { endQuietly } from "./quiet-end.ts";
 import { type RecordOptions, record } from "./record.ts";
 import type { ReplayOptions } from "./replay.ts";
 import { serve } from "./serve.ts";
@@ -126,7 +127,11 @@ const program = new Command("dm-ulog")
   .version(packageVersion())
   .showHelpAfterError("(dm-ulog --help lists the commands)")
   .configureHelp({ showGlobalOptions: true })
-  .enablePositionalOptions();
+  .enablePositionalOptions()
+  // Nobody has to read what these say.
+  .hook("preAction", (_program, command) => {
+    if (command.name() !== "serve" && command.name() !== "view") endQuietly(process.stdout);
+  });
 
 program
   .command("serve")

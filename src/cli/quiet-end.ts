@@ -1,4 +1,4 @@
-// For commands whose output may be long.
+// For commands whose output is all that they are for.
 
 /** Ends the process without a complaint when the reader has seen enough: `dm-ulog inspect FILE | head`. */
 export function endQuietly(out: NodeJS.WritableStream): void {
