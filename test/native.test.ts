@@ -205,11 +205,27 @@ function testHost(program: string): void {
   test("one takes over from another, and the socket stays", async () => {
     const first = await start();
     const exited = once(first.child, "exit");
+    saveFlight({ runtimeDirectory: runtime }, join(folder, "old.pcapng"));
     const second = await start("--take-over");
     assert.equal(await exited, [0, null]);
     assert.match(first.said(), /has taken over/);
     assert.is(second.port, first.port);
     assert.is(await inSync(second.port), 2);
+    const lives = [join(folder, "old.pcapng"), join(folder, "new.pcapng")] as const;
+    saveFlight({ runtimeDirectory: runtime }, lives[1]);
+    const origin = (...files: string[]) => {
+      const merged = join(folder, "merged.pcapng");
+      const merge = spawnSync(process.execPath, [CLI, "trace", "merge", "-o", merged, ...files], {
+        encoding: "utf8",
+      });
+      assert.is(merge.status, 0, merge.stderr);
+      return spawnSync(process.execPath, [CLI, "inspect", merged], { encoding: "utf8" }).stdout;
+    };
+    assert.match(
+      origin(lives[1]),
+      /a new engine: a server took over from another while that one served, and goes on with its 1 log/,
+    );
+    assert.match(origin(...lives), /a server took over from the one of section 1 while that one served/);
     // Killed, it is followed as any other.
     assert.is(await end(second.child, "SIGKILL"), "SIGKILL");
     const third = await start();

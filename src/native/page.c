@@ -24,6 +24,8 @@
 static struct server_page *page;
 /* Of its file until it has its name. */
 static int unnamed_fd;
+/* Of the server that this one has taken over from. */
+static char life_before[sizeof page->life];
 static struct { uint32_t number; uint64_t since_ns; } waiting[WAITING];
 
 static void name_life(char *life, size_t bytes) {
@@ -116,11 +118,22 @@ void page_close(void) {
   unlink(NAME);
 }
 
+/* The page of the server before, while this one has not named its own. */
+static bool read_page_before(struct server_page *found) {
+  int fd = open(NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  ssize_t size = fd < 0 ? -1 : read(fd, found, offsetof(struct server_page, latencies));
+  if (fd >= 0) close(fd);
+  return size == offsetof(struct server_page, latencies) && found->magic == SERVER_PAGE_MAGIC && found->version == SERVER_PAGE_VERSION;
+}
+
 bool page_is_of_native_server(pid_t pid) {
   struct server_page found;
-  int fd = open(NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  ssize_t size = fd < 0 ? -1 : read(fd, &found, offsetof(struct server_page, latencies));
-  if (fd >= 0) close(fd);
-  return size == offsetof(struct server_page, latencies) && found.magic == SERVER_PAGE_MAGIC &&
-         found.version == SERVER_PAGE_VERSION && found.pid == (uint32_t)pid && found.is_stopped == 0;
+  return read_page_before(&found) && found.pid == (uint32_t)pid && found.is_stopped == 0;
 }
+
+void page_takes_over(void) {
+  struct server_page found;
+  if (read_page_before(&found)) snprintf(life_before, sizeof life_before, "%.*s", (int)sizeof found.life - 1, found.life);
+}
+
+const char *page_life_before(void) { return life_before; }

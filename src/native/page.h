@@ -29,6 +29,11 @@ void page_close(void);
 /* Whether the page that lies there is that of this process, which is a server of this kind and version. */
 bool page_is_of_native_server(pid_t pid);
 
+/* This server goes on with the life whose page lies there. */
+void page_takes_over(void);
+
+/* A name for this life, and that of the server that this one has taken over from; the latter is empty where there was none. */
 extern const char *page_life(void);
+extern const char *page_life_before(void);
 
 #endif

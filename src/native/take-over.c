@@ -86,6 +86,7 @@ int take_over(void) {
   if (old_fd < 0) errx(1, "Process %ld did not hand over within %d s. It goes on serving.", pid, ANSWER_MS / 1000);
   int fd = wait_for_word(old_fd) ? receive_descriptor(old_fd, &word) : -1;
   struct service_manager told;
+  if (fd >= 0) page_takes_over();
   if (fd >= 0 && wait_for_word(old_fd) && recv(old_fd, &told, sizeof told, 0) == sizeof told) service_manager_be_told(&told);
   else say(WARNING, "The server before this one ended while it handed over.");
   return fd;

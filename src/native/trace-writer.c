@@ -249,6 +249,10 @@ bool write_section(struct trace_buffer *buffer, enum start start, uint64_t first
   text_option(OPTION_COMMENT, text);
   snprintf(text, sizeof text, "life %s", page_life());
   text_option(OPTION_COMMENT, text);
+  if (page_life_before()[0] != 0) {
+    snprintf(text, sizeof text, "after %s", page_life_before());
+    text_option(OPTION_COMMENT, text);
+  }
   snprintf(text, sizeof text, "clock %lld", (long long)clock_unix_ns);
   text_option(OPTION_COMMENT, text);
   close_block(first);

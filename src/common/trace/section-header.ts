@@ -71,6 +71,7 @@ export function readSectionHeader({ words, bytes }: FileView, at: number, total:
     start,
     firstEvent,
     life: said.get("life") ?? "",
+    after: said.get("after"),
     clockUnixNs: clock !== undefined && /^-?\d{1,19}$/.test(clock) ? BigInt(clock) : null,
   };
 }

@@ -44,12 +44,22 @@ function newServerInWords(trace: Trace, section: Section): string {
     if (restored > 0 || !isMade) continue;
     return madeInWords(trace, section, index);
   }
+  const logs = restored === 1 ? "1 log" : `${restored.toLocaleString("en-US")} logs`;
+  if (section.after !== undefined) {
+    const said = lifeInWords(trace, section.after);
+    return `: a server took over from ${said} while that one served, and goes on with its ${logs}`;
+  }
   if (restored > 0) {
-    const files =
-      restored === 1 ? "the state file of 1 log" : `the state files of ${restored.toLocaleString("en-US")} logs`;
+    const files = `the state file${restored === 1 ? "" : "s"} of ${logs}`;
     return `${HEAD}, and takes up ${files} from the one before it, whose end is not recorded`;
   }
   return `${HEAD}, and found no state files`;
+}
+
+/** A server by its last section in the trace, if it is there. */
+function lifeInWords(trace: Trace, life: string): string {
+  const last = trace.sections.filter((section) => section.life === life).at(-1);
+  return last === undefined ? "another" : `the one of section ${last.number}`;
 }
 
 /** A server without state files: the kernel reconnects a log that it has, or makes one. */

@@ -40,6 +40,8 @@ export interface SectionFacts {
   firstEvent: number;
   /** A name for the engine's life that no other has, so that its sections find together; "" for none. */
   life: string;
+  /** The life that a server went on with, where it took over from one that served until then; left out otherwise. */
+  after?: string | undefined;
   /** Unix time at the core's time 0, in nanoseconds; null if unknown. */
   clockUnixNs: bigint | null;
 }
@@ -56,6 +58,7 @@ export function writeSectionHeader(buffer: TraceBuffer, facts: SectionFacts): bo
     `start ${facts.start}`,
     `event ${facts.firstEvent}`,
     ...(facts.life === "" ? [] : [`life ${facts.life}`]),
+    ...(facts.after === undefined ? [] : [`after ${facts.after}`]),
     ...(facts.clockUnixNs === null ? [] : [`clock ${facts.clockUnixNs}`]),
   ];
   const head = [...word(BYTE_ORDER_MAGIC), ...half(VERSION_1_0), ...half(0), ...word(UNKNOWN_LENGTH), ...word(-1)];
