@@ -125,6 +125,11 @@ export class Judge {
     );
   }
 
+  /** Whether the time has come that the core wants a TICK at. */
+  get isTickDue(): boolean {
+    return this.wakeNs !== 0 && this.wakeNs <= this.nowNs;
+  }
+
   /** The program waits, until `wakeNs` at the latest, 0 for as long as it takes. */
   idle(wakeNs: number): void {
     this.endEffects("IDLE");

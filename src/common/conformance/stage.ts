@@ -217,13 +217,17 @@ export class Stage {
     this.nowNs = Math.max(this.nowNs, endNs);
   }
 
-  /** Lets the core go on with what it does in slices, while the program asks to be woken at once. */
+  /**
+   * Lets the core go on with what it does in slices. A program that was waiting when the core came to want a TICK at once is given
+   * the time that it waits for.
+   */
   goOn(): void {
     for (let ticks = 0; this.process !== null; ticks++) {
       const { idleNs, judge } = this.process;
-      if (idleNs === 0 || idleNs > this.nowNs) return;
+      if (idleNs === 0 || (idleNs > this.nowNs && !judge.isTickDue)) return;
       if (ticks > TICKS_MAX) throw new Mistake("an IDLE that ends later", `${TICKS_MAX} that end at once`, "idle");
       this.step();
+      this.nowNs = Math.max(this.nowNs, idleNs);
       this.write(TIME, encodeTime(this.nowNs));
       this.settle();
       judge.checkTick();
