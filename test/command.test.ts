@@ -52,6 +52,11 @@ test("a command whose reader has seen enough ends without a complaint", () => {
   }
 });
 
+test("a command that does more than tell comes to its end where nobody reads", () => {
+  const line = 'set -o pipefail; "$0" "$1" conformance false | true';
+  assert.is(spawnSync("bash", ["-c", line, process.execPath, command]).status, 1, "a program that ends at once fails");
+});
+
 test("table prints a line for dmsetup", () => {
   const line = run("table", "--uuid", "LVM-x", "--length", "64M", "/dev/a", "/dev/b");
   assert.match(line.stderr, /^dm-ulog: \/dev\/a is not on this machine, so it was not checked\.$/m);

@@ -6,7 +6,6 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Console, type LogDescription } from "../common/console.ts";
 import { Actions } from "../common/sim/choices.ts";
 import { MICROSECOND_NS, MILLISECOND_NS, VirtualClock } from "../common/sim/clock.ts";
-import { Digest } from "../common/sim/digest.ts";
 import { findFault } from "../common/sim/faults.ts";
 import type { MirrorDevice } from "../common/sim/kernel.ts";
 import { Legs } from "../common/sim/legs.ts";
@@ -17,6 +16,7 @@ import { measureResyncLoad, RESYNC_LOAD_REGIONS } from "../common/sim/resync-loa
 import { spawn, type Task } from "../common/sim/task.ts";
 import type { LogTable } from "../common/sim/userspace-log.ts";
 import { Workload } from "../common/sim/workload.ts";
+import { endQuietly } from "./quiet-end.ts";
 
 const REGION_COUNT = 128;
 const REGION_SIZE_SECTORS = 1024;
@@ -64,6 +64,7 @@ const SYMBOLS = [".", "w", "o", "x"] as const;
 const LEGEND = "log:   . in sync   w marked (being written)   o out of sync";
 
 export async function demo(options: { seed: number; out: NodeJS.WritableStream }): Promise<void> {
+  endQuietly(options.out);
   const wasm = readFileSync(new URL("../dm-ulog.wasm", import.meta.url));
   await new Demo(new WebAssembly.Module(wasm), await Console.create(wasm), options).run();
 }
@@ -139,8 +140,6 @@ class Demo {
       random: this.random.fork(),
       module,
       console: words,
-      digest: new Digest(),
-      fault: undefined,
       logDevices: [this.logDevice],
       engineOptions: { quietNs: QUIET_NS },
     });

@@ -5,6 +5,7 @@ import { BLOCK_SECTION, TraceError } from "../common/trace/format.ts";
 import { isLog } from "../node/devices/log-header.ts";
 import { inspectLog } from "./inspect-log.ts";
 import { type InspectTraceOptions, inspectTrace } from "./inspect-trace.ts";
+import { endQuietly } from "./quiet-end.ts";
 import { withTraceErrors } from "./trace-files.ts";
 
 export type InspectOptions = InspectTraceOptions;
@@ -13,6 +14,7 @@ const HEAD_BYTES = 16;
 
 /** Returns the exit status: 2 if the file is neither. */
 export function inspect(path: string, options: InspectOptions): Promise<number> {
+  endQuietly(process.stdout);
   return withTraceErrors(async () => {
     const head = readHead(path);
     if (isLog(head)) {

@@ -127,11 +127,7 @@ const program = new Command("dm-ulog")
   .version(packageVersion())
   .showHelpAfterError("(dm-ulog --help lists the commands)")
   .configureHelp({ showGlobalOptions: true })
-  .enablePositionalOptions()
-  // Nobody has to read what these say.
-  .hook("preAction", (_program, command) => {
-    if (command.name() !== "serve" && command.name() !== "view") endQuietly(process.stdout);
-  });
+  .enablePositionalOptions();
 
 program
   .command("serve")
@@ -567,6 +563,7 @@ program
   .addHelpText("after", "\nFor example, in ~/.bashrc:\n  source <(dm-ulog completion bash)")
   .action(async () => {
     const { bashCompletion } = await import("./completion.ts");
+    endQuietly(process.stdout);
     process.stdout.write(bashCompletion(program));
   });
 

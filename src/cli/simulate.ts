@@ -13,6 +13,7 @@ import {
 import { actionCount, eventCount, shrink } from "../common/sim/shrink.ts";
 import { smallWasmPath, wasmPath } from "./installation.ts";
 import { LifeFiles, readChoices } from "./life-files.ts";
+import { endQuietly } from "./quiet-end.ts";
 import { formatCount } from "./sizes.ts";
 import { loadCore } from "./trace-files.ts";
 
@@ -44,6 +45,7 @@ export interface SimulateOptions {
 
 /** Returns the exit status: 0 if no violation was found, or if a deliberate fault was found. */
 export async function simulate(options: SimulateOptions): Promise<number> {
+  endQuietly(options.out);
   const print = (line = "") => options.out.write(`${line}\n`);
   if (options.fault === "list") {
     const list = (faults: readonly Fault[]) => {

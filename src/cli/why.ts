@@ -5,6 +5,7 @@ import { TraceError } from "../common/trace/format.ts";
 import type { Trace } from "../common/trace/trace.ts";
 import { type Told, Why, type WhySummary } from "../common/trace/why.ts";
 import { jsonLine } from "./json-line.ts";
+import { endQuietly } from "./quiet-end.ts";
 import { formatCount } from "./sizes.ts";
 import { loadCore, openTrace, withTraceErrors } from "./trace-files.ts";
 import { onlyLog } from "./trace-log.ts";
@@ -31,6 +32,7 @@ export function why(
   path: string,
   { region, log, core: corePath, all, time = "core", json }: WhyOptions,
 ): Promise<number> {
+  endQuietly(process.stdout);
   return withTraceErrors(async () => {
     const core = await loadCore(corePath);
     const trace = openTrace([path], core.abi);
