@@ -306,6 +306,14 @@ test("inspect says why a section begins", () => {
     /── section 2, .*: the same server, 4 events are missing, .* from event 2:14 on/,
   );
   assert.match(run("replay", holed).stdout, /The 10 events|Every output/);
+
+  const header = TraceBuffer.growing();
+  writeSectionHeader(header, { ...(trace.sections[0] as Section), after: "a life" });
+  const takenOver = made("taken-over.pcapng", Buffer.concat([header.content(), bytes.subarray(offset(0))]));
+  assert.match(
+    run("inspect", takenOver).stdout,
+    /a server took over from another while that one served, and takes up no log/,
+  );
 });
 
 test("inspect --time: the core's clock, since the first event, the wall clock where it is recorded", () => {

@@ -38,17 +38,19 @@ function newServerInWords(trace: Trace, section: Section): string {
   const { firstIndex, eventCount } = section;
   const end = firstIndex + Math.min(eventCount, FIRST_EVENTS);
   let restored = 0;
-  for (let index = firstIndex; index < end; index++) {
+  let made: number | undefined;
+  for (let index = firstIndex; index < end && made === undefined; index++) {
     if (events.kinds[index] === abi.INPUT_KIND_RESTORE) restored += beginsFile(trace, index) ? 1 : 0;
     const isMade = events.kinds[index] === abi.INPUT_KIND_DATAGRAM && events.types[index] === abi.REQUEST_CTR;
-    if (restored > 0 || !isMade) continue;
-    return madeInWords(trace, section, index);
+    if (isMade && restored === 0) made = index;
   }
   const logs = restored === 1 ? "1 log" : `${restored.toLocaleString("en-US")} logs`;
   if (section.after !== undefined) {
     const said = lifeInWords(trace, section.after);
-    return `: a server took over from ${said} while that one served, and goes on with its ${logs}`;
+    const what = restored === 0 ? "takes up no log" : `goes on with its ${logs}`;
+    return `: a server took over from ${said} while that one served, and ${what}`;
   }
+  if (made !== undefined) return madeInWords(trace, section, made);
   if (restored > 0) {
     const files = `the state file${restored === 1 ? "" : "s"} of ${logs}`;
     return `${HEAD}, and takes up ${files} from the one before it, whose end is not recorded`;
