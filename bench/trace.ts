@@ -8,7 +8,6 @@ import { Engine, type EngineTap } from "../src/common/engine.ts";
 import { asciiBytes, encodeRequest, type Request } from "../src/common/kernel-frames.ts";
 import { Actions } from "../src/common/sim/choices.ts";
 import { MICROSECOND_NS, VirtualClock } from "../src/common/sim/clock.ts";
-import { Digest } from "../src/common/sim/digest.ts";
 import { Legs } from "../src/common/sim/legs.ts";
 import { LogDevice } from "../src/common/sim/log-device.ts";
 import { Machine } from "../src/common/sim/machine.ts";
@@ -294,8 +293,6 @@ function simulate(module: WebAssembly.Module, console: Console, eventCount: numb
     random: random.fork(),
     module,
     console,
-    digest: new Digest(),
-    fault: undefined,
     logDevices: [logDevice],
     onEngine: (engine) => {
       recording = new Recording(engine, { application: "dm-ulog bench", coreSha256: "" });

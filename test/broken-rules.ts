@@ -1,7 +1,8 @@
 // Conversations that keep every rule, and for each rule a way to break it: what the core said is altered in one place, as a
 // core with one mistake would have said it.
 
-import { type Abi, readAbi } from "../src/common/abi.ts";
+import type { Abi } from "../src/common/abi.ts";
+import { abiOf } from "../src/common/core-module.ts";
 import { Engine } from "../src/common/engine.ts";
 import { asciiBytes, type RequestName } from "../src/common/kernel-frames.ts";
 import type { RuleNumber } from "../src/common/model/rules.ts";
@@ -17,7 +18,7 @@ const DISK = `${REGIONS * 8} disk ${DEVICE} 8`;
 const UUID = "LVM-disk";
 const NEXT_LUID = 6n;
 const QUIET_NS = 4_000_000_000;
-const abi: Abi = readAbi(new WebAssembly.Instance(releaseModule, {}).exports);
+const abi: Abi = abiOf(releaseModule);
 
 /** A conversation in the making. */
 class Talk extends DeviceHost {

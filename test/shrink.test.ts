@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { LifeFiles, readChoices } from "../src/cli/life-files.ts";
-import { readAbi } from "../src/common/abi.ts";
+import { abiOf } from "../src/common/core-module.ts";
 import { FAULTS, findFault } from "../src/common/sim/faults.ts";
 import { runScenario, type ScenarioOptions, type ScenarioViolation, violationOf } from "../src/common/sim/scenario.ts";
 import { actionCount, shrink } from "../src/common/sim/shrink.ts";
@@ -18,7 +18,7 @@ import { releaseWasm, seedFor, words } from "./harness.ts";
 
 const seed = seedFor("shrink");
 const module = new WebAssembly.Module(releaseWasm);
-const abi = readAbi(new WebAssembly.Instance(module, {}).exports);
+const abi = abiOf(module);
 const directory = mkdtempSync(join(tmpdir(), "dm-ulog-lives-"));
 const files = new LifeFiles(releaseWasm, directory);
 const SEEDS_MAX = 100;

@@ -7,7 +7,6 @@ import * as assert from "uvu/assert";
 import { u64At } from "../src/common/kernel-frames.ts";
 import { MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, VirtualClock } from "../src/common/sim/clock.ts";
 import { ENOSPC, type LogName, room } from "../src/common/sim/connector.ts";
-import { Digest } from "../src/common/sim/digest.ts";
 import { FAULTS, type Fault, findFault, POLICIES } from "../src/common/sim/faults.ts";
 import type { MirrorDevice } from "../src/common/sim/kernel.ts";
 import { BLOCKS_PER_REGION, Legs, type LegTiming } from "../src/common/sim/legs.ts";
@@ -119,7 +118,6 @@ class Lab {
       random: this.random,
       module: debugModule,
       console: words,
-      digest: new Digest(),
       fault: this.fault,
       logDevices: [this.logDevice],
     });

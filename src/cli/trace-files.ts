@@ -1,8 +1,9 @@
 // Opens trace files for the commands that read them.
 
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
-import { type Abi, readAbi } from "../common/abi.ts";
+import type { Abi } from "../common/abi.ts";
 import { Console } from "../common/console.ts";
+import { abiOf } from "../common/core-module.ts";
 import { merge } from "../common/trace/edit.ts";
 import { TraceError } from "../common/trace/format.ts";
 import { goesOn } from "../common/trace/run.ts";
@@ -24,7 +25,7 @@ export async function loadCore(path = wasmPath()): Promise<Core> {
   try {
     const wasm = readFileSync(path);
     const module = new WebAssembly.Module(wasm);
-    const abi = readAbi(new WebAssembly.Instance(module, {}).exports);
+    const abi = abiOf(module);
     return { module, abi, console: await Console.create(wasm) };
   } catch (error) {
     throw new TraceError(`${path} cannot be used as a core: ${(error as Error).message}`);

@@ -116,8 +116,11 @@ export class Console {
 
   /** `wasm` holds the bytes of the core. Rejects with a sentence if they are no dm-ulog core of this ABI version. */
   static async create(wasm: Uint8Array): Promise<Console> {
-    await compileCore(wasm);
-    const { exports } = await asBind.instantiate(wasm, {});
+    const { exports } = await asBind.instantiate(wasm, {}).catch(async (error: unknown) => {
+      // as-bind speaks of its own needs, compileCore of what is wrong with the bytes.
+      await compileCore(wasm);
+      throw error;
+    });
     return new Console(exports as unknown as ConsoleExports, readAbi(exports));
   }
 

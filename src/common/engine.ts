@@ -2,7 +2,8 @@
 //
 // The contract in one sentence: after each input the host carries out every effect, in order, before the next input.
 
-import { type Abi, readAbi } from "./abi.ts";
+import type { Abi } from "./abi.ts";
+import { abiOf } from "./core-module.ts";
 
 declare global {
   // A compiled core, for the package's type declarations, which must also work if no library declares WebAssembly.
@@ -106,9 +107,6 @@ export interface EngineTap {
   trapped(error: unknown): void;
 }
 
-/** Of each compiled core; a simulation makes thousands of engines of one. */
-const abis = new WeakMap<WebAssembly.Module, Abi>();
-
 interface CoreExports {
   readonly memory: WebAssembly.Memory;
   initialize(): number;
@@ -140,10 +138,8 @@ export class Engine {
 
   /** Makes an empty engine. `module` is the compiled core. */
   constructor(module: WebAssembly.Module) {
-    const { exports } = new WebAssembly.Instance(module, {});
-    this.abi = abis.get(module) ?? readAbi(exports);
-    abis.set(module, this.abi);
-    this.core = exports as unknown as CoreExports;
+    this.abi = abiOf(module);
+    this.core = new WebAssembly.Instance(module, {}).exports as unknown as CoreExports;
     this.core.initialize();
     this.view8 = new Uint8Array(this.core.memory.buffer);
     this.view32 = new Uint32Array(this.core.memory.buffer);

@@ -1,6 +1,7 @@
 // The page: a player, its views, and what connects them. Every frame draws from the state of the core at the position.
 
-import { type Abi, readAbi } from "../common/abi.ts";
+import type { Abi } from "../common/abi.ts";
+import { abiOf } from "../common/core-module.ts";
 import type { EventAddress } from "../common/trace/address.ts";
 import { readEvent } from "../common/trace/event.ts";
 import { eachRegion } from "../common/trace/event-regions.ts";
@@ -78,7 +79,7 @@ export class App {
 
   constructor(private readonly core: Core) {
     const { module, console } = core;
-    this.abi = readAbi(new WebAssembly.Instance(module, {}).exports);
+    this.abi = abiOf(module);
     this.palette = readPalette();
     this.player = new Player(module);
     const changed = () => this.changed();

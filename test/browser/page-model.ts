@@ -1,7 +1,7 @@
 // What the page must show, worked out in Node.js from the same bytes: by time travel and the console.
 
-import { readAbi } from "../../src/common/abi.ts";
 import { Console, type MemorySource } from "../../src/common/console.ts";
+import { abiOf } from "../../src/common/core-module.ts";
 import { TimeTravel } from "../../src/common/trace/time-travel.ts";
 import { Trace } from "../../src/common/trace/trace.ts";
 import { readSimulation } from "../../src/visualizer/sources/settings.ts";
@@ -9,7 +9,7 @@ import { Simulation } from "../../src/visualizer/sources/simulation.ts";
 import { wasm } from "./traces.ts";
 
 const module = new WebAssembly.Module(wasm);
-export const abi = readAbi(new WebAssembly.Instance(module, {}).exports);
+export const abi = abiOf(module);
 export const words = await Console.create(wasm);
 
 /** Counts of the regions of the first log after `position` events, as the legend has them. */

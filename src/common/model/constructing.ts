@@ -90,7 +90,6 @@ function judgeFirst(request: Request, log: LogModel, reconnects: boolean, answer
 
 function constructorAgain(request: Request, log: LogModel, reconnects: boolean): Expectation {
   const { disk } = log;
-
   return {
     log,
     mayWait: disk !== null,

@@ -327,7 +327,6 @@ export class Conversation {
 
   private lookAtRequest(current: Waiting): void {
     const { request, expectation } = current;
-
     const { abi } = this;
     const isHarmless = ({ kind }: { kind: number }) =>
       kind === abi.EFFECT_KIND_SEND || kind === abi.EFFECT_KIND_NOTICE || kind === abi.EFFECT_KIND_WAKE;

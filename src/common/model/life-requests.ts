@@ -10,7 +10,6 @@ import { EIO, type Request } from "./wire.ts";
 
 export function resume(conversation: Conversation, request: Request, log: LogModel): Expectation {
   const { disk } = log;
-
   if (disk !== null && !disk.isResuming) {
     disk.isResuming = true;
     disk.wasLoaded = false;
@@ -51,7 +50,6 @@ function demandLoaded(disk: DiskModel, log: LogModel, subject: Subject): void {
 
 export function suspend(conversation: Conversation, request: Request, log: LogModel): Expectation {
   const { disk } = log;
-
   const becomesSuspended = () => {
     demand("R18", !log.takesWork, request, "a log that is suspended", log.life);
   };
@@ -93,7 +91,6 @@ function demandDrained({ legsFailed }: DiskModel, debt: Debt, subject: Subject):
 
 export function destructor(conversation: Conversation, request: Request, log: LogModel): Expectation {
   const { disk } = log;
-
   const isGone = () => {
     demand("R19", log.stateFile === null, request, "a log without a state file", "one that is there");
     conversation.letGo(log);

@@ -1,7 +1,7 @@
 // A machine from power on to power off: kernel, server and checkers on one clock. Legs and log devices outlive it.
 
-import { readAbi } from "../abi.ts";
 import type { Console } from "../console.ts";
+import { abiOf } from "../core-module.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { Checker } from "./checker.ts";
 import { MICROSECOND_NS, type VirtualClock } from "./clock.ts";
@@ -56,7 +56,7 @@ export class Machine {
     this.clock = clock;
     this.logDevices = new LogDevices(logDevices);
     for (const device of this.logDevices.all) device.orphansLinger = fault?.orphansLinger ?? false;
-    const abi = readAbi(new WebAssembly.Instance(module, {}).exports);
+    const abi = abiOf(module);
     this.watch = new ServerWatch(abi, this.logDevices, console);
     this.server = new SimulatedServer(abi, clock, random.fork(), module, TRANSPORT_NS, digest, fault, engineOptions, {
       clock,

@@ -3,7 +3,6 @@
 import type { Console } from "../console.ts";
 import { Actions } from "./choices.ts";
 import { MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, VirtualClock } from "./clock.ts";
-import { Digest } from "./digest.ts";
 import type { Fault } from "./faults.ts";
 import { Legs } from "./legs.ts";
 import { Machine } from "./machine.ts";
@@ -44,7 +43,7 @@ export function measureResyncLoad(
   const clock = new VirtualClock();
   const random = new Random(seed);
   const legs = new Legs(clock, random.fork(), LEG_TIMING, 2, RESYNC_LOAD_REGIONS, false);
-  const machine = new Machine({ clock, random: random.fork(), module, console, digest: new Digest(), fault });
+  const machine = new Machine({ clock, random: random.fork(), module, console, fault });
   const device = machine.device(legs);
   const workload = new Workload(clock, new Actions(random.fork()), device, WORKLOAD);
   const begin = function* (): Task {

@@ -2,8 +2,8 @@
 // legs and log devices, a server that is slow, dies or comes back, and power cuts. At the end everything must come to rest
 // in sync and identical.
 
-import { readAbi } from "../abi.ts";
 import type { Console } from "../console.ts";
+import { abiOf } from "../core-module.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { type Boot, Choices, type LifeScript } from "./choices.ts";
 import { holdsLog, saysClean } from "./clean-bits.ts";
@@ -179,9 +179,7 @@ class Scenario {
 
   constructor(private readonly options: ScenarioOptions) {
     const random = new Random(options.seed);
-    const { EXTENTS_MAX, HANDLE_COUNT, MARK_WAITERS_MAX } = readAbi(
-      new WebAssembly.Instance(options.module, {}).exports,
-    );
+    const { EXTENTS_MAX, HANDLE_COUNT, MARK_WAITERS_MAX } = abiOf(options.module);
     this.mayLetGo = MARK_WAITERS_MAX < FLUSHES_OUTSTANDING_MAX;
     this.mayLoseState = random.oneIn(6);
     this.legFlushFailsOneIn = random.pick([0, 0, 3, 20]);

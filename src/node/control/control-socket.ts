@@ -138,7 +138,9 @@ export async function fetchStatus(path: string): Promise<Status> {
     ...{ protocol: 0, host: "node" as const, netlinkPort: 0, overruns: 0, busyDevices: [], silentSeconds: 0 },
     others: { listeners: [], dropped: 0, toCheck: [] },
   };
-  const told = JSON.parse(await ask(path, "GET", "/status")) as Status & { logs: Written<LogDescription>[] };
+  const told = JSON.parse(await ask(path, "GET", "/status")) as Omit<Status, "logs"> & {
+    logs: Written<LogDescription>[];
+  };
   return { ...untold, ...told, logs: told.logs.map(logOfJson) };
 }
 

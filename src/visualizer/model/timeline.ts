@@ -1,6 +1,7 @@
 // The events of a source with the state of the core at any of them. Position p is the state after the first p events.
 
-import { type Abi, readAbi } from "../../common/abi.ts";
+import type { Abi } from "../../common/abi.ts";
+import { abiOf } from "../../common/core-module.ts";
 import type { Engine } from "../../common/engine.ts";
 import { readEvent } from "../../common/trace/event.ts";
 import { TraceError } from "../../common/trace/format.ts";
@@ -30,7 +31,7 @@ export class Timeline {
     module: WebAssembly.Module,
     readonly source: Source,
   ) {
-    this.abi = readAbi(new WebAssembly.Instance(module, {}).exports);
+    this.abi = abiOf(module);
     this.index = new EventIndex(this.abi, source.trace);
     this.travel = new TimeTravel(source.trace, module, {
       onScouted: (event, engine, effectsBytes) => {

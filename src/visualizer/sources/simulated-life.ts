@@ -1,12 +1,11 @@
 // The simulated kernel's machine with one mirror, and what a person can do to it. Everything follows from the settings
 // and from the deeds with the instants they were done at: the same ones live the same life again, event for event.
 
-import { readAbi } from "../../common/abi.ts";
 import type { Console } from "../../common/console.ts";
+import { abiOf } from "../../common/core-module.ts";
 import { Actions } from "../../common/sim/choices.ts";
 import { writeCleanLog } from "../../common/sim/clean-bits.ts";
 import { MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, VirtualClock } from "../../common/sim/clock.ts";
-import { Digest } from "../../common/sim/digest.ts";
 import { findFault } from "../../common/sim/faults.ts";
 import type { MirrorDevice } from "../../common/sim/kernel.ts";
 import { Legs } from "../../common/sim/legs.ts";
@@ -72,7 +71,7 @@ export class SimulatedLife {
   ) {
     const { seed, regionCount, pattern, writers, log, integratedFlush } = settings;
     const { clock } = this;
-    this.tape = new Tape(readAbi(new WebAssembly.Instance(module, {}).exports), coreSha256);
+    this.tape = new Tape(abiOf(module), coreSha256);
     this.random = new Random(seed);
     const { random } = this;
     const timing = { blockNs: BLOCK_NS, regionNs: REGION_NS, flushNs: LEG_FLUSH_NS };
@@ -180,7 +179,6 @@ export class SimulatedLife {
       random: random.fork(),
       module,
       console,
-      digest: new Digest(),
       fault: this.settings.hint === "lowest" ? findFault("lowest-region-hint") : undefined,
       logDevices: this.logDevice === null ? [] : [this.logDevice],
       engineOptions: { quietNs: QUIET_NS },
