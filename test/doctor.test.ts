@@ -31,7 +31,9 @@ const MIRROR: Mirror = {
   logType: "clustered-disk",
   logDevice: "8:16",
   regionSizeSectors: 2,
+  isIntegratedFlush: false,
   options: [],
+  legOffsetsSectors: [0, 0],
   legs: ["8:0", "8:32"],
   features: ["handle_errors", "keep_log"],
   deviceFaults: [],
@@ -231,9 +233,11 @@ test("the logs of mirrors are read from their tables", () => {
   );
   const expected = { uuid: "LVM-x", logType: "clustered-disk", logDevice: "8:16", regionSizeSectors: 1024 };
   const devices = { legs: ["98:0", "98:16"], features: ["handle_errors", "keep_log"] };
-  assert.equal(served, { ...expected, ...devices, options: ["nosync"] });
+  const more = { isIntegratedFlush: true, legOffsetsSectors: [0, 0] };
+  assert.equal(served, { ...expected, ...devices, ...more, options: ["nosync"] });
   assert.equal(parseMirrorTable("core 1 2048 2 98:0 0 98:16 0 1 handle_errors"), {
     ...{ uuid: undefined, logType: "core", logDevice: undefined, regionSizeSectors: 2048, options: [] },
+    ...{ isIntegratedFlush: false, legOffsetsSectors: [0, 0] },
     ...{ legs: ["98:0", "98:16"], features: ["handle_errors"] },
   });
   assert.equal(parseMirrorTable("core 1 2048 3 98:0 0 98:16 0 98:32 8")?.legs, ["98:0", "98:16", "98:32"]);

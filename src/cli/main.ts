@@ -11,7 +11,9 @@ import type { ConformanceOptions } from "./conformance.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
+import { LEG_FAILURE_HELP, legFailure } from "./leg-failure-option.ts";
 import type { LiveOptions, MetricsOptions } from "./look.ts";
+import { addMirrorCommands } from "./mirror-commands.ts";
 import type { PlanOptions } from "./plan.ts";
 import { endQuietly } from "./quiet-end.ts";
 import { type RecordOptions, record } from "./record.ts";
@@ -20,7 +22,7 @@ import { serve } from "./serve.ts";
 import type { SimulateOptions } from "./simulate.ts";
 import { parseBytes } from "./sizes.ts";
 import { status } from "./status.ts";
-import { LEG_FAILURE_FEATURES, table } from "./table.ts";
+import { table } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
 import type { DiffOptions } from "./trace-diff.ts";
 import { type Position, parsePosition } from "./trace-position.ts";
@@ -109,19 +111,8 @@ const clock = () =>
     "times of the core's clock, since the first event, or of the wall clock where that is recorded (default: core)",
   ).choices(CLOCKS);
 
-const legFailure = () =>
-  new Option("--leg-failure <what>", "what the kernel does when a write to a leg fails")
-    .choices(Object.keys(LEG_FAILURE_FEATURES))
-    .default("continue");
 const force = () =>
   new Option("--force", "print the line even if a device is in use or holds something, and only warn");
-const LEG_FAILURE_HELP = `When a write to a leg fails:
-  continue  Writes complete on the remaining legs, and the log keeps which regions the failed leg missed. If the first leg
-            fails while regions are out of sync, those are read from a leg that holds older data. If the log device fails,
-            writes fail. (handle_errors keep_log)
-  wait      Writes wait until a daemon, dmeventd, or an administrator loads another table. (handle_errors)
-  ignore    Writes count as done although a leg missed them, and a leg that could not be resynced counts as in sync. (neither)`;
-
 const program = new Command("dm-ulog")
   .description("Keeps the dirty log of device-mapper mirrors for the Linux kernel (dm-log-userspace).")
   .version(packageVersion())
@@ -271,6 +262,8 @@ For example:
     sudo dmsetup create mymirror --table "$line"`,
   )
   .action(table);
+
+addMirrorCommands(program);
 
 program
   .command("plan")

@@ -18,6 +18,8 @@ export interface WantedMirror {
   isLogNew: boolean;
   /** Whether the legs count as identical. */
   isNosync: boolean;
+  /** Whether the devices were checked when the mirror was declared: what they hold is the mirror's own. */
+  isDeclared: boolean;
 }
 
 /** Sentences; each is one thing to know. */
@@ -54,7 +56,7 @@ export function examineMirror(machine: Machine, wanted: WantedMirror, logsInUse:
         "its own, or give --force if the line is to be loaded in that mirror's place.",
     );
   }
-  examineContents(machine, wanted, verdict);
+  if (!wanted.isDeclared) examineContents(machine, wanted, verdict);
   for (const { name, device } of [...wanted.legs, ...(wanted.log === undefined ? [] : [wanted.log])]) {
     if (device === undefined) verdict.notes.push(`${name} is not on this machine, so it was not checked.`);
   }

@@ -35,6 +35,8 @@ export interface TableOptions {
   integratedFlush?: boolean;
   legFailure: keyof typeof LEG_FAILURE_FEATURES;
   force?: boolean;
+  /** Of a mirror that its file declares: what its devices hold is its own, and is not looked at. */
+  isDeclared?: boolean;
 }
 
 interface Leg {
@@ -49,6 +51,8 @@ const LEGS_MAX = 9;
 
 export interface TableLine {
   line: string;
+  uuid: string;
+  lengthSectors: number;
   /** What to know of it, as sentences. */
   notes: string[];
 }
@@ -78,6 +82,7 @@ export async function checkedTableLine(
     regionCount: needs.regionCount,
     isLogNew: sync === true || nosync === true,
     isNosync: nosync === true,
+    isDeclared: options.isDeclared === true,
     log:
       logDevice === undefined
         ? undefined
@@ -86,7 +91,7 @@ export async function checkedTableLine(
   const { refusals, doubts, notes } = examineMirror(machine, wanted, inUse);
   const against = [...refusals, ...(options.force ? [] : doubts)];
   if (against.length > 0) throw new Error(against.join("\n"));
-  return { line, notes: [...doubts, ...notes] };
+  return { line, uuid, lengthSectors, notes: [...doubts, ...notes] };
 }
 
 /** The line of a mirror of which nothing but the words is known. Throws a sentence where there is no such mirror. */

@@ -29,9 +29,12 @@ export interface Mirror {
   /** A path or major:minor; undefined for a log in memory. */
   logDevice: string | undefined;
   regionSizeSectors: number;
+  isIntegratedFlush: boolean;
   options: string[];
   /** `major:minor` of each. */
   legs: string[];
+  /** Where the mirror begins on each leg. */
+  legOffsetsSectors: number[];
   /** `handle_errors`, `keep_log`. */
   features: string[];
   /** Legs and log device that are one device, or overlap, or are mounted, as sentences. */
@@ -155,6 +158,7 @@ export function parseMirrorTable(text: string): MirrorTable | undefined {
   let log = rest.slice(0, Number(argumentCount));
   let uuid: string | undefined;
   let logType = kernelType;
+  const isIntegratedFlush = kernelType === "userspace" && log.includes("integrated_flush");
   if (kernelType === "userspace") {
     uuid = log[0];
     log = log.slice(1).filter((word) => word !== "integrated_flush");
@@ -164,9 +168,21 @@ export function parseMirrorTable(text: string): MirrorTable | undefined {
   const regionSizeSectors = Number(log.shift());
   if (!Number.isSafeInteger(regionSizeSectors)) return undefined;
   const [legCount = "0", ...afterLog] = rest.slice(Number(argumentCount));
-  const legs = afterLog.slice(0, 2 * Number(legCount)).filter((_, index) => index % 2 === 0);
+  const legWords = afterLog.slice(0, 2 * Number(legCount));
+  const legs = legWords.filter((_, index) => index % 2 === 0);
+  const legOffsetsSectors = legWords.filter((_, index) => index % 2 === 1).map(Number);
   const features = afterLog.slice(2 * Number(legCount) + 1);
-  return { uuid, logType, logDevice, regionSizeSectors, options: log, legs, features };
+  return {
+    uuid,
+    logType,
+    logDevice,
+    regionSizeSectors,
+    isIntegratedFlush,
+    options: log,
+    legs,
+    legOffsetsSectors,
+    features,
+  };
 }
 
 function deviceFaults({ legs, logDevice }: MirrorTable): string[] {

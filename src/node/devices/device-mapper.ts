@@ -1,32 +1,13 @@
 // Reads the kernel's device-mapper tables: which mirrors have a userspace log, and where their legs are.
 //
-// A request is a head of 312 bytes with room behind it for the answer (all little endian, as the machine is):
-//
-//   +0 version u32[3]   +12 bytes in all u32   +16 where the answer begins u32   +20 targets u32   +28 flags u32
-//   +40 device u64   +48 name char[128]   +176 UUID char[129]
+// What lies behind the head of an answer (device-mapper-calls.ts):
 //
 //   list of devices   +0 device u64   +8 bytes to the next one, 0 for the last, u32   +12 name
 //   target types      +0 bytes to the next one, 0 for the last, u32   +4 version u32[3]   +16 name
 //   table             +8 sectors u64   +20 end of its text, counted from the first target, u32   +24 type char[16]   +40 text
 
-import { closeSync, openSync } from "node:fs";
-import { ENODEV, errno, ioctl, systemError } from "../system-calls.ts";
+import { call, DM, withControl } from "./device-mapper-calls.ts";
 
-const CONTROL = "/dev/mapper/control";
-const HEAD_BYTES = 312;
-const VERSION_MAJOR = 4;
-const LIST_DEVICES = 2;
-const TABLE_STATUS = 12;
-const LIST_VERSIONS = 13;
-/** Read and written by the kernel, type 0xfd, then the command in the low byte. */
-const IOCTL = (0xc000_0000 + HEAD_BYTES * 0x1_0000 + 0xfd00) >>> 0;
-
-const FLAG_STATUS_TABLE = 1 << 4;
-const FLAG_BUFFER_FULL = 1 << 8;
-const FLAG_QUERY_INACTIVE = 1 << 12;
-
-const BUFFER_BYTES_FIRST = 16 * 1024;
-const BUFFER_BYTES_MAX = 16 * 1024 * 1024;
 const ENXIO_GONE = -6;
 
 /** A mirror with a userspace log. */
@@ -79,29 +60,21 @@ export function logUuids(lines: readonly TableLine[]): string[] {
 
 /** The live and the inactive tables of all devices. The kernel returns them without asking a server. Throws with `errno`. */
 export function readTables(): TableLine[] {
-  const control = openControl();
-  try {
+  return withControl((control) => {
     const lines: TableLine[] = [];
-    for (const { device, name } of parseDevices(ask(control, LIST_DEVICES, 0n, 0))) {
+    for (const { device, name } of parseDevices(call(control, { command: DM.LIST_DEVICES }))) {
       for (const isLive of [true, false]) {
-        const flags = isLive ? FLAG_STATUS_TABLE : FLAG_STATUS_TABLE | FLAG_QUERY_INACTIVE;
+        const flags = isLive ? DM.STATUS_TABLE : DM.STATUS_TABLE | DM.QUERY_INACTIVE;
         for (const target of tableOf(control, device, flags)) lines.push({ ...target, name, isLive });
       }
     }
     return lines;
-  } finally {
-    closeSync(control);
-  }
+  });
 }
 
 /** Names of the target types that the kernel has now, such as `mirror`; it may load others on demand. */
 export function readTargetTypes(): string[] {
-  const control = openControl();
-  try {
-    return parseTargetTypes(ask(control, LIST_VERSIONS, 0n, 0));
-  } finally {
-    closeSync(control);
-  }
+  return withControl((control) => parseTargetTypes(call(control, { command: DM.LIST_VERSIONS })));
 }
 
 /** The names in an answer to "list versions". */
@@ -156,37 +129,14 @@ export function parseUserspaceMirror(text: string): UserspaceMirror | undefined 
   return { uuid, legs };
 }
 
-function openControl(): number {
-  try {
-    return openSync(CONTROL, "r+");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw systemError(`${CONTROL} does not exist`, ENODEV);
-    throw error;
-  }
-}
-
 function tableOf(control: number, device: bigint, flags: number): Target[] {
   try {
-    return parseTargets(ask(control, TABLE_STATUS, device, flags));
+    return parseTargets(call(control, { command: DM.TABLE_STATUS, device, flags }));
   } catch (error) {
     // The device was removed after it was listed.
     if ((error as NodeJS.ErrnoException).errno === ENXIO_GONE) return [];
     throw error;
   }
-}
-
-function ask(control: number, command: number, device: bigint, flags: number): Buffer {
-  for (let size = BUFFER_BYTES_FIRST; size <= BUFFER_BYTES_MAX; size *= 2) {
-    const buffer = Buffer.alloc(size);
-    buffer.writeUInt32LE(VERSION_MAJOR, 0);
-    buffer.writeUInt32LE(size, 12);
-    buffer.writeUInt32LE(HEAD_BYTES, 16);
-    buffer.writeUInt32LE(flags, 28);
-    buffer.writeBigUInt64LE(device, 40);
-    if (ioctl(control, IOCTL + command, buffer) < 0) throw systemError(`device-mapper command ${command}`, errno());
-    if ((buffer.readUInt32LE(28) & FLAG_BUFFER_FULL) === 0) return buffer;
-  }
-  throw new Error(`The kernel's answer exceeds ${BUFFER_BYTES_MAX} bytes.`);
 }
 
 /** Characters up to a NUL. */

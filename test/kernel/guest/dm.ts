@@ -81,6 +81,17 @@ export class DeviceMapper {
 
   async remove(name: string): Promise<void> {
     await runCommand("dmsetup", ["remove", name]);
+    this.gone(name);
+  }
+
+  /** A device that another program has made, and that goes with the scenario. */
+  found(name: string): string {
+    this.#names.push(name);
+    return `/dev/mapper/${name}`;
+  }
+
+  /** A device that another program has removed. */
+  gone(name: string): void {
     this.#names.splice(this.#names.indexOf(name), 1);
   }
 

@@ -13,6 +13,9 @@ import type { Scenario } from "./scenario.ts";
 import { Server } from "./server.ts";
 import { serverPrograms } from "./server-program.ts";
 
+/** The guest's /etc is the host's, read-only. */
+export const MIRRORS_DIRECTORY = "/run/mirrors.d";
+
 /** The tools of one scenario. Only the disks and the kernel outlive the scenario. */
 export class Lab {
   readonly dm = new DeviceMapper();
@@ -130,6 +133,28 @@ export class Lab {
       ...legs,
     );
     return Mirror.create(this.dm, options, contents, line.trimEnd());
+  }
+
+  /** The same declared in a file of the guest and brought up, by `dm-ulog create`. */
+  async declareMirror(options: MirrorOptions, ...words: string[]): Promise<Mirror> {
+    const contents = await this.fillLegs(options);
+    const { name, legs, logDevice, regionSizeSectors, sizeSectors } = options;
+    await this.mirrors(
+      ...["create", name, ...legs, "--length", `${sizeSectors}s`, "--region-size", `${regionSizeSectors}s`],
+      ...(logDevice === undefined ? [] : ["--log-device", logDevice]),
+      ...words,
+    );
+    return Mirror.found(this.dm, options, contents);
+  }
+
+  /** A command about declared mirrors: their files are the guest's own. */
+  mirrors(command: string, ...words: string[]): Promise<string> {
+    return this.dmUlog(command, "--mirrors-dir", MIRRORS_DIRECTORY, ...words);
+  }
+
+  /** The same where it may end with another status than 0. */
+  tryMirrors(command: string, ...words: string[]): Promise<CommandResult> {
+    return this.tryDmUlog(command, "--mirrors-dir", MIRRORS_DIRECTORY, ...words);
   }
 
   /** What the package's command prints. It takes the guest two seconds. */

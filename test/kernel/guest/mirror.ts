@@ -96,6 +96,11 @@ export class Mirror {
     return new Mirror(dm, options, contents, await dm.create(options.name, table));
   }
 
+  /** One that another program has made of the same options. */
+  static found(dm: DeviceMapper, options: MirrorOptions, contents: Buffer): Mirror {
+    return new Mirror(dm, options, contents, dm.found(options.name));
+  }
+
   get regionCount(): number {
     return Math.ceil(this.options.sizeSectors / this.options.regionSizeSectors);
   }

@@ -1,5 +1,6 @@
 import type { Scenario } from "../guest/scenario.ts";
 import { capabilityScenarios } from "./capabilities.ts";
+import { declaredScenarios } from "./declared.ts";
 import { diskLifeScenarios } from "./disk-life.ts";
 import { diskLogScenarios } from "./disk-log.ts";
 import { doctorScenarios } from "./doctor.ts";
@@ -41,6 +42,7 @@ export const scenarios: Scenario[] = [
   ...killServerScenarios,
   ...removedScenarios,
   ...tableScenarios,
+  ...declaredScenarios,
   ...doctorScenarios,
   ...listenerScenarios,
   ...capabilityScenarios,

@@ -1,0 +1,166 @@
+// dm-ulog up, down, remove and list: mirrors by the files that declare them. Each does nothing where all is already as it is to be.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { findIfThere, THIS_MACHINE, usesOf } from "../node/devices/block-devices.ts";
+import { createDevice, linkPath, removeDevice, resumeDevice } from "../node/devices/mapped-device.ts";
+import {
+  type DeclaredMirror,
+  declaredNames,
+  deleteDeclared,
+  mirrorPath,
+  readDeclared,
+} from "../node/mirrors/mirror-files.ts";
+import { declaredTarget, deviceUuid, type MirrorState, missingDevices, stateOf } from "./declared.ts";
+import { deviceSentence } from "./device-sentence.ts";
+import { formatSectors, parseSeconds, parseSectors } from "./sizes.ts";
+import { logsInUse } from "./table.ts";
+import { textTable } from "./text-table.ts";
+
+export interface MirrorsOptions {
+  mirrorsDir: string;
+}
+
+export interface SomeMirrorsOptions extends MirrorsOptions {
+  all?: boolean;
+}
+
+export interface UpOptions extends SomeMirrorsOptions {
+  wait?: string;
+}
+
+const WAIT_STEP_MS = 100;
+
+/** Brings mirrors up. Returns the exit status: 1 where one could not be. */
+export async function up(names: readonly string[], { all, mirrorsDir, wait }: UpOptions): Promise<number> {
+  const waitSeconds = wait === undefined ? 0 : parseSeconds(wait, "Time");
+  return forEach(chosenNames(names, all, mirrorsDir), async (name) => {
+    const declared = readDeclared(mirrorsDir, name);
+    await waitForDevices(declared, waitSeconds);
+    console.log(await bringUp(declared));
+  });
+}
+
+/** Takes mirrors down. Returns the exit status: 1 where one could not be. */
+export async function down(names: readonly string[], { all, mirrorsDir }: SomeMirrorsOptions): Promise<number> {
+  return forEach(chosenNames(names, all, mirrorsDir), async (name) => {
+    console.log(await takeDown(readDeclared(mirrorsDir, name)));
+  });
+}
+
+/** Takes a mirror down and deletes its file. */
+export async function remove(name: string, { mirrorsDir }: MirrorsOptions): Promise<void> {
+  const declared = readDeclared(mirrorsDir, name);
+  console.log(await takeDown(declared));
+  deleteDeclared(declared.path);
+  const { legs, logDevice } = declared.mirror;
+  console.log(
+    `${declared.path} is deleted. Each of ${legs.join(", ")} holds the mirror's data as far as it was in sync.`,
+  );
+  if (logDevice !== undefined) console.log(`Nobody needs the log on ${logDevice} any more.`);
+}
+
+/** Shows the mirrors that are declared. Returns the exit status: 1 where a file cannot be read. */
+export async function list({ mirrorsDir }: MirrorsOptions): Promise<number> {
+  const names = declaredNames(mirrorsDir);
+  if (names.length === 0) {
+    console.log(`No mirrors are declared in ${mirrorsDir}. Declare one: dm-ulog create NAME LEG LEG`);
+    return 0;
+  }
+  const rows: string[][] = [];
+  const status = await forEach(names, async (name) => {
+    const declared = readDeclared(mirrorsDir, name);
+    const state = await stateOf(declared);
+    const { legs, size, logDevice } = declared.mirror;
+    const sizeText = formatSectors(parseSectors(size, "Size"));
+    rows.push([name, state.state, sizeText, legs.join(" "), logDevice ?? "memory"]);
+  });
+  if (rows.length > 0) console.log(textTable(["name", "state", "size", "legs", "log"], rows));
+  return status;
+}
+
+/** Returns a sentence. Throws sentences where the mirror cannot be brought up, and leaves all as it was. */
+export async function bringUp(declared: DeclaredMirror): Promise<string> {
+  const { name, mirror } = declared;
+  const state = await stateOf(declared);
+  if (state.state === "up") return `${linkPath(name)} is up.`;
+  if (state.state === "differs") throw new Error(differenceText(name, state));
+  try {
+    if (state.state === "suspended") {
+      resumeDevice(name);
+      return `${linkPath(name)} was suspended, and goes on.`;
+    }
+    const missing = missingDevices(mirror);
+    if (missing.length > 0) {
+      throw new Error(
+        `${name} cannot be brought up: ${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} not there.`,
+      );
+    }
+    const target = await declaredTarget(declared, await logsInUse());
+    if (state.state === "unfinished") removeDevice(name);
+    createDevice(name, deviceUuid(mirror), target);
+    return `${linkPath(name)} is up: ${formatSectors(target.lengthSectors)}.`;
+  } catch (error) {
+    throw deviceSentence(`${name} cannot be brought up`, error);
+  }
+}
+
+async function takeDown(declared: DeclaredMirror): Promise<string> {
+  const { name } = declared;
+  const state = await stateOf(declared);
+  if (state.state === "down") return `${linkPath(name)} is down already.`;
+  if (state.state === "differs" && !state.isOurs) {
+    throw new Error(
+      [`${linkPath(name)} is another device than the mirror that is declared, and stays.`, ...state.differences].join(
+        "\n",
+      ),
+    );
+  }
+  const device = findIfThere(THIS_MACHINE, linkPath(name));
+  const uses = device === undefined ? [] : usesOf(THIS_MACHINE, device);
+  if (uses.length > 0) {
+    throw new Error(`${name} cannot be taken down: it ${uses.map(({ what }) => what).join(", and ")}. End that first.`);
+  }
+  try {
+    removeDevice(name);
+    return `${linkPath(name)} is down.`;
+  } catch (error) {
+    throw deviceSentence(`${name} cannot be taken down`, error);
+  }
+}
+
+function differenceText(name: string, { device, differences }: MirrorState & { state: "differs" }): string {
+  const remedy =
+    device.openCount === 0
+      ? `To have it as its file says: dm-ulog down ${name} && dm-ulog up ${name}`
+      : "It is in use. Change the file back, or end what uses it, and type: " +
+        `dm-ulog down ${name} && dm-ulog up ${name}`;
+  return [`${name} is up, and differs from its file.`, ...differences, remedy].join("\n");
+}
+
+async function waitForDevices({ name, mirror }: DeclaredMirror, seconds: number): Promise<void> {
+  const endMs = performance.now() + seconds * 1000;
+  const missing = missingDevices(mirror);
+  if (missing.length > 0 && seconds > 0) console.log(`${name} waits up to ${seconds} s for ${missing.join(" and ")}.`);
+  while (missingDevices(mirror).length > 0 && performance.now() < endMs) await sleep(WAIT_STEP_MS);
+}
+
+function chosenNames(names: readonly string[], all: boolean | undefined, directory: string): readonly string[] {
+  if (all === true && names.length > 0) throw new Error("Give names, or --all, not both.");
+  if (all !== true && names.length === 0) throw new Error("Name a mirror, or give --all. dm-ulog list shows them.");
+  for (const name of names) mirrorPath(directory, name);
+  return all === true ? declaredNames(directory) : names;
+}
+
+/** One after the other. What fails is told on standard error, and the others have their turn. Returns the exit status. */
+async function forEach(names: readonly string[], act: (name: string) => Promise<void>): Promise<number> {
+  let status = 0;
+  for (const name of names) {
+    try {
+      await act(name);
+    } catch (error) {
+      console.error(`dm-ulog: ${(error as Error).message}`);
+      status = 1;
+    }
+  }
+  return status;
+}
