@@ -11,6 +11,7 @@ import { differences, type WholeMirror } from "../src/node/mirrors/mirror-differ
 import {
   changeMirrorFile,
   formatMirrorFile,
+  legsToCopyFromFirst,
   type MirrorFile,
   parseMirrorFile,
 } from "../src/node/mirrors/mirror-file.ts";
@@ -35,6 +36,7 @@ const USUAL: MirrorFile = {
   integratedFlush: true,
   blockOnError: false,
   spares: [],
+  behind: [],
   takeBack: true,
   logFailure: "reopen",
   program: undefined,
@@ -47,6 +49,7 @@ const UNUSUAL: MirrorFile = {
   integratedFlush: false,
   blockOnError: true,
   spares: ["/dev/disk/by-id/c"],
+  behind: ["/dev/disk/by-id/a"],
   takeBack: false,
   logFailure: "memory",
   program: '/usr/local/bin/tell "me"\\',
@@ -77,7 +80,7 @@ test("each fault is told with its line and column, and all of them at once", () 
       'a.toml:1:8: uuid must be a text in quotes, such as "512K".',
       'a.toml:2:19: legs must be a list of texts in quotes, such as ["/dev/sda", "/dev/sdb"].',
       'a.toml:4:3: There is no key "colour". The keys are uuid, legs, size, region-size, log-device, log-type, leg-failure, ' +
-        "integrated-flush, block-on-error, spares, take-back, log-failure, program.",
+        "integrated-flush, block-on-error, spares, behind, take-back, log-failure, program.",
       'a.toml:5:15: leg-failure must be one of "continue", "wait", "ignore".',
       "a.toml:6:13: take-back must be true or false, without quotes.",
     ].join("\n"),
@@ -95,6 +98,17 @@ test("each fault is told with its line and column, and all of them at once", () 
   assert.match(faults(`${text}"log"."device" = "x"\n`), /There is no key "log.device"/);
 });
 
+test("a file that contradicts itself is refused, and legs that are behind are never copied from", () => {
+  const text = (more: string) => `uuid = "u"\nlegs = ["/dev/a", "/dev/b", "/dev/c"]\nsize = "1G"\n${more}\n`;
+  assert.is(faults(text('behind = ["/dev/d"]')), "a.toml: /dev/d stands in behind, and is none of the legs.");
+  assert.match(faults(text('behind = ["/dev/b", "/dev/a", "/dev/c"]')), /^a\.toml: Every leg stands in behind/);
+  assert.match(faults(text('spares = ["/dev/b"]')), /^a\.toml: \/dev\/b is a leg and a spare/);
+  const ordered = (behind: string) => legsToCopyFromFirst(parseMirrorFile("a.toml", text(`behind = ${behind}`)));
+  assert.equal(ordered("[]"), ["/dev/a", "/dev/b", "/dev/c"]);
+  assert.equal(ordered('["/dev/a"]'), ["/dev/b", "/dev/c", "/dev/a"]);
+  assert.equal(ordered('["/dev/b", "/dev/a"]'), ["/dev/c", "/dev/a", "/dev/b"]);
+});
+
 test("a change leaves comments and all else as they were", () => {
   const text =
     '# Mine.\nuuid = "u" # of the log\nlegs = [\n  "/dev/a", # old\n  "/dev/b",\n]\nsize = "1G"\nspares = ["/dev/c"]';
@@ -109,8 +123,8 @@ test("a change leaves comments and all else as they were", () => {
 });
 
 test("names fit for device-mapper, a file and a unit", () => {
-  for (const name of ["data", "a-b_c.d:e", "7", "a".repeat(127)]) checkMirrorName(name);
-  for (const name of ["", ".", "..", "a/b", "-a", ".a", "a b", "a\n", "a\\x2d", "ä", "control", "a".repeat(128)]) {
+  for (const name of ["data", "a-b_c.d:e", "7", "a".repeat(118)]) checkMirrorName(name);
+  for (const name of ["", ".", "..", "a/b", "-a", ".a", "a b", "a\n", "a\\x2d", "ä", "control", "a".repeat(119)]) {
     assert.throws(() => checkMirrorName(name), /cannot be the name of a mirror/, name);
   }
 });
@@ -156,10 +170,10 @@ test("what differs between a mirror and its file", () => {
     [],
   );
   assert.equal(
-    compare("userspace 5 v clustered-disk /dev/l 128 block_on_error 2 /dev/b 2048 /dev/a 0 1 handle_errors", 4096),
+    compare("userspace 5 v clustered-disk /dev/l 128 block_on_error 2 /dev/c 2048 /dev/a 0 1 handle_errors", 4096),
     [
       "UUID of the log: the mirror has u, its file v.",
-      "Legs: the mirror has 8:0 8:16 from sector 2048 on, its file 8:16 from sector 2048 on 8:0.",
+      "Legs: the mirror has 8:0 8:16 from sector 2048 on, its file /dev/c from sector 2048 on 8:0.",
       "Size: the mirror has 8192 sectors, its file 4096 sectors.",
       "Size of a region: the mirror has 64 sectors, its file 128 sectors.",
       "Log device: the mirror has no log device, its file /dev/l.",

@@ -4,15 +4,24 @@
 // its first leg, which is what was asked for, or safe where --nosync was.
 
 import { existsSync } from "node:fs";
-import { findDevice, THIS_MACHINE } from "../node/devices/block-devices.ts";
+import { THIS_MACHINE } from "../node/devices/block-devices.ts";
 import { createDevice, linkPath, readMappedDevice } from "../node/devices/mapped-device.ts";
-import { stableName } from "../node/devices/stable-names.ts";
 import { formatMirrorFile, type LOG_FAILURES, type MirrorFile } from "../node/mirrors/mirror-file.ts";
-import { checkMirrorName, deleteDeclared, mirrorPath, writeDeclared } from "../node/mirrors/mirror-files.ts";
+import {
+  checkMirrorName,
+  deleteDeclared,
+  mirrorPath,
+  withMirrorsLocked,
+  writeDeclared,
+} from "../node/mirrors/mirror-files.ts";
 import { deviceUuid, targetOf } from "./declared.ts";
 import { deviceSentence } from "./device-sentence.ts";
+import { checkNewDevice } from "./new-device.ts";
 import { formatSectors } from "./sizes.ts";
+import { stableDevice, stableLeg } from "./stable-device.ts";
 import { checkedTableLine, logsInUse, type TableOptions } from "./table.ts";
+
+const LOCK_WAIT_MS = 10_000;
 
 export interface CreateOptions extends TableOptions {
   mirrorsDir: string;
@@ -25,6 +34,11 @@ export interface CreateOptions extends TableOptions {
 
 export async function create(name: string, legs: string[], options: CreateOptions): Promise<void> {
   checkMirrorName(name);
+  if (options.dryRun === true) await createLocked(name, legs, options);
+  else await withMirrorsLocked(options.mirrorsDir, LOCK_WAIT_MS, () => createLocked(name, legs, options));
+}
+
+async function createLocked(name: string, legs: string[], options: CreateOptions): Promise<void> {
   const path = mirrorPath(options.mirrorsDir, name);
   if (existsSync(path))
     throw new Error(`The mirror ${name} is declared already, in ${path}. Choose another name, or: dm-ulog up ${name}`);
@@ -33,8 +47,9 @@ export async function create(name: string, legs: string[], options: CreateOption
       `There is a device ${linkPath(name)} already. Choose another name, or remove it: dmsetup remove ${name}`,
     );
   }
-  const logDevice = options.logDevice === undefined ? undefined : stable(options.logDevice);
+  const logDevice = options.logDevice === undefined ? undefined : stableDevice(options.logDevice);
   const stableLegs = legs.map(stableLeg);
+  for (const spare of options.spare) checkNewDevice("spare", spare, options);
   const inUse = await logsInUse();
   const tableOptions = { ...options, ...(logDevice === undefined ? {} : { logDevice }) };
   const { line, uuid, lengthSectors, notes } = await checkedTableLine(stableLegs, tableOptions, THIS_MACHINE, inUse);
@@ -48,7 +63,8 @@ export async function create(name: string, legs: string[], options: CreateOption
     legFailure: options.legFailure,
     integratedFlush: options.integratedFlush === true,
     blockOnError: options.blockOnError === true,
-    spares: options.spare.map(stable),
+    spares: options.spare.map(stableDevice),
+    behind: options.nosync === true ? [] : stableLegs.slice(1),
     takeBack: options.takeBack,
     logFailure: options.logFailure,
     program: options.program,
@@ -67,24 +83,4 @@ export async function create(name: string, legs: string[], options: CreateOption
     throw deviceSentence(`${name} cannot be brought up, and is not declared`, error);
   }
   console.log(`${linkPath(name)} is up: ${formatSectors(lengthSectors)}. It is declared in ${path}.`);
-}
-
-/** Says so where a device has no name that stays: the file would mean another one after a boot. */
-function stable(name: string): string {
-  const device = findDevice(THIS_MACHINE, name);
-  if (device === undefined) return name;
-  const found = stableName(device);
-  if (found === undefined) {
-    console.error(
-      `dm-ulog: ${name} has no name in /dev/disk/by-id. If the kernel calls another device so after a boot, change the file.`,
-    );
-  }
-  return found ?? name;
-}
-
-/** A leg with its offset, if it has one. */
-function stableLeg(text: string): string {
-  if (findDevice(THIS_MACHINE, text) !== undefined) return stable(text);
-  const match = /^(.+):([0-9]+[skmgt]?)$/i.exec(text);
-  return match === null ? text : `${stable(match[1] as string)}:${match[2]}`;
 }

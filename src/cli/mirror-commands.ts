@@ -1,11 +1,29 @@
 // The commands about mirrors that files declare.
 
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { LOG_FAILURES } from "../node/mirrors/mirror-file.ts";
 import { MIRRORS_DIRECTORY_DEFAULT } from "../node/mirrors/mirror-files.ts";
+import type { ChangeLogOptions, ChangeOptions, GrowOptions } from "./changes.ts";
 import type { CreateOptions } from "./create.ts";
 import { LEG_FAILURE_HELP, legFailure } from "./leg-failure-option.ts";
 import type { MirrorsOptions, SomeMirrorsOptions, UpOptions } from "./mirrors.ts";
+import type { MonitorOptions } from "./monitor.ts";
+
+const MONITOR_HELP = `
+Events: leg-failed, spare-taken, leg-returned, in-sync, log-failed, log-reopened, log-in-memory, resync-stuck, test.
+A leg that failed is written into the mirror's file as behind: it is copied to, never from, until the mirror is in sync.
+It overwrites nothing but legs and spares that the file names.
+
+For example, with systemd:
+  dm-ulog unit --monitor | sudo tee /etc/systemd/system/dm-ulog-monitor.service && sudo systemctl enable --now dm-ulog-monitor`;
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]+$/.test(text) || value === 0 || value > 86_400) {
+    throw new InvalidArgumentError("Give a whole number of seconds from 1 to 86400.");
+  }
+  return value;
+}
 
 export function addMirrorCommands(program: Command): void {
   const mirrorsDir = () =>
@@ -65,6 +83,7 @@ For example:
     .description("Bring mirrors up as their files declare them. Needs root.")
     .argument("[names...]", "names of mirrors")
     .addOption(all())
+    .option("--degraded", "do without legs that are not there, if one is that has missed nothing")
     .option("--wait <duration>", "wait this long for devices that are not there yet: 90s, 5m")
     .addOption(mirrorsDir())
     .addHelpText(
@@ -107,4 +126,94 @@ For example:
       const { list } = await import("./mirrors.ts");
       process.exitCode = await list(options);
     });
+
+  program
+    .command("monitor")
+    .description(
+      "Watch the mirrors that are declared, tell what happens to them, and do what their files allow. Needs root.",
+    )
+    .option("--interval <seconds>", "look this often, apart from the kernel's events", seconds, 5)
+    .option(
+      "--retry <seconds>",
+      "wait this long before the first try to take back what failed; each further one waits twice as long",
+      seconds,
+      10,
+    )
+    .option("--program <file>", "program to call with each event of all mirrors: PROGRAM EVENT NAME [DEVICE]")
+    .option("--test", "call the programs with the event test for each mirror, and end")
+    .addOption(mirrorsDir())
+    .addHelpText("after", MONITOR_HELP)
+    .action(async (options: MonitorOptions) => {
+      const { monitor } = await import("./monitor.ts");
+      await monitor(options);
+    });
+
+  const changes = (command: Command) =>
+    command
+      .option("--dry-run", "say what would be done, and do nothing")
+      .addOption(mirrorsDir())
+      .addHelpText(
+        "after",
+        "\nPrograms go on meanwhile. If this is cut off, the mirror is the old one or the new one, and dm-ulog up says which.",
+      );
+  const overwrite = () => new Option("--force", "take a device that is in use or holds something");
+
+  changes(
+    program
+      .command("replace")
+      .description("Put a device in the place of a mirror's leg, while the mirror is in use. Needs root.")
+      .argument("<name>", "name of the mirror")
+      .argument("<old>", "the leg to take out")
+      .argument("<new>", "the device to take its place, which is overwritten")
+      .addOption(overwrite()),
+  ).action(async (name: string, old: string, device: string, options: ChangeOptions) => {
+    const { replaceLeg } = await import("./changes.ts");
+    await replaceLeg(name, old, device, options);
+  });
+
+  changes(
+    program
+      .command("add-leg")
+      .description("Give a mirror one leg more, while it is in use. Needs root.")
+      .argument("<name>", "name of the mirror")
+      .argument("<device>", "the new leg, which is overwritten")
+      .addOption(overwrite()),
+  ).action(async (name: string, device: string, options: ChangeOptions) => {
+    const { addLeg } = await import("./changes.ts");
+    await addLeg(name, device, options);
+  });
+
+  changes(
+    program
+      .command("drop-leg")
+      .description("Take a leg out of a mirror of three or more, while it is in use. Needs root.")
+      .argument("<name>", "name of the mirror")
+      .argument("<leg>", "the leg to take out, which keeps what it holds"),
+  ).action(async (name: string, leg: string, options: ChangeOptions) => {
+    const { dropLeg } = await import("./changes.ts");
+    await dropLeg(name, leg, options);
+  });
+
+  changes(
+    program
+      .command("grow")
+      .description("Make a mirror larger, up to the size of its smallest leg, while it is in use. Needs root.")
+      .argument("<name>", "name of the mirror")
+      .option("--size <size>", "size of the mirror (default: size of its shortest leg)"),
+  ).action(async (name: string, options: GrowOptions) => {
+    const { grow } = await import("./changes.ts");
+    await grow(name, options);
+  });
+
+  changes(
+    program
+      .command("change-log")
+      .description("Keep a mirror's log on another device, or in memory, while the mirror is in use. Needs root.")
+      .argument("<name>", "name of the mirror")
+      .argument("[device]", "device or file for the log, which is overwritten")
+      .option("--memory", "keep the log in memory"),
+  ).action(async (name: string, device: string | undefined, options: ChangeLogOptions) => {
+    const { changeLog } = await import("./changes.ts");
+    await changeLog(name, device, options);
+  });
 }

@@ -2,18 +2,28 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { findIfThere, THIS_MACHINE, usesOf } from "../node/devices/block-devices.ts";
-import { createDevice, linkPath, removeDevice, resumeDevice } from "../node/devices/mapped-device.ts";
+import { createDevice, linkPath, removeDevice } from "../node/devices/mapped-device.ts";
+import { withoutDuplicates } from "../node/mirrors/mirror-file.ts";
 import {
   type DeclaredMirror,
   declaredNames,
   deleteDeclared,
   mirrorPath,
   readDeclared,
+  withMirrorsLocked,
 } from "../node/mirrors/mirror-files.ts";
-import { declaredTarget, deviceUuid, type MirrorState, missingDevices, stateOf } from "./declared.ts";
+import { changeFile, settle } from "./change.ts";
+import {
+  absentDevices,
+  declaredTarget,
+  deviceUuid,
+  type MirrorState,
+  makeStandIns,
+  removeStandIns,
+  stateOf,
+} from "./declared.ts";
 import { deviceSentence } from "./device-sentence.ts";
 import { formatSectors, parseSeconds, parseSectors } from "./sizes.ts";
-import { logsInUse } from "./table.ts";
 import { textTable } from "./text-table.ts";
 
 export interface MirrorsOptions {
@@ -26,37 +36,42 @@ export interface SomeMirrorsOptions extends MirrorsOptions {
 
 export interface UpOptions extends SomeMirrorsOptions {
   wait?: string;
+  degraded?: boolean;
 }
 
 const WAIT_STEP_MS = 100;
+const LOCK_WAIT_MS = 30_000;
 
 /** Brings mirrors up. Returns the exit status: 1 where one could not be. */
-export async function up(names: readonly string[], { all, mirrorsDir, wait }: UpOptions): Promise<number> {
+export async function up(names: readonly string[], { all, degraded, mirrorsDir, wait }: UpOptions): Promise<number> {
   const waitSeconds = wait === undefined ? 0 : parseSeconds(wait, "Time");
   return forEach(chosenNames(names, all, mirrorsDir), async (name) => {
     const declared = readDeclared(mirrorsDir, name);
     await waitForDevices(declared, waitSeconds);
-    console.log(await bringUp(declared));
+    const act = () => bringUp(declared, degraded === true ? { degraded } : {});
+    console.log(await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, act));
   });
 }
 
 /** Takes mirrors down. Returns the exit status: 1 where one could not be. */
 export async function down(names: readonly string[], { all, mirrorsDir }: SomeMirrorsOptions): Promise<number> {
   return forEach(chosenNames(names, all, mirrorsDir), async (name) => {
-    console.log(await takeDown(readDeclared(mirrorsDir, name)));
+    console.log(await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, () => takeDown(readDeclared(mirrorsDir, name))));
   });
 }
 
 /** Takes a mirror down and deletes its file. */
 export async function remove(name: string, { mirrorsDir }: MirrorsOptions): Promise<void> {
-  const declared = readDeclared(mirrorsDir, name);
-  console.log(await takeDown(declared));
-  deleteDeclared(declared.path);
-  const { legs, logDevice } = declared.mirror;
-  console.log(
-    `${declared.path} is deleted. Each of ${legs.join(", ")} holds the mirror's data as far as it was in sync.`,
-  );
-  if (logDevice !== undefined) console.log(`Nobody needs the log on ${logDevice} any more.`);
+  await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, async () => {
+    const declared = readDeclared(mirrorsDir, name);
+    console.log(await takeDown(declared));
+    deleteDeclared(declared.path);
+    const { legs, logDevice, behind } = declared.mirror;
+    const upToDate = legs.filter((leg) => !behind.includes(leg));
+    console.log(`${declared.path} is deleted. The mirror's data is on ${upToDate.join(" and ")}.`);
+    if (behind.length > 0) console.log(`${behind.join(" and ")} may hold older data.`);
+    if (logDevice !== undefined) console.log(`Nobody needs the log on ${logDevice} any more.`);
+  });
 }
 
 /** Shows the mirrors that are declared. Returns the exit status: 1 where a file cannot be read. */
@@ -78,29 +93,60 @@ export async function list({ mirrorsDir }: MirrorsOptions): Promise<number> {
   return status;
 }
 
-/** Returns a sentence. Throws sentences where the mirror cannot be brought up, and leaves all as it was. */
-export async function bringUp(declared: DeclaredMirror): Promise<string> {
+/**
+ * Returns a sentence. Throws sentences where the mirror cannot be brought up, and leaves all as it was. Whoever calls has the mirrors
+ * locked.
+ */
+export async function bringUp(declared: DeclaredMirror, { degraded }: { degraded?: boolean } = {}): Promise<string> {
   const { name, mirror } = declared;
-  const state = await stateOf(declared);
-  if (state.state === "up") return `${linkPath(name)} is up.`;
-  if (state.state === "differs") throw new Error(differenceText(name, state));
   try {
-    if (state.state === "suspended") {
-      resumeDevice(name);
-      return `${linkPath(name)} was suspended, and goes on.`;
-    }
-    const missing = missingDevices(mirror);
-    if (missing.length > 0) {
-      throw new Error(
-        `${name} cannot be brought up: ${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} not there.`,
-      );
-    }
-    const target = await declaredTarget(declared, await logsInUse());
+    const settled = await settle(declared);
+    if (settled !== undefined) return settled;
+    const state = await stateOf(declared);
+    if (state.state === "up" || state.state === "suspended") return `${linkPath(name)} is up.`;
+    if (state.state === "differs") throw new Error(differenceText(name, state));
     if (state.state === "unfinished") removeDevice(name);
-    createDevice(name, deviceUuid(mirror), target);
-    return `${linkPath(name)} is up: ${formatSectors(target.lengthSectors)}.`;
+    const absent = absentDevices(mirror);
+    if (absent.length === 0) {
+      const target = await declaredTarget(declared, {});
+      createDevice(name, deviceUuid(mirror), target);
+      return `${linkPath(name)} is up: ${formatSectors(target.lengthSectors)}.`;
+    }
+    return await bringUpWithout(declared, absent, degraded === true);
   } catch (error) {
     throw deviceSentence(`${name} cannot be brought up`, error);
+  }
+}
+
+/**
+ * The file says which legs are behind before anything is written to the others: whoever sees all legs after the next boot must know which
+ * of them to copy from.
+ */
+async function bringUpWithout(declared: DeclaredMirror, absent: readonly string[], degraded: boolean): Promise<string> {
+  const { name, mirror } = declared;
+  const what = `${absent.join(" and ")} ${absent.length === 1 ? "is" : "are"} not there`;
+  if (mirror.logDevice !== undefined && absent.includes(mirror.logDevice)) {
+    throw new Error(
+      `${name} cannot be brought up: ${what}. Without its log nobody knows where the legs differ: bring it back, or take the key ` +
+        `log-device out of ${declared.path}, which copies everything from the first leg.`,
+    );
+  }
+  if (!degraded) throw new Error(`${name} cannot be brought up: ${what}. To do without: dm-ulog up --degraded ${name}`);
+  const behind = withoutDuplicates([...mirror.behind, ...absent]);
+  if (mirror.legs.every((leg) => behind.includes(leg))) {
+    throw new Error(
+      `${name} cannot be brought up: ${what}, and the other legs missed writes (behind in ${declared.path}).`,
+    );
+  }
+  const known = changeFile(declared, { behind });
+  makeStandIns(known);
+  try {
+    const target = await declaredTarget(known, {});
+    createDevice(name, deviceUuid(mirror), target);
+    return `${linkPath(name)} is up without ${absent.join(" and ")}: ${formatSectors(target.lengthSectors)}.`;
+  } catch (error) {
+    removeStandIns(known);
+    throw error;
   }
 }
 
@@ -122,6 +168,7 @@ async function takeDown(declared: DeclaredMirror): Promise<string> {
   }
   try {
     removeDevice(name);
+    removeStandIns(declared);
     return `${linkPath(name)} is down.`;
   } catch (error) {
     throw deviceSentence(`${name} cannot be taken down`, error);
@@ -139,9 +186,9 @@ function differenceText(name: string, { device, differences }: MirrorState & { s
 
 async function waitForDevices({ name, mirror }: DeclaredMirror, seconds: number): Promise<void> {
   const endMs = performance.now() + seconds * 1000;
-  const missing = missingDevices(mirror);
+  const missing = absentDevices(mirror);
   if (missing.length > 0 && seconds > 0) console.log(`${name} waits up to ${seconds} s for ${missing.join(" and ")}.`);
-  while (missingDevices(mirror).length > 0 && performance.now() < endMs) await sleep(WAIT_STEP_MS);
+  while (absentDevices(mirror).length > 0 && performance.now() < endMs) await sleep(WAIT_STEP_MS);
 }
 
 function chosenNames(names: readonly string[], all: boolean | undefined, directory: string): readonly string[] {

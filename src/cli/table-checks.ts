@@ -45,11 +45,7 @@ export function examineMirror(machine: Machine, wanted: WantedMirror, logsInUse:
     verdict.refusals.push(`${sentence} Name devices that have nothing in common.`);
   }
   examineSizes(wanted, verdict);
-  for (const { title, device } of namedDevices(devices)) {
-    for (const { kind, what } of usesOf(machine, device)) {
-      verdict.doubts.push(`${title} ${what}. ${USE_REMEDIES[kind]}`);
-    }
-  }
+  for (const { title, device } of namedDevices(devices)) verdict.doubts.push(...useDoubts(machine, title, device));
   for (const { mirror } of wanted.log === undefined ? [] : logsInUse.filter((other) => isSameFile(wanted, other))) {
     verdict.doubts.push(
       `The log file ${wanted.log?.name} is the log of the mirror ${mirror}: each would overwrite the other's. Name a file of ` +
@@ -68,6 +64,11 @@ const USE_REMEDIES = {
   swap: "Take it out of use first (swapoff), or give --force if it must stay so.",
   holder: "Remove what uses it first, or give --force if the line is to be loaded in its place.",
 } as const;
+
+/** Who uses a device that a mirror is to have, as sentences. */
+export function useDoubts(machine: Machine, title: string, device: Device): string[] {
+  return usesOf(machine, device).map(({ kind, what }) => `${title} ${what}. ${USE_REMEDIES[kind]}`);
+}
 
 /** A device that is a log already has a holder, and is told of by that; a file has none. A mirror's own log is its log. */
 function isSameFile({ uuid, log }: WantedMirror, other: LogInUse): boolean {

@@ -98,8 +98,9 @@ export async function checkedTableLine(
 export async function uncheckedTableLine(
   legArguments: readonly string[],
   options: TableOptions & { length: string },
+  find: (name: string) => Device | undefined = () => undefined,
 ): Promise<string> {
-  const legs = parseLegs(legArguments, () => undefined);
+  const legs = parseLegs(legArguments, find);
   return (await makeLine(legs, parseLength(options.length), options)).line;
 }
 

@@ -11,14 +11,20 @@ export interface WholeMirror {
 /** The same for every name of one device. */
 export type Identify = (name: string) => string;
 
-/** Sentences, one for each thing that differs. Sync and nosync are no difference: they are of the moment when a table is loaded. */
+/**
+ * Sentences, one for each thing that differs. Sync and nosync are no difference, nor is the order of the legs: they are of the moment when
+ * a table is loaded.
+ */
 export function differences(live: WholeMirror, declared: WholeMirror, identify: Identify): string[] {
   const found: string[] = [];
   const compare = (what: string, ofLive: string, ofFile: string) => {
     if (ofLive !== ofFile) found.push(`${what}: the mirror has ${ofLive}, its file ${ofFile}.`);
   };
   const legs = ({ table }: WholeMirror) =>
-    table.legs.map((leg, index) => legText(identify(leg), table.legOffsetsSectors[index] ?? 0)).join(" ");
+    table.legs
+      .map((leg, index) => legText(identify(leg), table.legOffsetsSectors[index] ?? 0))
+      .sort()
+      .join(" ");
   const log = ({ table }: WholeMirror) => (table.logDevice === undefined ? "no log device" : identify(table.logDevice));
   compare("UUID of the log", live.table.uuid ?? "none, its log is the kernel's own", declared.table.uuid ?? "none");
   compare("Legs", legs(live), legs(declared));

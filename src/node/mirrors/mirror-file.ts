@@ -25,6 +25,11 @@ export interface MirrorFile {
   blockOnError: boolean;
   /** Devices that may be overwritten to take the place of a leg that failed, in this order. */
   spares: string[];
+  /**
+   * Legs that may hold older data than the others: new ones, and those that failed. They are copied to, never from, until the mirror is in
+   * sync. dm-ulog writes this itself: nothing on a leg says it, and after a boot every leg looks alike.
+   */
+  behind: string[];
   /** Whether a leg that failed and is there again is copied what it missed. */
   takeBack: boolean;
   /** What to do when the log device fails: tell alone, open it again, or else go on with a log in memory. */
@@ -67,6 +72,7 @@ const KEYS: Record<string, Key> = {
   "integrated-flush": { kind: "switch", without: DEFAULTS["integrated-flush"] },
   "block-on-error": { kind: "switch", without: DEFAULTS["block-on-error"] },
   spares: { kind: "texts", without: [] },
+  behind: { kind: "texts", without: [] },
   "take-back": { kind: "switch", without: DEFAULTS["take-back"] },
   "log-failure": { kind: LOG_FAILURES, without: DEFAULTS["log-failure"] },
   program: { kind: "text", without: null },
@@ -97,8 +103,32 @@ export function parseMirrorFile(path: string, text: string): MirrorFile {
     if (without === undefined) faults.push(`${path}: The key ${name} is missing.`);
     found.set(name, without ?? undefined);
   }
+  if (faults.length === 0) faults.push(...contradictions(path, fromKeys(found)));
   if (faults.length > 0) throw new Error(faults.join("\n"));
   return fromKeys(found);
+}
+
+function contradictions(path: string, { legs, spares, behind }: MirrorFile): string[] {
+  const strangers = behind.filter((leg) => !legs.includes(leg));
+  const both = spares.filter((spare) => legs.includes(spare));
+  return [
+    ...strangers.map((leg) => `${path}: ${leg} stands in behind, and is none of the legs.`),
+    ...both.map((spare) => `${path}: ${spare} is a leg and a spare. Take it out of one of them.`),
+    ...(legs.length > 0 && legs.every((leg) => behind.includes(leg))
+      ? [
+          `${path}: Every leg stands in behind, so none could be copied from. Take the one with the newest data out of it.`,
+        ]
+      : []),
+  ];
+}
+
+export function withoutDuplicates(names: readonly string[]): string[] {
+  return [...new Set(names)];
+}
+
+/** The legs in the order in which a table must have them: the kernel copies from the first. */
+export function legsToCopyFromFirst({ legs, behind }: MirrorFile): string[] {
+  return [...legs.filter((leg) => !behind.includes(leg)), ...legs.filter((leg) => behind.includes(leg))];
 }
 
 function fromKeys(found: ReadonlyMap<string, unknown>): MirrorFile {
@@ -114,6 +144,7 @@ function fromKeys(found: ReadonlyMap<string, unknown>): MirrorFile {
     integratedFlush: value("integrated-flush"),
     blockOnError: value("block-on-error"),
     spares: value("spares"),
+    behind: value("behind"),
     takeBack: value("take-back"),
     logFailure: value("log-failure"),
     program: value("program"),
@@ -144,12 +175,13 @@ export function formatMirrorFile(name: string, mirror: MirrorFile): string {
     if (value !== usual) lines.push(`${key} = ${typeof value === "string" ? quoted(value) : value}`);
   }
   if (mirror.spares.length > 0) lines.push(`spares = ${list(mirror.spares)}`);
+  if (mirror.behind.length > 0) lines.push(`behind = ${list(mirror.behind)}`);
   return `${lines.join("\n")}\n`;
 }
 
 /** What a change of a mirror changes in its file. Null takes a key away. */
 export type MirrorFileChange = Partial<
-  Record<"legs" | "spares" | "size" | "log-device" | "log-type", string | string[] | null>
+  Record<"legs" | "spares" | "behind" | "size" | "log-device" | "log-type", string | string[] | null>
 >;
 
 /** The text with other values of some keys; all else, comments too, stays as a person has written it. */

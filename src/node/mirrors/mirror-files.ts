@@ -13,13 +13,16 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { tryLock } from "../system-calls.ts";
 import { type MirrorFile, parseMirrorFile } from "./mirror-file.ts";
 
 export const MIRRORS_DIRECTORY_DEFAULT = "/etc/dm-ulog/mirrors.d";
 
 const ENDING = ".toml";
-/** DM_NAME_LEN of include/uapi/linux/dm-ioctl.h, without the NUL. */
-const NAME_CHARACTERS_MAX = 127;
+/** DM_NAME_LEN of include/uapi/linux/dm-ioctl.h, without the NUL, and with room for what tells a leg's stand-in from its mirror. */
+const NAME_CHARACTERS_MAX = 118;
+const LOCK_STEP_MS = 50;
 
 export interface DeclaredMirror {
   name: string;
@@ -93,6 +96,26 @@ export function writeDeclared(path: string, text: string): void {
 export function deleteDeclared(path: string): void {
   rmSync(path);
   syncFolder(dirname(path));
+}
+
+/**
+ * Runs a change while no other program makes one: all of them lock the folder. Waits `waitMs` for it, and throws a sentence where it is
+ * locked for longer.
+ */
+export async function withMirrorsLocked<T>(directory: string, waitMs: number, run: () => Promise<T>): Promise<T> {
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  const folder = openSync(directory, "r");
+  try {
+    const endMs = performance.now() + waitMs;
+    while (!tryLock(folder)) {
+      if (performance.now() >= endMs)
+        throw new Error(`Another dm-ulog changes the mirrors of ${directory}. Try again when it has done.`);
+      await sleep(LOCK_STEP_MS);
+    }
+    return await run();
+  } finally {
+    closeSync(folder);
+  }
 }
 
 function syncFolder(folder: string): void {

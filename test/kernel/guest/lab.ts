@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type CommandResult, runCommand, tryCommand } from "./command.ts";
 import type { BootPlan, GuestReport, ServerKind } from "./contract.ts";
@@ -81,6 +81,7 @@ export class Lab {
     await this.#scenario.run(this);
     await this.dm.removeAll();
     if (this.server.isRunning) await this.server.stop();
+    rmSync(MIRRORS_DIRECTORY, { recursive: true, force: true });
   }
 
   #checkKernelLog(): void {

@@ -60,8 +60,8 @@ export function mirrorTable(options: MirrorOptions): string {
 }
 
 export function parseMirrorStatus(line: string): MirrorStatus {
-  const match = /^0 \d+ mirror 2 \S+ \S+ (\d+)\/(\d+) 1 (\S+) (.*)$/.exec(line);
-  if (!match) throw new Error(`Not the status of a mirror of two legs: ${line}`);
+  const match = /^0 \d+ mirror \d+ (?:\d+:\d+ )+(\d+)\/(\d+) 1 (\S+) (.*)$/.exec(line);
+  if (!match) throw new Error(`Not the status of a mirror: ${line}`);
   const [, inSyncRegions, regionCount, health, log] = match;
   return {
     inSyncRegions: Number(inSyncRegions),
@@ -73,7 +73,7 @@ export function parseMirrorStatus(line: string): MirrorStatus {
 
 /** A live device-mapper mirror of two legs. */
 export class Mirror {
-  readonly options: MirrorOptions;
+  options: MirrorOptions;
   /** What a reader of the mirror must get. */
   readonly contents: Buffer;
   readonly path: string;
@@ -99,6 +99,11 @@ export class Mirror {
   /** One that another program has made of the same options. */
   static found(dm: DeviceMapper, options: MirrorOptions, contents: Buffer): Mirror {
     return new Mirror(dm, options, contents, dm.found(options.name));
+  }
+
+  /** Another program has made it larger. `contents` is its beginning, as before. */
+  hasGrown(sizeSectors: number): void {
+    this.options = { ...this.options, sizeSectors };
   }
 
   get regionCount(): number {

@@ -1,5 +1,6 @@
 import type { Scenario } from "../guest/scenario.ts";
 import { capabilityScenarios } from "./capabilities.ts";
+import { changeScenarios } from "./changes.ts";
 import { declaredScenarios } from "./declared.ts";
 import { diskLifeScenarios } from "./disk-life.ts";
 import { diskLogScenarios } from "./disk-log.ts";
@@ -12,6 +13,7 @@ import { listenerScenarios } from "./listeners.ts";
 import { logFailureScenarios } from "./log-failure.ts";
 import { logOwnerScenarios } from "./log-owner.ts";
 import { lostWritesScenarios } from "./lost-writes.ts";
+import { monitorScenarios } from "./monitor.ts";
 import { nativeMemoryScenarios } from "./native-memory.ts";
 import { powerCutScenarios } from "./power-cut.ts";
 import { removedScenarios } from "./removed.ts";
@@ -43,6 +45,8 @@ export const scenarios: Scenario[] = [
   ...removedScenarios,
   ...tableScenarios,
   ...declaredScenarios,
+  ...changeScenarios,
+  ...monitorScenarios,
   ...doctorScenarios,
   ...listenerScenarios,
   ...capabilityScenarios,
