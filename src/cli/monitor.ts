@@ -149,8 +149,7 @@ class Monitor {
     const { name, mirror } = declared;
     for (const spare of mirror.spares) {
       try {
-        // That a spare may be overwritten, its place in the file says.
-        checkNewDevice("spare", spare, { force: true });
+        checkNewDevice("spare", spare, { mayHoldData: true });
         const after = await applyChange(declared, replacement(mirror, leg, spare));
         this.tell(
           after,
