@@ -5,6 +5,7 @@ const PACKAGE_OF_COMMAND: Record<string, string> = {
   "linux.uml": "user-mode-linux",
   modprobe: "kmod",
   dmsetup: "dmsetup",
+  lvm: "lvm2",
   fio: "fio",
   "mkfs.ext4": "e2fsprogs",
   // For the C appliance.

@@ -13,6 +13,7 @@ import { listenerScenarios } from "./listeners.ts";
 import { logFailureScenarios } from "./log-failure.ts";
 import { logOwnerScenarios } from "./log-owner.ts";
 import { lostWritesScenarios } from "./lost-writes.ts";
+import { migrationScenarios } from "./migration.ts";
 import { monitorScenarios } from "./monitor.ts";
 import { nativeMemoryScenarios } from "./native-memory.ts";
 import { powerCutScenarios } from "./power-cut.ts";
@@ -53,6 +54,7 @@ export const scenarios: Scenario[] = [
   ...viewScenarios,
   ...serviceScenarios,
   ...writePathScenarios,
+  ...migrationScenarios,
   ...nativeMemoryScenarios,
   ...largeMirrorScenarios,
   ...swapScenarios,
