@@ -175,6 +175,11 @@ function testHost(program: string): void {
     assert.match(metrics, /^dm_ulog_spins_total \d+$/m);
     const printed = spawnSync(process.execPath, [CLI, "status", "--runtime-dir", runtime], { encoding: "utf8" });
     assert.match(printed.stdout, /native host, process \d+.*\n.*\nLVM-n/);
+    const watching = `stty rows 9 cols 60; timeout 1 '${process.execPath}' '${CLI}' status --watch --runtime-dir '${runtime}'`;
+    const watched = spawnSync("script", ["-qc", watching, "/dev/null"], { encoding: "utf8" });
+    // script is of util-linux: it gives the command a terminal.
+    if (watched.error === undefined)
+      assert.match(watched.stdout, /^LVM-n {2}\[-{20}\] {3}0\.0 % {2}2\/1000000 in sync, 1 (?!dirty)/m);
     assert.is(await end(child, "SIGTERM"), 0);
     assert.is(NativeHost.find(runtime), undefined);
   });

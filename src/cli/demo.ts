@@ -16,6 +16,7 @@ import { measureResyncLoad, RESYNC_LOAD_REGIONS } from "../common/sim/resync-loa
 import { spawn, type Task } from "../common/sim/task.ts";
 import type { LogTable } from "../common/sim/userspace-log.ts";
 import { Workload } from "../common/sim/workload.ts";
+import { bar, Picture } from "./progress-bars.ts";
 import { endQuietly } from "./quiet-end.ts";
 
 const REGION_COUNT = 128;
@@ -75,8 +76,7 @@ class Demo {
   private readonly legs: Legs;
   private readonly logDevice: LogDevice;
   private readonly isTerminal: boolean;
-  /** Number of lines of the picture that the next one overwrites. */
-  private drawnLines = 0;
+  private readonly screen: Picture;
   /** Notices of the server that wait until the picture on the screen is finished. */
   private notices: string[] = [];
   private machine: Machine;
@@ -88,6 +88,7 @@ class Demo {
     private readonly options: { seed: number; out: NodeJS.WritableStream },
   ) {
     this.random = new Random(options.seed);
+    this.screen = new Picture(options.out);
     this.isTerminal = (options.out as Partial<NodeJS.WriteStream>).isTTY === true;
     this.legs = new Legs(this.clock, this.random.fork(), LEG_TIMING, 2, REGION_COUNT, false);
     this.logDevice = new LogDevice(this.clock, this.random.fork(), LOG_DEVICE_TIMING, LOG_DEVICE, REGION_COUNT);
@@ -145,7 +146,7 @@ class Demo {
     });
     machine.server.onNotice = (payload) => {
       const line = `  server: ${words.describeNotice(payload)}`;
-      if (this.drawnLines > 0) this.notices.push(line);
+      if (!this.screen.isEmpty) this.notices.push(line);
       else this.print(line);
     };
     return machine;
@@ -169,7 +170,8 @@ class Demo {
       const { inSyncRegions } = this.log();
       const percent = Math.floor((100 * inSyncRegions) / REGION_COUNT);
       const ms = Math.round((this.clock.nowNs - startedNs) / MILLISECOND_NS);
-      const progress = `resync ${bar(percent)} ${inSyncRegions}/${REGION_COUNT} regions in sync after ${ms} ms`;
+      const drawn = bar(inSyncRegions, REGION_COUNT);
+      const progress = `resync ${drawn} ${inSyncRegions}/${REGION_COUNT} regions in sync after ${ms} ms`;
       await this.picture([...this.logMap(), LEGEND, progress]);
       if (!this.isTerminal && percent >= 25 * quarter) {
         this.print(progress);
@@ -351,21 +353,14 @@ class Demo {
   /** On a terminal: overwrites the last picture and pauses, so that one can see it. */
   private async picture(lines: readonly string[]): Promise<void> {
     if (!this.isTerminal) return;
-    const up = this.drawnLines > 0 ? `\x1b[${this.drawnLines}A` : "";
-    this.options.out.write(up + lines.map((line) => `\x1b[2K${line}\n`).join(""));
-    this.drawnLines = lines.length;
+    this.screen.draw(lines);
     await wait(FRAME_MS);
   }
 
   private keepPicture(): void {
-    this.drawnLines = 0;
+    this.screen.keep();
     for (const line of this.notices.splice(0)) this.print(line);
   }
-}
-
-function bar(percent: number): string {
-  const filled = Math.round(percent / 5);
-  return `[${"#".repeat(filled)}${"-".repeat(20 - filled)}]`;
 }
 
 /** Symbols of all regions, REGIONS_PER_LINE to a line. */

@@ -1,6 +1,5 @@
 // dm-ulog replay: feeds a recorded trace to a core and compares its output with the recording.
 
-import cliProgress from "cli-progress";
 import { checkTrace, type TraceVerdict } from "../common/model/trace-check.ts";
 import { printable } from "../common/printable.ts";
 import { addressOf } from "../common/trace/address.ts";
@@ -10,6 +9,7 @@ import type { Trace } from "../common/trace/trace.ts";
 import { EventWords } from "../common/trace/words.ts";
 import { jsonLine } from "./json-line.ts";
 import { verdictObject, verdictText } from "./model-verdict.ts";
+import { bar, Picture } from "./progress-bars.ts";
 import { formatCount } from "./sizes.ts";
 import {
   type Core,
@@ -69,12 +69,12 @@ export function replay(paths: string[], options: ReplayOptions): Promise<number>
 }
 
 function replayOne(trace: Trace, module: WebAssembly.Module, { model }: ReplayOptions): Replayed {
-  const bar = new ProgressBar();
+  const progress = new ReplayProgress();
   try {
-    const summary = replayTrace(trace, module, { onProgress: (done, total) => bar.show(done, total) });
+    const summary = replayTrace(trace, module, { onProgress: (done, total) => progress.show(done, total) });
     return { trace, summary, verdict: model ? checkTrace(trace) : null };
   } finally {
-    bar.stop();
+    progress.stop();
   }
 }
 
@@ -146,24 +146,16 @@ function resultsObject(results: readonly Result[], words: EventWords): object {
 }
 
 /** Shown only on a terminal, and only for long traces. */
-class ProgressBar {
-  private bar: cliProgress.SingleBar | null = null;
+class ReplayProgress {
+  private readonly picture = new Picture(process.stderr);
 
   show(done: number, total: number): void {
     if (!process.stderr.isTTY || total < BAR_EVENTS_MIN) return;
-    if (this.bar === null) {
-      const format = "replaying  [{bar}] {percent} %  {value}/{total} events";
-      this.bar = new cliProgress.SingleBar(
-        { format, hideCursor: true, clearOnComplete: true },
-        cliProgress.Presets.rect,
-      );
-      this.bar.start(total, done);
-    }
-    this.bar.update(done);
+    this.picture.draw([`replaying  ${bar(done, total)} ${formatCount(done)} of ${formatCount(total)} events`]);
   }
 
   stop(): void {
-    this.bar?.stop();
+    if (!this.picture.isEmpty) this.picture.draw([]);
   }
 }
 

@@ -1,13 +1,14 @@
 // dm-ulog status: every log of the running server, once, as JSON, or with progress bars while a resync runs.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import cliProgress from "cli-progress";
 import type { LogDescription } from "../common/console.ts";
 import { toJson } from "../common/json.ts";
+import { printable } from "../common/printable.ts";
 import type { Status } from "../node/control/control-socket.ts";
 import { nameOf } from "../node/control/listener-watch.ts";
 import type { Onlooker } from "../node/control/status.ts";
 import { onlookerOf } from "./installation.ts";
+import { bar, Picture } from "./progress-bars.ts";
 import { formatSectors } from "./sizes.ts";
 
 export interface StatusOptions {
@@ -17,6 +18,7 @@ export interface StatusOptions {
 }
 
 const WATCH_INTERVAL_MS = 500;
+const NO_LOGS = "No logs: no mirror uses this server yet.";
 /** The request thread shows itself ten times in a second. */
 const SILENT_SECONDS = 5;
 
@@ -35,7 +37,7 @@ export function statusText(current: Status): string {
   const host = current.host === "native" ? "native host, " : "";
   const lines = [`dm-ulog ${current.version}, ${host}process ${current.pid}, serving for ${current.uptimeSeconds} s`];
   lines.push(...warningLines(current));
-  if (current.logs.length === 0) return [...lines, "No logs: no mirror uses this server yet."].join("\n");
+  if (current.logs.length === 0) return [...lines, NO_LOGS].join("\n");
   const rows = current.logs.map((log) => [
     log.uuid,
     log.type,
@@ -113,43 +115,22 @@ async function watch(onlooker: Onlooker, json: boolean): Promise<never> {
       before = text;
     }
   }
-  const bars = new cliProgress.MultiBar(
-    {
-      format: "{uuid}  [{bar}] {percent} %  {value}/{total} in sync, {dirty} dirty{work}",
-      hideCursor: true,
-      stopOnComplete: false,
-      emptyOnZero: true,
-      autopadding: true,
-    },
-    cliProgress.Presets.rect,
-  );
-  process.once("SIGINT", () => {
-    bars.stop();
-    process.exit(0);
-  });
-  const barOf = new Map<string, cliProgress.SingleBar>();
+  const picture = new Picture(process.stdout);
+  process.once("SIGINT", () => process.exit(0));
   for (;;) {
-    const current = await onlooker.status().catch((error: unknown) => {
-      bars.stop();
-      throw error;
-    });
-    const alive = new Set(current.logs.map((log) => `${log.luid} ${log.uuid}`));
-    for (const [key, bar] of barOf) {
-      if (alive.has(key)) continue;
-      bars.remove(bar);
-      barOf.delete(key);
-    }
-    for (const log of current.logs) {
-      const payload = {
-        uuid: log.uuid,
-        dirty: log.dirtyRegions,
-        work: log.recoveringRegion === null ? "" : `, resyncing region ${log.recoveringRegion}`,
-      };
-      const key = `${log.luid} ${log.uuid}`;
-      const bar = barOf.get(key);
-      if (bar === undefined) barOf.set(key, bars.create(log.regionCount, log.inSyncRegions, payload));
-      else bar.update(log.inSyncRegions, payload);
-    }
+    picture.draw(barLines((await onlooker.status()).logs));
     await sleep(WATCH_INTERVAL_MS);
   }
+}
+
+/** A line for each log, or a sentence where there is none. */
+function barLines(logs: readonly LogDescription[]): string[] {
+  if (logs.length === 0) return [NO_LOGS];
+  const width = Math.max(...logs.map(({ uuid }) => uuid.length));
+  return logs.map((log) => {
+    const name = printable(log.uuid).padEnd(width);
+    const work = log.recoveringRegion === null ? "" : `, resyncing region ${log.recoveringRegion}`;
+    const counts = `${log.inSyncRegions}/${log.regionCount} in sync, ${log.dirtyRegions} dirty`;
+    return `${name}  ${bar(log.inSyncRegions, log.regionCount)} ${percent(log).padStart(5)} %  ${counts}${work}`;
+  });
 }
