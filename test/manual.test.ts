@@ -1,7 +1,7 @@
-// Manual pages and completion say what the commands are, no more and no less.
+// Manual pages say what the commands are, no more and no less.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -69,31 +69,6 @@ test("groff, where it is installed, has nothing to say against a page", () => {
       page,
     );
   }
-});
-
-test("bash completes commands, options, choices and files", () => {
-  const script = join(folder, "completion");
-  writeFileSync(script, run("completion", "bash"));
-  const complete = (...words: string[]) => {
-    const list = words.map((word) => `'${word}'`).join(" ");
-    const program = `source ${script}; COMP_WORDS=(dm-ulog ${list}); COMP_CWORD=${words.length}; _dm_ulog; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { stdout, stderr } = spawnSync("bash", ["--norc", "-c", program], { encoding: "utf8", cwd: folder });
-    assert.is(stderr, "");
-    return stdout.trim().split("\n");
-  };
-  assert.equal(complete("tr"), ["trace"]);
-  assert.equal(complete("trace", "c"), ["cut"]);
-  assert.equal(complete("trace", "cut", "--o"), ["--output"]);
-  assert.equal(complete("serve", "--log-format", ""), ["plain", "journal", "json"]);
-  assert.equal(complete("serve", "--metrics", ""), [""]);
-  assert.equal(complete("completion", "b"), ["bash"]);
-  assert.equal(complete("inspect", "compl"), ["completion"]);
-  assert.equal(complete("replay", "--core", "dm-ulog-serve"), ["dm-ulog-serve.1"]);
-  assert.not.ok(complete("").includes("manual"), "it is for the build");
-  assert.equal(
-    optionsIn(complete("plan", "--").join("\n")),
-    optionsIn(run("plan", "--help").split(/\n(?:Global )?Options:/)[1] ?? ""),
-  );
 });
 
 test.run();

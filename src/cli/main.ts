@@ -7,6 +7,7 @@ import { FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/recording/flight-siz
 import { SPIN_US_MAX } from "../node/requests/spin.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/state/runtime-paths.ts";
 import { LIVE_PORT_DEFAULT, LOOPBACK, METRICS_PORT_DEFAULT } from "../node/web/defaults.ts";
+import type { Shell } from "./completion/completion.ts";
 import type { ConformanceOptions } from "./conformance.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { InspectOptions } from "./inspect.ts";
@@ -552,12 +553,19 @@ For example:
 program
   .command("completion")
   .description("Print a script that makes a shell complete commands and options with the tab key.")
-  .addArgument(new Argument("<shell>", "name of the shell").choices(["bash"]))
-  .addHelpText("after", "\nFor example, in ~/.bashrc:\n  source <(dm-ulog completion bash)")
-  .action(async () => {
-    const { bashCompletion } = await import("./completion.ts");
+  .addArgument(new Argument("<shell>", "name of the shell").choices(["bash", "zsh", "fish"]))
+  .addHelpText(
+    "after",
+    `
+For example:
+  source <(dm-ulog completion bash)    in ~/.bashrc
+  source <(dm-ulog completion zsh)     in ~/.zshrc, below compinit
+  dm-ulog completion fish | source     in ~/.config/fish/config.fish`,
+  )
+  .action(async (shell: Shell) => {
+    const { completion } = await import("./completion/completion.ts");
     endQuietly(process.stdout);
-    process.stdout.write(bashCompletion(program));
+    process.stdout.write(completion(program, shell));
   });
 
 // For the build: the pages go into the package.
