@@ -48,13 +48,13 @@ function codeOf(text: string): string[] {
 
 /** The manual page of a command, by its words such as `trace cut`; undefined if there is no such command. */
 function helpOf(words: string): string | undefined {
-  const page = pageOf(words);
-  return files.includes(page) ? read(page).replaceAll("\\-", "-") : undefined;
+  const page = files.find((file) => pageOf(words).test(file));
+  return page === undefined ? undefined : read(page).replaceAll("\\-", "-");
 }
 
 /** Made of the same definitions as --help, by the build. */
-function pageOf(words: string): string {
-  return `dist/man/dm-ulog-${words.replace(" ", "-")}.1`;
+function pageOf(words: string): RegExp {
+  return new RegExp(`^dist/man/dm-ulog-${words.replace(" ", "-")}\\.\\d$`);
 }
 
 /** What is wrong with the names in a document, in sentences. */
@@ -101,7 +101,7 @@ function commandMistakes(code: string): string[] {
     const [, name = "", second = "", rest = ""] = named ?? (short !== null && helpOf(short[1] as string) ? short : []);
     if (name === "") return [];
     if (helpOf(name) === undefined) return [`there is no command: dm-ulog ${name}`];
-    const isGroup = files.some((file) => file.startsWith(pageOf(name).replace(".1", "-")));
+    const isGroup = files.some((file) => file.startsWith(`dist/man/dm-ulog-${name}-`));
     if (isGroup && second !== "" && helpOf(`${name} ${second}`) === undefined)
       return [`there is no command: dm-ulog ${name} ${second}`];
     return optionMistakes(isGroup && second !== "" ? `${name} ${second}` : name, rest);

@@ -36,14 +36,15 @@ test("each command has a page, and the package lists them", () => {
     pages.map((page) => `./dist/man/${page}`),
     manifest.man,
   );
-  for (const name of commandNames()) if (name !== "help") assert.ok(pages.includes(`dm-ulog-${name}.1`), name);
+  const named = pages.map((page) => page.replace(/\.\d$/, ""));
+  for (const name of commandNames()) if (name !== "help") assert.ok(named.includes(`dm-ulog-${name}`), name);
 });
 
 test("a page has what --help has", () => {
   run("manual", folder);
   for (const page of readdirSync(folder)) {
     const text = readFileSync(join(folder, page), "utf8").replaceAll("\\-", "-");
-    const name = page.replace(/\.1$/, "").slice("dm-ulog-".length);
+    const name = page.replace(/\.\d$/, "").slice("dm-ulog-".length);
     const words = commandNames().includes(name) ? [name] : name.split("-").filter((word) => word !== "");
     const help = run(...words, "--help").split("\nGlobal Options:")[0] as string;
     const terms = [...text.matchAll(/^\.B (.*)$/gm)].map(([, term]) => term as string).join("\n");
@@ -53,8 +54,31 @@ test("a page has what --help has", () => {
       assert.match(text, `.SH ${section}\n`);
     assert.not.match(text, /undefined|\[object/);
   }
-  assert.match(readFileSync(join(folder, "dm-ulog-doctor.1"), "utf8"), ".SH EXIT STATUS\n0 all is fine");
-  assert.match(readFileSync(join(folder, "dm-ulog-table.1"), "utf8"), "\nFor example:\n  line=$(sudo dm");
+  assert.match(readFileSync(join(folder, "dm-ulog-doctor.8"), "utf8"), ".SH EXIT STATUS\n0 all is fine");
+  assert.match(readFileSync(join(folder, "dm-ulog-table.8"), "utf8"), "\nFor example:\n  line=$(sudo dm");
+});
+
+test("what an administrator runs is in section 8, the rest in section 1", () => {
+  run("manual", folder);
+  const pages = readdirSync(folder);
+  const [administration, others] = run("--help").split("\nCommands:") as [string, string];
+  const namesIn = (text: string) => [...text.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name as string);
+  assert.ok(namesIn(administration).includes("serve") && namesIn(others).includes("replay"));
+  for (const name of namesIn(administration)) assert.ok(pages.includes(`dm-ulog-${name}.8`), name);
+  for (const name of namesIn(others)) if (name !== "help") assert.ok(pages.includes(`dm-ulog-${name}.1`), name);
+  for (const page of pages) {
+    const text = readFileSync(join(folder, page), "utf8").replaceAll("\\-", "-");
+    assert.is(/^\.TH \S+ (\d) /.exec(text)?.[1], page.at(-1));
+    // Where a page refers to another, that is there.
+    const references = [...text.matchAll(/\b(dm-ulog[a-z-]*)\((\d)\)/g)].map(
+      ([, name, section]) => `${name}.${section}`,
+    );
+    assert.equal(
+      references.filter((reference) => !pages.includes(reference)),
+      [],
+      page,
+    );
+  }
 });
 
 test("groff, where it is installed, has nothing to say against a page", () => {

@@ -14,6 +14,7 @@ import type { InspectOptions } from "./inspect.ts";
 import { dissectorPath, packageVersion } from "./installation.ts";
 import { LEG_FAILURE_HELP, legFailure } from "./leg-failure-option.ts";
 import type { LiveOptions, MetricsOptions } from "./look.ts";
+import { ADMINISTRATION } from "./manual-sections.ts";
 import { addMirrorCommands } from "./mirror-commands.ts";
 import type { PlanOptions } from "./plan.ts";
 import { endQuietly } from "./quiet-end.ts";
@@ -120,6 +121,9 @@ const program = new Command("dm-ulog")
   .showHelpAfterError("(dm-ulog --help lists the commands)")
   .configureHelp({ showGlobalOptions: true })
   .enablePositionalOptions();
+
+// Their manual pages are in section 8.
+program.commandsGroup(ADMINISTRATION);
 
 program
   .command("serve")
@@ -298,6 +302,8 @@ program
     process.exitCode = await doctor(options);
   });
 
+program.commandsGroup("Commands:");
+
 program
   .command("replay")
   .description("Feed a recorded trace to the core and compare every byte of its output with the recording.")
@@ -376,6 +382,7 @@ Exit status: 0, or 2 if the file is no trace, or the log or the region does not 
 
 program
   .command("adopt")
+  .helpGroup(ADMINISTRATION)
   .description(
     "Say whose log a device holds: a mirror whose UUID has changed goes on with its log, and is not resynced.",
   )
@@ -473,6 +480,7 @@ program
 
 program
   .command("metrics")
+  .helpGroup(ADMINISTRATION)
   .description("Serve the running server's metrics for Prometheus on a port of 127.0.0.1, until Ctrl-C. Needs root.")
   .option("--port <number>", "port of 127.0.0.1", portNumber, METRICS_PORT_DEFAULT)
   .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)

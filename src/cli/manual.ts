@@ -4,9 +4,10 @@ import type { EventEmitter } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { sectionOf } from "./manual-sections.ts";
 
 export interface ManualPage {
-  /** Such as `dm-ulog-serve.1`. */
+  /** Such as `dm-ulog-serve.8`. */
   file: string;
   text: string;
 }
@@ -19,7 +20,10 @@ export function writeManual(program: Command, version: string, folder: string): 
 
 /** A page for the program, and one for each of its commands and their subcommands. */
 export function manualPages(program: Command, version: string): ManualPage[] {
-  return commandsOf(program).map((path) => ({ file: `${nameOf(path)}.1`, text: pageOf(path, version) }));
+  return commandsOf(program).map((path) => ({
+    file: `${nameOf(path)}.${sectionOf(commandOf(path))}`,
+    text: pageOf(path, version),
+  }));
 }
 
 /** A command with its parents, the program first. */
@@ -48,12 +52,17 @@ function nameOf(path: Path): string {
   return path.map((command) => command.name()).join("-");
 }
 
+/** Such as `dm-ulog-serve(8)`. */
+function referenceTo(path: Path): string {
+  return `${nameOf(path)}(${sectionOf(commandOf(path))})`;
+}
+
 function pageOf(path: Path, version: string): string {
   const command = commandOf(path);
   const help = command.createHelp();
   const name = nameOf(path);
   const lines = [
-    `.TH ${name.toUpperCase()} 1 "" "dm-ulog ${version}" "dm-ulog manual"`,
+    `.TH ${name.toUpperCase()} ${sectionOf(command)} "" "dm-ulog ${version}" "dm-ulog manual"`,
     ".SH NAME",
     `${roff(name)} \\- ${roff(command.description().replace(/\.( .*)?$/, ""))}`,
     ".SH SYNOPSIS",
@@ -66,7 +75,7 @@ function pageOf(path: Path, version: string): string {
     lines.push(`.SH ${title}`);
     for (const [term, words] of entries) lines.push(".TP", `.B ${roff(term)}`, roff(words));
   };
-  const ofChild = (child: Path): [string, string] => [`${nameOf(child)}(1)`, commandOf(child).description()];
+  const ofChild = (child: Path): [string, string] => [referenceTo(child), commandOf(child).description()];
   section(
     "ARGUMENTS",
     help.visibleArguments(command).map((one) => [help.argumentTerm(one), help.argumentDescription(one)]),
@@ -78,7 +87,7 @@ function pageOf(path: Path, version: string): string {
   section("COMMANDS", childrenOf(path).map(ofChild));
   lines.push(...notesOf(command));
   const others = path.length > 1 ? [path.slice(0, -1) as unknown as Path] : childrenOf(path);
-  if (others.length > 0) lines.push(".SH SEE ALSO", roff(others.map((other) => `${nameOf(other)}(1)`).join(", ")));
+  if (others.length > 0) lines.push(".SH SEE ALSO", roff(others.map(referenceTo).join(", ")));
   return `${lines.join("\n")}\n`;
 }
 
