@@ -175,11 +175,20 @@ function testHost(program: string): void {
     assert.match(metrics, /^dm_ulog_spins_total \d+$/m);
     const printed = spawnSync(process.execPath, [CLI, "status", "--runtime-dir", runtime], { encoding: "utf8" });
     assert.match(printed.stdout, /native host, process \d+.*\n.*\nLVM-n/);
-    const watching = `stty rows 9 cols 60; timeout 1 '${process.execPath}' '${CLI}' status --watch --runtime-dir '${runtime}'`;
-    const watched = spawnSync("script", ["-qc", watching, "/dev/null"], { encoding: "utf8" });
     // script is of util-linux: it gives the command a terminal.
-    if (watched.error === undefined)
-      assert.match(watched.stdout, /^LVM-n {2}\[-{20}\] {3}0\.0 % {2}2\/1000000 in sync, 1 (?!dirty)/m);
+    const command = `stty rows 9 cols 60; exec '${process.execPath}' '${CLI}' status --watch --runtime-dir '${runtime}'`;
+    const watching = spawn("script", ["-qc", command, "/dev/null"], { stdio: ["ignore", "pipe", "ignore"] });
+    const isThere = await Promise.race([
+      once(watching, "spawn").then(() => true),
+      once(watching, "error").then(() => false),
+    ]);
+    let shown = "";
+    watching.stdout.setEncoding("utf8").on("data", (text) => (shown += text));
+    for (const end = Date.now() + LIMIT_MS; isThere && !shown.includes("in sync, "); await sleep(5)) {
+      assert.ok(Date.now() < end, shown);
+    }
+    watching.kill();
+    if (isThere) assert.match(shown, /^LVM-n {2}\[-{20}\] {3}0\.0 % {2}2\/1000000 in sync, \d+ (?!dirty)/m);
     assert.is(await end(child, "SIGTERM"), 0);
     assert.is(NativeHost.find(runtime), undefined);
   });
