@@ -92,8 +92,8 @@ function scriptMistakes(code: string): string[] {
 /** A command is named by `dm-ulog NAME`, by `npm run sim --`, or by NAME with an option. */
 function commandMistakes(code: string): string[] {
   return code.split(/\||&&|;|#|\$\(/).flatMap((part) => {
-    const named = /(?:^|[\s/])dm-ulog ([a-z]+)(?: ([a-z]+))?(.*)$/.exec(part);
-    const short = /^([a-z]+)(?: ([a-z]+))?( .*--.*)$/.exec(part.trim());
+    const named = /(?:^|[\s/])dm-ulog ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?(.*)$/.exec(part);
+    const short = /^([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?( .*--.*)$/.exec(part.trim());
     const simulated = /npm run sim --( .*)$/.exec(part);
     if (simulated !== null) return optionMistakes("simulate", simulated[1] as string);
     const native = /(?:^|[\s/])dm-ulogd( .*)$/.exec(part);
