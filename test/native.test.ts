@@ -143,9 +143,44 @@ function testHost(program: string): void {
     const replayed = spawnSync(process.execPath, [CLI, "replay", join(runtime, "crashes/crash-1.pcapng")]);
     assert.is(replayed.status, 0, String(replayed.stderr));
     assert.is(await end(second.child, "SIGTERM"), 0);
-    for (const limit = Date.now() + LIMIT_MS; existsSync(join(runtime, "keeper")); await sleep(10)) {
-      if (Date.now() > limit) throw new Error("The socket of a server that stopped is kept");
+  });
+
+  test("asked to end, it leaves its socket to the next one where there are logs, and lets go of it where there are none", async () => {
+    const first = await start();
+    assert.is(await end(first.child, "SIGTERM"), 0);
+    const answer = kernel.ask(first.port, "GET_SYNC_COUNT");
+    await sleep(50);
+    const second = await start();
+    assert.is(second.port, first.port);
+    assert.is(u64At((await answer).data, 0), 2, "from the test before");
+    assert.is(await end(second.child, "SIGTERM"), 0);
+
+    const other = join(folder, "no-logs");
+    const third = await start("--runtime-dir", other);
+    assert.ok(existsSync(join(other, "keeper")));
+    assert.is(await end(third.child, "SIGTERM"), 0);
+    for (const limit = Date.now() + 2000; existsSync(join(other, "keeper")); await sleep(10)) {
+      if (Date.now() > limit) throw new Error("The socket of a server without logs is kept");
     }
+  });
+
+  test("a device that hangs does not hold up the end of its server", async () => {
+    const { child, port, said } = await start("--runtime-dir", join(folder, "hangs"));
+    // A process that is stopped writes no mark, as one whose device hangs.
+    const devices = readdirSync("/proc").find((pid) => /^\d+$/.test(pid) && parentOf(pid) === child.pid) as string;
+    const log = join(folder, "hanging.log");
+    writeFileSync(log, new Uint8Array(65536));
+    assert.is((await kernel.ask(port, "CTR", asciiBytes(`2000 disk ${log} 2 nosync`))).error, 0);
+    assert.is((await kernel.ask(port, "RESUME")).error, 0);
+    process.kill(Number(devices), "SIGSTOP");
+    kernel.tell(port, "FLUSH", [4]);
+    await sleep(600);
+    const fromMs = performance.now();
+    assert.is(await end(child, "SIGTERM"), 0);
+    const tookMs = performance.now() - fromMs;
+    // Of that a second is for its last sentence, which the same process would write.
+    assert.ok(tookMs < 2000, `${tookMs} ms`);
+    assert.not(said().includes("has stopped"));
   });
 
   test("status and metrics are read from what it shares, while it answers", async () => {

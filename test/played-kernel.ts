@@ -36,10 +36,27 @@ export class PlayedKernel {
     return this.socket.address().port;
   }
 
-  /** Asks the server that receives on `port`, and waits for its answer. */
-  async ask(port: number, type: Request["type"], data: Request["data"] = []): Promise<Reply> {
+  /** Asks, and waits for no answer. Returns the request's number. */
+  tell(port: number, type: Request["type"], data: Request["data"] = []): number {
     const request = { type, uuid: this.uuid, luid: 3n, seq: ++this.seq, data };
     this.socket.send(encodeRequest(this.abi, request), { port }, () => {});
+    return request.seq;
+  }
+
+  /** Waits until a request is to be sent again. Returns its number and the errno that says so. */
+  async askedAgain(): Promise<{ seq: number; errno: number }> {
+    const { CN_SEQ, CN_ACK, FRAME_BYTES } = this.abi;
+    for (;;) {
+      const [datagram] = (await once(this.socket, "message")) as [Uint8Array];
+      if (datagram.length >= FRAME_BYTES) continue;
+      const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
+      return { seq: view.getUint32(CN_SEQ, true), errno: view.getUint32(CN_ACK, true) };
+    }
+  }
+
+  /** Asks the server that receives on `port`, and waits for its answer. */
+  async ask(port: number, type: Request["type"], data: Request["data"] = []): Promise<Reply> {
+    this.tell(port, type, data);
     for (;;) {
       const [datagram] = (await once(this.socket, "message")) as [Uint8Array];
       // A server that starts asks for what died with the one before.

@@ -39,6 +39,10 @@ class Rig {
   timeoutUs = 0;
   isStopAsked = false;
   isIdle = true;
+  isDraining = false;
+  leavesSocket = false;
+  /** When devices have done what they do, in a pause. */
+  idleAtNs = Number.POSITIVE_INFINITY;
   settled = 0;
   readonly spin: Spin;
   /** State files of so many parts. */
@@ -79,6 +83,11 @@ class Rig {
         return this.isStopAsked;
       },
       restore: this.restore,
+      leavesSocket: () => this.leavesSocket,
+      pause: () => {
+        this.nowNs += MS;
+        if (this.nowNs >= this.idleAtNs) this.isIdle = true;
+      },
       deliverDone: () => this.events.push("done"),
       settle: () => this.settled++,
       warn: (sentence) => this.events.push(sentence),
@@ -265,6 +274,37 @@ test("a stop leaves the group, answers what has come, and waits for devices at m
   hanging.loop.run();
   const tookMs = (hanging.nowNs - beginNs) / MS;
   assert.ok(tookMs >= 1500 && tookMs < 1510, `${tookMs} ms`);
+});
+
+test("a stop that leaves the socket receives nothing more but what is drained, and waits for devices at most 0.5 s", () => {
+  for (const [idleAfterMs, leastMs, mostMs] of [
+    [0, 0, 1],
+    [40, 40, 42],
+    [Number.POSITIVE_INFINITY, 500, 502],
+  ] as const) {
+    const rig = new Rig();
+    rig.construct();
+    rig.isStopAsked = rig.leavesSocket = true;
+    rig.isIdle = idleAfterMs === 0;
+    rig.isDraining = true;
+    rig.ring();
+    rig.ask("MARK_REGION", { data: [7] });
+    rig.coming.push({ atNs: rig.nowNs, port: KERNEL, bytes: new Uint8Array(0), isDrained: true });
+    rig.ask("FLUSH");
+    assert.ok(rig.loop.step(), "the bell");
+    assert.ok(rig.loop.step(), "what had come before requests were lost");
+    rig.isDraining = false;
+    const beginNs = rig.nowNs;
+    rig.idleAtNs = beginNs + idleAfterMs * MS;
+    assert.not(rig.loop.step(), "what was lost is asked for");
+    const tookMs = (rig.nowNs - beginNs) / MS;
+    assert.ok(tookMs >= leastMs && tookMs <= mostMs, `${tookMs} ms`);
+    assert.is(rig.answers.length, 1);
+    assert.is(rig.coming.length, 1, "the next server's");
+    assert.not(rig.events.includes("left"), "the socket stays in the group");
+    assert.ok(rig.events.includes("asked for lost"));
+    assert.is(rig.events.includes("done"), idleAfterMs !== 0, "completions are delivered");
+  }
 });
 
 test("after an answer the loop looks before it sleeps, where the next request is near; it is seen at once then", () => {

@@ -161,8 +161,15 @@ if (!enterNetworkNamespace()) {
     }
     const descriptors = readdirSync(`/proc/${keeper}/fd`).length;
     assert.ok(descriptors < 30, `a keeper holds nothing else of the server: ${descriptors} descriptors`);
+    // Asked to end, it leaves the socket to the next one too, where there are logs.
     await end(server, "SIGTERM");
-    await until(() => holders().length === 0, "The socket of a server that stopped is kept");
+    const answer = kernel.ask(port, "GET_SYNC_COUNT");
+    server = await inNode(directory);
+    assert.is(server.port, port);
+    assert.is(u64At((await answer).data, 0), 2);
+    assert.is((await kernel.ask(port, "DTR")).error, 0);
+    await end(server, "SIGTERM");
+    await until(() => holders().length === 0, "The socket of a server without logs is kept");
     await until(() => !existsSync(join(directory, "keeper")), "A keeper is left");
   });
 
@@ -175,15 +182,22 @@ if (!enterNetworkNamespace()) {
       await end(first, "SIGKILL");
       const second = await natively(directory);
       assert.is(second.port, first.port);
-      assert.is((await kernel.ask(second.port, "CTR", asciiBytes("2000 core 2"))).error, 0);
       await end(second, "SIGTERM");
       await until(() => holders().length === 0, "the keeper of Node.js does not obey the native host");
       const third = await natively(directory);
+      assert.is((await kernel.ask(third.port, "CTR", asciiBytes("2000 core 2"))).error, 0);
       await end(third, "SIGKILL");
       const fourth = await inNode(directory);
       assert.is(fourth.port, third.port);
       assert.is(await inSync(fourth.port), 0);
       await end(fourth, "SIGTERM");
+      const fifth = await natively(directory);
+      assert.is(fifth.port, third.port, "left by a server that was asked to end");
+      await end(fifth, "SIGTERM");
+      const sixth = await inNode(directory);
+      assert.is(sixth.port, third.port, "left by a server that was asked to end");
+      assert.is((await kernel.ask(sixth.port, "DTR")).error, 0);
+      await end(sixth, "SIGTERM");
       await until(() => holders().length === 0, "the native keeper does not obey the host in Node.js");
     });
 
@@ -200,6 +214,20 @@ if (!enterNetworkNamespace()) {
     assert.ok(existsSync(join(directory, "keeper")));
     other.close();
   });
+
+  for (const [host, begin] of Object.entries({ inNode, ...(lacking === undefined && { natively }) })) {
+    test(`a keeper that ends has what waits in its socket asked for anew: ${host}`, async () => {
+      const directory = runtimeDirectory();
+      const server = await begin(directory);
+      await end(server, "SIGKILL");
+      const asked = [kernel.tell(server.port, "GET_SYNC_COUNT"), kernel.tell(server.port, "FLUSH")];
+      const other = new ConnectorPeer(91, 65536);
+      other.join(false);
+      for (const seq of asked) assert.equal(await kernel.askedAgain(), { seq, errno: 11 });
+      await until(() => !holders().some(isKeeper), "It is still there");
+      other.close();
+    });
+  }
 
   const told: string[] = [];
   /** A server's part, played by this process. */

@@ -20,8 +20,8 @@
 #include "shared.h"
 #include "watch.h"
 
-#define END_TRIES 100
-#define END_TRY_NS 10000000
+#define END_TRIES 1000
+#define END_TRY_NS 1000000
 
 static void start_device(unsigned number) {
   if (start_own_thread(serve_device, number) == 0) return;
@@ -76,8 +76,8 @@ pid_t device_process_start(void) {
   return pid;
 }
 
-void device_process_end(void) {
+void device_process_end(bool hangs) {
   log_end();
-  for (int tries = 0; tries < END_TRIES && waitpid(pid, NULL, WNOHANG) == 0; tries++)
+  for (int tries = 0; tries < END_TRIES && waitpid(pid, NULL, WNOHANG) == 0 && !(hangs && log_is_written()); tries++)
     nanosleep(&(struct timespec){0, END_TRY_NS}, NULL);
 }

@@ -14,7 +14,10 @@ pid_t device_process_start(void);
 /* Whether it has ended, as it never does before its server: what waits for a device would wait for ever. */
 bool device_process_has_ended(void);
 
-/* The server has said its last sentence: waits until it is written, or a second. */
-void device_process_end(void);
+/*
+ * The server has said its last sentence: waits until the process has ended, or a second. One that hangs in a device does not end, and
+ * is waited for only until it has written that sentence.
+ */
+void device_process_end(bool hangs);
 
 #endif

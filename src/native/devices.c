@@ -18,7 +18,7 @@
 #define NO_HANDLE UINT32_MAX
 
 /* By place. A place whose device is closed, and not yet let go of, has no handle. */
-static struct { uint32_t handle; bool is_used, is_running, is_busy; uint32_t collected; } places[PLACES];
+static struct { uint32_t handle; bool is_used, is_busy; uint64_t since_ns; } places[PLACES];
 /* By handle. */
 static uint16_t place_of[DM_ULOG_HANDLE_COUNT];
 /* `is_answer`: the flush under way began after it was asked for, so that its end is the answer. */
@@ -52,6 +52,7 @@ static void hand_over(unsigned number) {
   struct place *place = &shared->places[number];
   place->error = 0;
   places[number].is_busy = true;
+  places[number].since_ns = now_ns;
   busy_places++;
   device_since[places[number].handle] = (struct since){now_ns, place->kind, 0};
   atomic_fetch_add(&place->rings, 1);
@@ -257,6 +258,12 @@ static void tell_of_answer(uint32_t handle, uint64_t time_ns) {
   name_log(name, handle);
   say(INFO, "The log device of log %s answers again, after %llu s.", name,
       (unsigned long long)((time_ns - device_since[handle].ns) / 1000000000));
+}
+
+bool devices_have_ended(uint64_t time_ns, uint64_t patience_ns) {
+  for (unsigned number = 0; busy_places > 0 && number < PLACES; number++)
+    if (places[number].is_busy && time_ns - places[number].since_ns < patience_ns) return false;
+  return true;
 }
 
 bool devices_are_idle(void) { return busy_places == 0; }

@@ -28,6 +28,9 @@ void flushes_look(uint64_t now_ns, deliver_completion deliver);
 /* Says which devices take long, once each. */
 void devices_look(uint64_t now_ns);
 
+/* Whether nothing is under way on a log device but what has taken longer than `patience_ns` already: that hangs. */
+bool devices_have_ended(uint64_t now_ns, uint64_t patience_ns);
+
 /* Whether nothing is under way on a log device. */
 bool devices_are_idle(void);
 

@@ -50,6 +50,12 @@ uint32_t engine_input(uint32_t kind, uint32_t size, uint32_t port, uint64_t now_
   return Z_dm_ulogZ_handleInput(&core);
 }
 
+bool engine_has_logs(void) {
+  for (uint32_t handle = 0; handle < DM_ULOG_HANDLE_COUNT; handle++)
+    if (U32(DM_ULOG_HANDLES + 4 * handle) != 0) return true;
+  return false;
+}
+
 /* AssemblyScript's class id of bytes that hold no references. */
 #define ARRAY_BUFFER 0
 /* The Uint8Array that notices are handed over in, and its bytes. */

@@ -2,6 +2,7 @@
 #ifndef ENGINE_H
 #define ENGINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,9 @@ void engine_start(void);
  * DM_ULOG_EFFECTS, which the caller carries out, in order, before the next input.
  */
 uint32_t engine_input(uint32_t kind, uint32_t size, uint32_t port, uint64_t now_ns);
+
+/* Whether the core has any log. */
+bool engine_has_logs(void);
 
 /*
  * A second instance of the core that puts notices into words, for a process that has no engine. It has memory of its own,

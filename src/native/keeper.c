@@ -1,7 +1,7 @@
 /*
  * The keeper is a process of a few pages that listens at `keeper` in the runtime directory. The server is connected to it as long
  * as it lives. A keeper ends when its server says so, when no server has come for a while, or when it sees that another server has
- * a socket of its own in the kernel's group: then its socket would only fill up.
+ * a socket of its own in the kernel's group: then its socket would only fill up. What waits in it is asked for anew then.
  */
 #include "keeper.h"
 
@@ -22,6 +22,7 @@
 #include <linux/netlink.h>
 
 #include "dm-ulog.h"
+#include "recall.h"
 #include "say.h"
 #include "service-manager.h"
 
@@ -129,6 +130,8 @@ int socket_kept(void) {
   return fd >= 0 ? fd : kept_by_keeper();
 }
 
+bool socket_outlives_server(void) { return is_stored || keeper_fd >= 0; }
+
 void let_socket_go(void) {
   char word = END;
   if (keeper_fd >= 0) send(keeper_fd, &word, 1, MSG_NOSIGNAL);
@@ -167,10 +170,29 @@ static int accept_server(int listener) {
   return -1;
 }
 
+/* Whoever asked and got no answer asks again at once, and finds out who serves now. Else it would wait for 15 s. */
+static void send_back(int netlink) {
+  struct sockaddr_nl sender;
+  struct bare_answer asked, again;
+  uint32_t port = port_of(netlink);
+  int group = DM_ULOG_CN_IDX_DM;
+  setsockopt(netlink, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &group, sizeof group);
+  for (;;) {
+    ssize_t size = recvfrom(netlink, &asked, sizeof asked, MSG_DONTWAIT, (struct sockaddr *)&sender, &(socklen_t){sizeof sender});
+    if (size < 0 && errno != ENOBUFS && errno != EINTR) return;
+    /* A server's bell is shorter, or comes from its own socket. */
+    if (size < (ssize_t)sizeof asked || sender.nl_pid == port) continue;
+    again = ask_again(asked.connector.seq);
+    sendto(netlink, &again, sizeof again, MSG_DONTWAIT, (struct sockaddr *)&sender, sizeof sender);
+  }
+}
+
 /* Another keeper may listen there by now. */
-static _Noreturn void end_keeper(ino_t inode) {
+static _Noreturn void end_keeper(ino_t inode, int netlink) {
   struct stat file;
-  if (lstat(NAME, &file) == 0 && file.st_ino == inode) unlink(NAME);
+  if (lstat(NAME, &file) < 0 || file.st_ino != inode) _exit(0); /* it may keep the same socket */
+  unlink(NAME);
+  send_back(netlink);
   _exit(0);
 }
 
@@ -188,11 +210,11 @@ static _Noreturn void run_keeper(int listener, ino_t inode, int server, int netl
     }
     if (server < 0) {
       if (++looks < LOOKS_WITHOUT_SERVER && !has_other_server(port)) continue;
-      end_keeper(inode);
+      end_keeper(inode, netlink);
     }
     char word;
     ssize_t size = recv(server, &word, 1, MSG_DONTWAIT);
-    if (size == 1 && word == END) end_keeper(inode);
+    if (size == 1 && word == END) end_keeper(inode, netlink);
     if (size == 1 && word == TAKE) send_descriptor(server, TAKE, netlink);
     if (size == 0 || (size < 0 && errno != EAGAIN)) {
       close(server);

@@ -13,6 +13,9 @@ int socket_kept(void);
 /* Sees to it that the socket is kept: by systemd if it started this server, by a keeper process else. */
 void keep_socket(int netlink, bool has_keeper);
 
+/* Whether something keeps it. */
+bool socket_outlives_server(void);
+
 /* The server stops, and no other is to take its place: nothing is kept. */
 void let_socket_go(void);
 

@@ -21,6 +21,7 @@
 #include "effects.h"
 #include "engine.h"
 #include "flight.h"
+#include "keeper.h"
 #include "options.h"
 #include "page.h"
 #include "recall.h"
@@ -38,8 +39,8 @@
 /* A server that stops has answered all when nothing comes for so long. It waits no longer than the second for devices. */
 #define STOP_SILENCE_US 5000
 #define STOP_NS (3 * NS_PER_S / 2)
-/* A server that hands over waits so long for its devices. */
-#define HAND_OVER_NS (NS_PER_S / 2)
+/* One that leaves its socket waits so long for its devices: all mirrors wait with it. */
+#define LEAVE_NS (NS_PER_S / 2)
 #define SET(level, option, type, ...) setsockopt(netlink_fd, level, option, &(type){__VA_ARGS__}, sizeof(type))
 /* The system call for the clock costs as much as the one that looks for a datagram, where it is one. */
 #define TRIES_PER_CLOCK 8
@@ -226,12 +227,15 @@ static bool has_stopped(ssize_t size) {
     set_timeout(STOP_SILENCE_US);
     return false;
   }
-  return (size < 0 && devices_are_idle()) || now_ns > until_ns;
+  return (size < 0 && devices_have_ended(now_ns, STOP_NS)) || now_ns > until_ns;
 }
 
-/* Leaves what comes to the next server. */
+/* Whether a server that stops leaves what comes to the next one, instead of letting the kernel find nobody. */
+static bool leaves_socket(void) { return socket_outlives_server() && engine_has_logs(); }
+
+/* Nothing is received any more. What hangs holds nobody else up: the next server asks the kernel for what was left unanswered. */
 static void end_devices(void) {
-  for (uint64_t until_ns = now_ns + HAND_OVER_NS; !devices_are_idle() && read_clock() < until_ns;) {
+  for (uint64_t until_ns = read_clock() + LEAVE_NS; !devices_have_ended(now_ns, LEAVE_NS) && read_clock() < until_ns;) {
     nanosleep(&(struct timespec){0, (long)NS_PER_MS}, NULL);
     devices_collect(complete);
   }
@@ -241,7 +245,7 @@ enum ending serve(void) {
   uint64_t look_ns = 0;
   set_timeout(LOOK_NS / NS_PER_US);
   /* What has been received, or lost, is this server's: the next one never hears of it. */
-  while (!is_hand_over_asked || is_draining) {
+  while (is_draining || !(is_hand_over_asked || (is_stop_asked && leaves_socket()))) {
     ssize_t size = receive();
     int error = size < 0 ? errno : 0;
     if (error == ENOBUFS) {
@@ -250,7 +254,7 @@ enum ending serve(void) {
       continue;
     }
     if (error != 0 && error != EAGAIN && error != EINTR) die("Receiving from netlink failed: %s.", strerror(error));
-    if (is_stop_asked && has_stopped(size)) return STOPPED;
+    if (is_stop_asked && !leaves_socket() && has_stopped(size)) return STOPPED;
     if (error == EAGAIN && is_draining) take_overrun();
     else if (size >= 0 && sender.nl_pid == bell_port) take_bell();
     else if (size >= 0) take_request((size_t)size);
@@ -269,5 +273,5 @@ enum ending serve(void) {
     flight_settle();
   }
   end_devices();
-  return HANDED_OVER;
+  return is_hand_over_asked ? HANDED_OVER : LEFT;
 }

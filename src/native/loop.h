@@ -6,8 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How a loop has ended. */
-enum ending { STOPPED, HANDED_OVER };
+/*
+ * How a loop has ended. STOPPED: nobody uses a log, or nothing keeps the socket; the kernel finds nobody. LEFT: mirrors wait, and what
+ * they ask waits for the next server in the socket. HANDED_OVER: to a server that waits.
+ */
+enum ending { STOPPED, LEFT, HANDED_OVER };
 
 /* Of the kernel's netlink socket, from `open_socket` on. */
 extern int netlink_fd;

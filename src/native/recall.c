@@ -1,8 +1,6 @@
 #include "recall.h"
 
 #include <errno.h>
-#include <linux/connector.h>
-#include <linux/netlink.h>
 
 #include "dm-ulog.h"
 #include "loop.h"
@@ -18,10 +16,15 @@
 static bool is_waiting;
 static uint32_t told_up_to;
 
+struct bare_answer ask_again(uint32_t number) {
+  return (struct bare_answer){
+      {sizeof(struct bare_answer), NLMSG_DONE, 0, 0, 0},
+      {.id = {DM_ULOG_CN_IDX_DM, DM_ULOG_CN_VAL_DM_USERSPACE_LOG}, .seq = number, .ack = EAGAIN},
+  };
+}
+
 static void tell(uint32_t first, uint32_t count) {
-  /* A bare acknowledgement: an answer without data. */
-  struct { struct nlmsghdr netlink; struct cn_msg connector; } again = {
-      {sizeof again, NLMSG_DONE, 0, 0, 0}, {.id = {DM_ULOG_CN_IDX_DM, DM_ULOG_CN_VAL_DM_USERSPACE_LOG}, .ack = EAGAIN}};
+  struct bare_answer again = ask_again(first);
   for (uint32_t i = 0; i < count; i++) {
     again.connector.seq = first + i;
     send_to_kernel(&again, sizeof again);

@@ -6,8 +6,14 @@
 #ifndef RECALL_H
 #define RECALL_H
 
+#include <linux/connector.h>
+#include <linux/netlink.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/* What asks for one: an answer without data. */
+struct bare_answer { struct nlmsghdr netlink; struct cn_msg connector; };
+struct bare_answer ask_again(uint32_t number);
 
 /* Of what an earlier server took with it; `was_heard` where none was sent that no server received. */
 void recall_unanswered(bool was_heard);

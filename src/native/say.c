@@ -154,6 +154,8 @@ void log_end(void) {
   ring();
 }
 
+bool log_is_written(void) { return atomic_load(&log_ring->taken) == atomic_load(&log_ring->put); }
+
 enum log_format log_format_of_output(void) {
   /* The variable alone is not enough: children inherit it. */
   const char *journal = getenv("JOURNAL_STREAM");

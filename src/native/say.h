@@ -6,6 +6,7 @@
 #define SAY_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dm-ulog.h"
@@ -42,5 +43,8 @@ void write_log(struct log_ring *ring);
 
 /* Nothing more is said. */
 void log_end(void);
+
+/* Whether all that was said is written. */
+bool log_is_written(void);
 
 #endif

@@ -112,13 +112,14 @@ int main(int argc, char **argv) {
   tell_ready();
   recall_unanswered(taken_over >= 0);
 
-  if (serve() == HANDED_OVER) hand_over(devices, argv);
+  enum ending ending = serve();
+  if (ending == HANDED_OVER) hand_over(devices, argv);
   notify_service_manager("STOPPING=1", -1);
-  let_socket_go();
+  if (ending == STOPPED) let_socket_go();
   flight_close();
   page_close();
   say(INFO, "dm-ulogd has stopped.");
   if (!devices_are_idle()) say(ERROR, "A device hangs; its reads and writes are left unfinished.");
-  device_process_end();
+  device_process_end(!devices_are_idle());
   _exit(0); /* whatever hangs */
 }

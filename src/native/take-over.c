@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "claim.h"
+#include "devices.h"
 #include "flight.h"
 #include "keeper.h"
 #include "loop.h"
@@ -156,8 +157,8 @@ static _Noreturn void begin_anew(char **argv) {
 
 _Noreturn void hand_over(pid_t device_process, char **argv) {
   kill(device_process, SIGKILL);
-  /* One that hangs in a device cannot end, and keeps that device alone. */
-  for (int tries = 0; tries < 100 && waitpid(device_process, NULL, WNOHANG) == 0; tries++)
+  /* One that hangs in a device cannot end, and keeps that device alone: the new server waits for the locks of the others. */
+  for (int tries = 0; devices_are_idle() && tries < 100 && waitpid(device_process, NULL, WNOHANG) == 0; tries++)
     nanosleep(&(struct timespec){0, 1000000}, NULL);
   log_ring = NULL;
   flight_close();

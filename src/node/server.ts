@@ -66,6 +66,8 @@ export interface ServerOptions {
 
 /** How long `stop` waits for threads that are in the middle of something, in ms. */
 const STOP_TIMEOUT_MS = 5000;
+/** And where mirrors wait for the next server, which waits for this one. */
+const LEAVE_TIMEOUT_MS = 500;
 
 /** What a running server consists of. */
 interface Parts {
@@ -260,19 +262,30 @@ export class Server implements MemorySource {
   }
 
   /**
-   * Ends all threads. Requests that were received are answered first. Resolves with whether all have ended: a thread
+   * Ends all threads. Requests that were received are answered first. Where there are logs, and something keeps the socket, what comes
+   * from then on waits in it for the next server; else the kernel hears that there is none. Resolves with whether all have ended: a thread
    * whose log device hangs does not, and the process cannot end by itself.
    */
   async stop(): Promise<boolean> {
-    this.stopNow();
+    const leavesSocket = this.parts.socketKeeper?.isKept === true && this.hasLogs();
+    this.tellToStop(leavesSocket);
     const viewEnded = this.parts.view?.stop();
     await this.parts.exited;
-    this.parts.socketKeeper?.letGo();
+    if (leavesSocket) this.parts.socketKeeper?.disconnect();
+    else this.parts.socketKeeper?.letGo();
     const isRecorded = await this.parts.recording.finish();
     process.off("exit", this.stopNow);
     // One that hangs in a system call is not waited for.
     const ended = Promise.all([this.parts.keeperEnded, viewEnded]);
-    return (await endsWithin(ended, STOP_TIMEOUT_MS)) && isRecorded;
+    return (await endsWithin(ended, leavesSocket ? LEAVE_TIMEOUT_MS : STOP_TIMEOUT_MS)) && isRecorded;
+  }
+
+  private hasLogs(): boolean {
+    try {
+      return this.console.logs(this).length > 0;
+    } catch {
+      return true; // The request thread is stuck. The next server will know.
+    }
   }
 
   private look(): void {
@@ -283,11 +296,14 @@ export class Server implements MemorySource {
     }
   }
 
-  private readonly stopNow = (): void => {
+  /** The process exits. */
+  private readonly stopNow = (): void => this.tellToStop(this.parts.socketKeeper?.isKept === true);
+
+  private tellToStop(leavesSocket: boolean): void {
     clearInterval(this.looking);
-    this.parts.mailbox.requestStop();
+    this.parts.mailbox.requestStop(leavesSocket);
     this.parts.bell.ring();
-  };
+  }
 }
 
 /** Returns the file of the flight recorder, or undefined where there is none. */

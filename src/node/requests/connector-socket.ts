@@ -21,16 +21,17 @@ import {
   receiveBufferBytes,
   recvfrom,
   setReceiveTimeout,
-  setsockopt,
   systemError,
 } from "../system-calls.ts";
-import { SOCKADDR_NL_BYTES } from "./netlink-datagrams.ts";
+import {
+  changeGroup,
+  NETLINK_ADD_MEMBERSHIP,
+  NETLINK_DROP_MEMBERSHIP,
+  SOCKADDR_NL_BYTES,
+} from "./netlink-datagrams.ts";
 import { connectorSocketOf, connectorSockets } from "./netlink-sockets.ts";
 
 const NETLINK_CONNECTOR = 11;
-const SOL_NETLINK = 270;
-const NETLINK_ADD_MEMBERSHIP = 1;
-const NETLINK_DROP_MEMBERSHIP = 2;
 
 /** Room for 10,082 requests of 204 bytes, as counted on Linux 6.18. The kernel drops what does not fit. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
@@ -53,7 +54,7 @@ export class ConnectorSocket {
   /** A sentence, where the receive buffer is smaller than it should be. */
   readonly bufferWarning: string | undefined;
   /** From an overrun on the kernel drops all that comes, until the socket was found empty. */
-  private isDraining = false;
+  isDraining = false;
   /** What opened it, unless an earlier server did. */
   private readonly socket: RawNetlinkSocket | undefined;
   private readonly sender = new Uint32Array(SOCKADDR_NL_BYTES / 4);
@@ -134,10 +135,8 @@ export class ConnectorSocket {
   }
 
   private change(option: number, group: number): void {
-    const bytes = new Uint8Array(new Uint32Array([group]).buffer);
-    if (setsockopt(this.fd, SOL_NETLINK, option, bytes, bytes.length) < 0) {
-      throw systemError("The kernel's group of the connector", errno());
-    }
+    const error = changeGroup(this.fd, option, group);
+    if (error !== 0) throw systemError("The kernel's group of the connector", error);
   }
 }
 

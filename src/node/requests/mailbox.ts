@@ -9,6 +9,7 @@ const ADDRESS = 1;
 const SIZE = 2;
 const STOP = 3;
 const OVERRUNS = 4;
+const LEAVE = 5;
 const HEAD_BYTES = 64;
 const MAILBOX_DATA_BYTES = 65536;
 
@@ -48,14 +49,20 @@ export class Mailbox {
     return copy;
   }
 
-  /** Reader: tells the request thread to end when it is woken next. */
-  requestStop(): void {
+  /** Reader: tells the request thread to end when it is woken next, and whether to leave what comes to the next server. */
+  requestStop(leavesSocket = false): void {
+    Atomics.store(this.words, LEAVE, leavesSocket ? 1 : 0);
     Atomics.store(this.words, STOP, 1);
   }
 
   /** Request thread: whether to end. */
   stopRequested(): boolean {
     return Atomics.load(this.words, STOP) !== 0;
+  }
+
+  /** Request thread: whether what comes is the next server's. */
+  leavesSocket(): boolean {
+    return Atomics.load(this.words, LEAVE) !== 0;
   }
 
   /** Reader: how often the kernel lost requests to a full receive buffer, as of the last look. */

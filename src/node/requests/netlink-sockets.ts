@@ -5,7 +5,8 @@
 import { fstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 const NETLINK_CONNECTOR = 11;
-const CN_IDX_DM = 7;
+/** The group of device-mapper's requests. */
+export const CN_IDX_DM = 7;
 
 /** A line of /proc/net/netlink. */
 export interface NetlinkSocket {

@@ -13,6 +13,8 @@ import type { WakeUp } from "./wake-up.ts";
 const STOP_SILENCE_US = 5000;
 /** It waits no longer than this for a log device. */
 const STOP_TIMEOUT_NS = 1500e6;
+/** One that leaves its socket to the next server waits so long for its devices: all mirrors wait with it. */
+const LEAVE_TIMEOUT_NS = 500e6;
 /** Reading the clock costs a tenth of a look at the socket. */
 const LOOKS_PER_CLOCK = 4;
 
@@ -21,6 +23,8 @@ export interface LoopSocket {
   readonly port: number;
   /** Of the datagram received last. */
   readonly senderPort: number;
+  /** Some were lost just now, and those before them are still to be received. */
+  readonly isDraining: boolean;
   /** Times that requests were lost, because the receive buffer was full. */
   readonly overruns: number;
   /** Waits for a datagram, as long as `setTimeout` says. Returns its size, TIMED_OUT or DRAINED. */
@@ -45,6 +49,10 @@ export interface LoopParts {
   devices: { isIdle(): boolean; readonly hasLost: boolean };
   /** The bell has rung: something is done, or another thread has a question. Returns whether the loop is to stop. */
   rung(memory: Uint8Array): boolean;
+  /** Stopping: whether what comes is left to the next server, instead of letting the kernel find nobody. */
+  leavesSocket(): boolean;
+  /** Lets a moment pass. */
+  pause(): void;
   /** Completions that no bell told of. */
   deliverDone(): void;
   /** State files of which parts are still to be given to the core. */
@@ -62,6 +70,8 @@ export class RequestLoop {
   private answeredNs = 0;
   /** Stopping: nothing new is received, and what has come is answered before the loop ends. */
   private stopAtNs = 0;
+  /** Stopping too: nothing is received any more. */
+  private isLeaving = false;
 
   constructor(private readonly parts: LoopParts) {}
 
@@ -86,7 +96,19 @@ export class RequestLoop {
     if (restore.isUnderWay) restore.next(now);
     if (devices.hasLost) this.parts.deliverDone();
     this.parts.settle();
-    return true;
+    if (!this.isLeaving || socket.isDraining) return true;
+    this.endDevices();
+    return false;
+  }
+
+  /** What hangs holds nobody else up: the next server asks the kernel for what was left unanswered. */
+  private endDevices(): void {
+    const { devices, nowNs } = this.parts;
+    for (const untilNs = nowNs() + LEAVE_TIMEOUT_NS; !devices.isIdle() && nowNs() < untilNs; ) {
+      this.parts.pause();
+      this.parts.deliverDone();
+      this.parts.settle();
+    }
   }
 
   /** The core's memory grows with a log, and its views end then. */
@@ -147,6 +169,8 @@ export class RequestLoop {
     const isStopAsked = this.parts.rung(this.memory);
     this.renewInbox();
     if (!isStopAsked || this.stopAtNs !== 0) return;
+    this.isLeaving ||= this.parts.leavesSocket();
+    if (this.isLeaving) return;
     this.stopAtNs = this.nowNs + STOP_TIMEOUT_NS;
     socket.leave(engine.abi.CN_IDX_DM);
     socket.setTimeout(STOP_SILENCE_US);

@@ -7,9 +7,9 @@
 
 import { closeSync, constants, openSync } from "node:fs";
 import { join } from "node:path";
-import type { Abi } from "../../common/abi.ts";
 import { LAST_REQUEST } from "../state/state-files.ts";
-import { allocateFile, EAGAIN, type Mapping, mapFile, unmapFile } from "../system-calls.ts";
+import { allocateFile, type Mapping, mapFile, unmapFile } from "../system-calls.ts";
+import { AskAgain } from "./netlink-datagrams.ts";
 
 const FILE_BYTES = 8;
 /** A server that starts: more than a kernel has under way at once, on either side of the last number seen. */
@@ -21,40 +21,28 @@ const NUMBERS_MISSED_MAX = 16_384;
 
 export class RequestRecall {
   private readonly last: Uint32Array;
-  private readonly datagram: Uint8Array;
-  private readonly view: DataView;
-  private readonly seqOffset: number;
+  private readonly again = new AskAgain();
   /** After an overrun, until a request comes: the last number that was told. */
   private toldUpTo: number | undefined;
 
   private constructor(
-    abi: Abi,
     private readonly send: (datagram: Uint8Array) => void,
     private readonly mapping: Mapping | undefined,
   ) {
     this.last =
       mapping === undefined ? new Uint32Array(1) : new Uint32Array(mapping.bytes.buffer, mapping.bytes.byteOffset, 1);
-    // A bare acknowledgement: an answer without data.
-    this.datagram = new Uint8Array(abi.ULOG_LUID);
-    this.view = new DataView(this.datagram.buffer);
-    this.view.setUint32(abi.NLMSG_LEN, this.datagram.length, true);
-    this.view.setUint16(abi.NLMSG_TYPE, abi.NLMSG_TYPE_DONE, true);
-    this.view.setUint32(abi.CN_IDX, abi.CN_IDX_DM, true);
-    this.view.setUint32(abi.CN_VAL, abi.CN_VAL_DM_USERSPACE_LOG, true);
-    this.view.setUint32(abi.CN_ACK, EAGAIN, true);
-    this.seqOffset = abi.CN_SEQ;
   }
 
   /**
    * `send` sends a datagram to the kernel. Opens or makes the file in `stateDirectory`, which is of this boot; without one
    * the last number ends with this process. Throws with `errno`.
    */
-  static open(abi: Abi, send: (datagram: Uint8Array) => void, stateDirectory: string | undefined): RequestRecall {
-    if (stateDirectory === undefined) return new RequestRecall(abi, send, undefined);
+  static open(send: (datagram: Uint8Array) => void, stateDirectory: string | undefined): RequestRecall {
+    if (stateDirectory === undefined) return new RequestRecall(send, undefined);
     const fd = openSync(join(stateDirectory, LAST_REQUEST), constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
       allocateFile(fd, FILE_BYTES);
-      return new RequestRecall(abi, send, mapFile(fd, FILE_BYTES));
+      return new RequestRecall(send, mapFile(fd, FILE_BYTES));
     } finally {
       closeSync(fd);
     }
@@ -84,10 +72,7 @@ export class RequestRecall {
   }
 
   private tell(first: number, count: number): void {
-    for (let i = 0; i < count; i++) {
-      this.view.setUint32(this.seqOffset, (first + i) >>> 0, true);
-      this.send(this.datagram);
-    }
+    for (let i = 0; i < count; i++) this.send(this.again.of(first + i));
   }
 
   close(): void {

@@ -128,7 +128,6 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   const warn = (sentence: string): void => post({ kind: "told", sentence, level: "warning" });
   const states = runtimeDirectory === undefined ? undefined : openStates(runtimeDirectory, abi.HANDLE_COUNT, warn);
   const recall = RequestRecall.open(
-    abi,
     (datagram) => sendDatagram(socket.fd, datagram, kernel),
     runtimeDirectory === undefined ? undefined : stateDirectory(runtimeDirectory),
   );
@@ -226,6 +225,7 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
   if (socket.bufferWarning !== undefined) warn(socket.bufferWarning);
   recall.askForUnanswered();
 
+  const moment = new Int32Array(new SharedArrayBuffer(4));
   const loop = new RequestLoop({
     ...{
       engine,
@@ -249,6 +249,8 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
       takeOrders();
       return mailbox.stopRequested();
     },
+    leavesSocket: () => mailbox.leavesSocket(),
+    pause: () => Atomics.wait(moment, 0, 0, 1),
     settle() {
       recorder.settle();
       tellNotices();

@@ -75,6 +75,11 @@ export class SocketKeeper {
     }
   }
 
+  /** Whether something keeps it. */
+  get isKept(): boolean {
+    return this.isStored || this.connection >= 0;
+  }
+
   /** The server has stopped, and the kernel is to hear that there is none. */
   letGo(): void {
     if (this.isStored) this.options.manager?.takeBack(STORED_NAME);
@@ -82,7 +87,7 @@ export class SocketKeeper {
     this.disconnect();
   }
 
-  /** The server does not serve. The keeper waits for another. */
+  /** The server does not serve, or not any more. The keeper waits for another. */
   disconnect(): void {
     if (this.connection >= 0) closeDescriptor(this.connection);
     this.connection = -1;

@@ -207,6 +207,7 @@ const upgradeServer: Scenario = {
   sentence: "The server is asked to end under load, and another takes its place.",
   timeLimitMs: 120_000,
   expectedKernelLog: SERVER_WENT_AWAY,
+  keptKernelLog: {},
   async run(lab) {
     await lab.server.start();
     const subjects = await makeSubjects(lab, { core: true, disk: true });

@@ -46,6 +46,18 @@ async function checkInSync(lab: Lab, systemd: Systemd, mirrors: readonly Mirror[
   return netlinkPort;
 }
 
+/** Nobody receives the kernel's requests: it hears so at once. */
+async function waitForNoServer(): Promise<void> {
+  for (const deadline = Date.now() + 5000; ; await sleep(100)) {
+    const isThere = readFileSync("/proc/net/netlink", "utf8")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .some(([, protocol, , groups = "0"]) => protocol === "11" && (Number.parseInt(groups, 16) & (1 << 6)) !== 0);
+    if (!isThere) return;
+    assert.ok(Date.now() < deadline, "The socket is kept though the service was stopped");
+  }
+}
+
 const service: Scenario = {
   name: "service",
   sentence:
@@ -96,15 +108,26 @@ const service: Scenario = {
         assert.equal(await checkInSync(lab, systemd, mirrors), port, "systemd has kept the socket");
         await sleep(PAUSE_MS);
       }
+      // Asked to end, the server leaves the socket to the next one.
+      await systemd.do("restart");
+      assert.equal(await checkInSync(lab, systemd, mirrors), port, "systemd has kept the socket");
+      await sleep(PAUSE_MS);
       const tallies = await Promise.all(loads.map((load) => load.stop()));
       const stallMs = Math.max(...tallies.map(({ longestStallMs }) => longestStallMs));
       const writes = tallies.reduce((sum, tally) => sum + tally.writes, 0);
       if (isNative) assert.ok(stallMs < (WATCHDOG_S + 10) * 1000, "a request waited for more than the watchdog");
       lab.note(`killed once, stopped once; 0 I/O errors in ${writes} writes, longest stall ${stallMs.toFixed(0)} ms`);
-      for (const mirror of mirrors) {
-        await mirror.checkContents();
-        await mirror.remove();
-      }
+      for (const mirror of mirrors) await mirror.checkContents();
+      // Ended for good, it leaves none, though there are logs.
+      await systemd.do("stop");
+      await waitForNoServer();
+      await systemd.do("start");
+      assert.notEqual(
+        await checkInSync(lab, systemd, mirrors),
+        port,
+        "systemd keeps the socket of a service that was stopped",
+      );
+      for (const mirror of mirrors) await mirror.remove();
       await systemd.do("stop");
       await systemd.waitFor({ ActiveState: "inactive", Result: "success" });
     } finally {
