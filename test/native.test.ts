@@ -164,6 +164,26 @@ function testHost(program: string): void {
     }
   });
 
+  test("what a killed one left unanswered is asked for anew in slices, what was asked last first, while others are answered", async () => {
+    const first = await start();
+    await kernel.ask(first.port, "GET_SYNC_COUNT");
+    assert.is(await end(first.child, "SIGKILL"), "SIGKILL");
+    kernel.askedAgain.length = 0;
+    const waiting = kernel.tell(first.port, "GET_SYNC_COUNT");
+    const last = waiting - 1;
+    const second = await start();
+    const numbers = (from: number, count: number) => Array.from({ length: count }, (_, i) => (from + i) >>> 0);
+    const expected = new Set(numbers(last - 256, 257));
+    for (const limit = Date.now() + LIMIT_MS; kernel.askedAgain.length < expected.size; await sleep(5)) {
+      if (Date.now() > limit) throw new Error(`Asked for anew: ${kernel.askedAgain.length}`);
+    }
+    await sleep(50);
+    assert.equal(new Set(kernel.askedAgain.slice(0, 16)), new Set(numbers(last - 15, 16)));
+    // What waited in the socket, and whatever follows it, comes to this server.
+    assert.equal(new Set(kernel.askedAgain), expected);
+    assert.is(await end(second.child, "SIGTERM"), 0);
+  });
+
   test("a device that hangs does not hold up the end of its server", async () => {
     const { child, port, said } = await start("--runtime-dir", join(folder, "hangs"));
     // A process that is stopped writes no mark, as one whose device hangs.

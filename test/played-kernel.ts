@@ -9,6 +9,7 @@ import { decodeReply, encodeRequest, type Reply, type Request } from "../src/com
 
 const NETLINK_CONNECTOR = 11;
 const CAP_NET_ADMIN = 12n;
+const EAGAIN = 11;
 const BUFFERS = { recvBufferSize: 1 << 20, sendBufferSize: 1 << 20 };
 
 /** Why no server can be asked here, or undefined where one can. */
@@ -22,6 +23,8 @@ export function lacksForServer(): string | undefined {
 export class PlayedKernel {
   private readonly socket: RawNetlinkSocket;
   private seq = 0;
+  /** Numbers of requests that are to be sent again, in the order in which that was heard. */
+  readonly askedAgain: number[] = [];
 
   constructor(
     private readonly abi: Abi,
@@ -29,6 +32,11 @@ export class PlayedKernel {
   ) {
     const netlink = createRequire(import.meta.url)("node-netlink") as typeof import("node-netlink");
     this.socket = new netlink.RawNetlinkSocket(NETLINK_CONNECTOR, BUFFERS);
+    this.socket.on("message", (datagram: Uint8Array) => {
+      if (datagram.length >= abi.FRAME_BYTES) return;
+      const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
+      if (view.getUint32(abi.CN_ACK, true) === EAGAIN) this.askedAgain.push(view.getUint32(abi.CN_SEQ, true));
+    });
   }
 
   /** What a server is told to take for the kernel's. */
@@ -41,17 +49,6 @@ export class PlayedKernel {
     const request = { type, uuid: this.uuid, luid: 3n, seq: ++this.seq, data };
     this.socket.send(encodeRequest(this.abi, request), { port }, () => {});
     return request.seq;
-  }
-
-  /** Waits until a request is to be sent again. Returns its number and the errno that says so. */
-  async askedAgain(): Promise<{ seq: number; errno: number }> {
-    const { CN_SEQ, CN_ACK, FRAME_BYTES } = this.abi;
-    for (;;) {
-      const [datagram] = (await once(this.socket, "message")) as [Uint8Array];
-      if (datagram.length >= FRAME_BYTES) continue;
-      const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
-      return { seq: view.getUint32(CN_SEQ, true), errno: view.getUint32(CN_ACK, true) };
-    }
   }
 
   /** Asks the server that receives on `port`, and waits for its answer. */

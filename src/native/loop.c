@@ -144,7 +144,7 @@ static ssize_t spin_for_datagram(void) {
 
 /* Whether something goes on at once, in slices, where no datagram has come. */
 static bool has_more_to_do(void) {
-  return !is_stop_asked && (restore_is_under_way() || states_to_give_back() || (wake_ns != 0 && wake_ns <= now_ns));
+  return !is_stop_asked && (restore_is_under_way() || recall_is_under_way() || states_to_give_back() || (wake_ns != 0 && wake_ns <= now_ns));
 }
 
 /* Returns the size of the next datagram, or -1 with errno. The clock is read. */
@@ -262,6 +262,7 @@ enum ending serve(void) {
       wake_ns = 0;
       handle(DM_ULOG_INPUT_KIND_TICK, 0, 0);
     }
+    if (recall_is_under_way()) recall_next();
     if (restore_is_under_way()) restore_next();
     if (states_to_give_back()) states_give_back();
     if (look_ns <= now_ns) {

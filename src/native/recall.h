@@ -15,8 +15,12 @@
 struct bare_answer { struct nlmsghdr netlink; struct cn_msg connector; };
 struct bare_answer ask_again(uint32_t number);
 
-/* Of what an earlier server took with it; `was_heard` where none was sent that no server received. */
+/* Of what an earlier server took with it; `was_heard` where none was sent that no server received. It is told in slices. */
 void recall_unanswered(bool was_heard);
+
+/* Whether slices are left, and the next one. */
+bool recall_is_under_way(void);
+void recall_next(void);
 
 /* The receive buffer was full, and is empty now. */
 void recall_lost(void);

@@ -90,6 +90,7 @@ int main(int argc, char **argv) {
   /* What takes time is done before the server that this one takes over from stops answering. */
   page_prepare();
   flight_prepare(options.flight_bytes);
+  keep_program_resident(true);
   die_of_faults();
   catch_signals();
 
@@ -103,7 +104,6 @@ int main(int argc, char **argv) {
   /* From now on the other process may ring, and look at what this one has begun. */
   shared->server_port = netlink_port;
   start_engine();
-  keep_program_resident(true);
   spin_start(options.spin_us);
   run_in_real_time(options.real_time_priority);
   /* SYS_ADMIN: the kernel drops replies without it. IPC_LOCK: memory of later logs is locked too. */
