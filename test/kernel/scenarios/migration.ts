@@ -375,7 +375,7 @@ function keepWriting(path: string): { stop(): Promise<string> } {
 
 const pvmove: Scenario = {
   name: "from-lvm-pvmove",
-  sentence: "LVM moves a volume in use onto a dm-ulog mirror and back; a failed leg hides the mirror from LVM alone.",
+  sentence: "LVM moves a volume onto a dm-ulog mirror and back while a program writes to it, with all its files.",
   timeLimitMs: TIME_LIMIT_MS,
   async run(lab) {
     const migration = await Migration.begin(lab);
