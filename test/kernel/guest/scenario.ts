@@ -12,7 +12,7 @@ export interface Scenario {
   hostsOnly?: string;
   /** Why the Node.js host must not be used for this. */
   notForNode?: string;
-  /** The feature that the native host alone has. */
+  /** The feature that the native host alone has, or why one host is enough. */
   nativeOnly?: string;
   /** Whether it measures, so that no other machine may run at the same time. */
   isAlone?: boolean;
@@ -27,5 +27,8 @@ export interface Scenario {
   /** Runs again in the next boot after each power cut that it asked for; `lab.powerCuts` counts them. */
   run(lab: Lab): Promise<void>;
 }
+
+/** Why one host is enough for a scenario of commands: each takes the lab half a minute and more. */
+export const COMMANDS = "the commands, which are the same with both hosts";
 
 export const DEFAULT_TIME_LIMIT_MS = 60_000;

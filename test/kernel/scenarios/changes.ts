@@ -9,7 +9,7 @@ import { legTable } from "../guest/dm.ts";
 import { type Lab, MIRRORS_DIRECTORY } from "../guest/lab.ts";
 import { LOG_SIZE_SECTORS } from "../guest/log-failure.ts";
 import { DISK_MIRROR, type Mirror } from "../guest/mirror.ts";
-import type { Scenario } from "../guest/scenario.ts";
+import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
 const [A, B, C, D] = DISKS;
 const POINTS: readonly Point[] = ["planned", "loaded", "declared", "suspended", "done"];
@@ -44,6 +44,7 @@ const changes: Scenario = {
   name: "changes",
   sentence:
     "replace, add-leg, drop-leg, grow and change-log under load: legs identical, and only what is new is copied.",
+  nativeOnly: COMMANDS,
   timeLimitMs: 300_000,
   async run(lab) {
     await lab.server.start();
@@ -97,6 +98,7 @@ const changes: Scenario = {
 const changesKilled: Scenario = {
   name: "changes-killed",
   sentence: "Each change of a mirror, cut off at five points under load: `up` leaves the old mirror or the new one.",
+  nativeOnly: COMMANDS,
   timeLimitMs: 420_000,
   async run(lab) {
     await lab.server.start();

@@ -8,7 +8,7 @@ import { legTable } from "../guest/dm.ts";
 import { MIRRORS_DIRECTORY } from "../guest/lab.ts";
 import { waitForCleanLog } from "../guest/log-device.ts";
 import { DISK_MIRROR, MIRROR } from "../guest/mirror.ts";
-import type { Scenario } from "../guest/scenario.ts";
+import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
 const LOG_DEVICE = DISKS[3];
 
@@ -16,6 +16,7 @@ const declared: Scenario = {
   name: "declared",
   sentence:
     "`create` declares a mirror and brings it up; `down` and `up` bring it back with its log believed; `remove` ends it.",
+  nativeOnly: COMMANDS,
   timeLimitMs: 180_000,
   async run(lab) {
     const path = join(MIRRORS_DIRECTORY, "mirror.toml");
@@ -96,6 +97,7 @@ const declaredWithoutServer: Scenario = {
   sentence: "`create` and `up` without a server, or without a leg, say what to do, and leave nothing behind.",
   expectedKernelLog: [/Userspace log server not found/, /error adding target to table/],
   possibleKernelLog: [/device-mapper: .*/],
+  nativeOnly: COMMANDS,
   timeLimitMs: 180_000,
   async run(lab) {
     await lab.server.start();

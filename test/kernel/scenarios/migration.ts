@@ -9,7 +9,7 @@ import { writeContents } from "../guest/disk.ts";
 import { legTable } from "../guest/dm.ts";
 import type { Lab } from "../guest/lab.ts";
 import { type MirrorStatus, parseMirrorStatus } from "../guest/mirror.ts";
-import type { Scenario } from "../guest/scenario.ts";
+import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 import { tryBlock, WrittenWays } from "../guest/written-way.ts";
 
 const [A, B, C, D] = DISKS;
@@ -202,6 +202,7 @@ const MIRROR_PATH = "/dev/mapper/data";
 const fromDisk: Scenario = {
   name: "from-disk",
   sentence: "A disk with a file system becomes a leg of a mirror, and a disk again, with all its files.",
+  nativeOnly: COMMANDS,
   timeLimitMs: TIME_LIMIT_MS,
   expectedKernelLog: [LEG_IN_USE],
   async run(lab) {
@@ -277,6 +278,7 @@ function fromSplit(type: keyof typeof TYPES): Scenario {
   return {
     name: `from-lvm-${type}`,
     sentence: `The halves of an LVM ${type} become the legs of a mirror, and an LVM ${type} again, with all files.`,
+    nativeOnly: COMMANDS,
     timeLimitMs: TIME_LIMIT_MS,
     expectedKernelLog: TYPES[type].kernelLog,
     async run(lab) {
@@ -317,6 +319,7 @@ function fromSplit(type: keyof typeof TYPES): Scenario {
 const inPlace: Scenario = {
   name: "from-lvm-in-place",
   sentence: "LVM's own mirror goes on with dm-ulog's log and back with the kernel's, in use and without a resync.",
+  nativeOnly: COMMANDS,
   timeLimitMs: TIME_LIMIT_MS,
   async run(lab) {
     const migration = await Migration.begin(lab);
@@ -376,6 +379,7 @@ function keepWriting(path: string): { stop(): Promise<string> } {
 const pvmove: Scenario = {
   name: "from-lvm-pvmove",
   sentence: "LVM moves a volume onto a dm-ulog mirror and back while a program writes to it, with all its files.",
+  nativeOnly: COMMANDS,
   timeLimitMs: TIME_LIMIT_MS,
   async run(lab) {
     const migration = await Migration.begin(lab);
@@ -411,6 +415,7 @@ const pvmove: Scenario = {
 const whatLvmDoes: Scenario = {
   name: "what-lvm-does",
   sentence: "What docs/migration.md says of lvm2 holds for the one that is installed.",
+  nativeOnly: COMMANDS,
   timeLimitMs: TIME_LIMIT_MS,
   async run(lab) {
     const migration = await Migration.begin(lab);

@@ -9,7 +9,7 @@ import { MIRRORS_DIRECTORY } from "../guest/lab.ts";
 import { LOG_SIZE_SECTORS } from "../guest/log-failure.ts";
 import { DISK_MIRROR, MIRROR } from "../guest/mirror.ts";
 import { Monitor } from "../guest/monitor.ts";
-import type { Scenario } from "../guest/scenario.ts";
+import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
 const [A, B, C, D] = DISKS;
 const SIZE = MIRROR.sizeSectors;
@@ -21,6 +21,7 @@ function declaredText(): string {
 const legReturns: Scenario = {
   name: "monitor-leg-returns",
   sentence: "A leg fails under load and returns: told, carried on without, and copied just what it missed.",
+  nativeOnly: COMMANDS,
   timeLimitMs: 180_000,
   possibleKernelLog: [/raid1: .*/, /.*callbacks suppressed/],
   async run(lab) {
@@ -60,6 +61,7 @@ const legReturns: Scenario = {
 const spareTaken: Scenario = {
   name: "monitor-spare",
   sentence: "The first leg fails under load, and a spare takes its place: in sync without a hand on it, no read wrong.",
+  nativeOnly: COMMANDS,
   timeLimitMs: 180_000,
   possibleKernelLog: [/raid1: .*/, /.*callbacks suppressed/],
   async run(lab) {
@@ -97,6 +99,7 @@ const firstLegAway: Scenario = {
   name: "monitor-leg-away",
   sentence:
     "The first leg fails, and after a boot without it is there again: it is copied to, never from, and only what it missed.",
+  nativeOnly: COMMANDS,
   timeLimitMs: 240_000,
   possibleKernelLog: [/raid1: .*/, /.*callbacks suppressed/, /Buffer I\/O error on dev dm-/],
   async run(lab) {
@@ -151,6 +154,7 @@ const logFails: Scenario = {
   name: "monitor-log-fails",
   sentence:
     "A log device fails and is repaired: opened again. It fails for good: the mirror goes on with a log in memory.",
+  nativeOnly: COMMANDS,
   timeLimitMs: 180_000,
   possibleKernelLog: [/raid1: .*/, /.*callbacks suppressed/, /.*I\/O error.*/],
   async run(lab) {
