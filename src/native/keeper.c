@@ -22,7 +22,6 @@
 #include <linux/netlink.h>
 
 #include "dm-ulog.h"
-#include "memory-lock.h"
 #include "recall.h"
 #include "say.h"
 #include "service-manager.h"
@@ -256,7 +255,6 @@ static bool start_keeper(int netlink) {
     return false;
   }
   wait_for(pid);
-  keep_program_resident(true); /* what the two shared until now */
   keeper_fd = ends[0];
   return true;
 }

@@ -90,7 +90,6 @@ int main(int argc, char **argv) {
   /* What takes time is done before the server that this one takes over from stops answering. */
   page_prepare();
   flight_prepare(options.flight_bytes);
-  keep_program_resident(true);
   die_of_faults();
   catch_signals();
 
@@ -99,6 +98,8 @@ int main(int argc, char **argv) {
   tidy_runtime_directory();
   open_socket(taken_over >= 0 ? taken_over : socket_kept());
   keep_socket(netlink_fd, options.has_keeper);
+  /* After the keeper was forked, which would keep a copy of all that is there; before the engine begins to use it. */
+  keep_program_resident(true);
   page_open();
   flight_start();
   /* From now on the other process may ring, and look at what this one has begun. */
