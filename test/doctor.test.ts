@@ -26,6 +26,7 @@ const GOOD_LOG = words.logs(peer.engine)[0] as LogDescription;
 const MIRROR: Mirror = {
   name: "m",
   isLive: true,
+  isSuspended: false,
   lengthSectors: 256,
   uuid: GOOD_LOG.uuid,
   logType: "clustered-disk",

@@ -12,6 +12,7 @@ const line = (name: string, text: string, type = "mirror"): TableLine => ({
   text,
   lengthSectors: 1,
   isLive: true,
+  isSuspended: false,
 });
 const TABLES = [
   line("served", "userspace 3 U clustered-core 64 2 8:0 0 8:16 0 1 handle_errors"),

@@ -149,7 +149,7 @@ export async function differencesFrom(declared: DeclaredMirror, target: Target):
   const live = wholeMirror(target);
   const names = new Set(mirror.legs.map((leg) => legDevice(leg)));
   const find = (name: string) => findIfThere(THIS_MACHINE, name) ?? (names.has(name) ? absent(name) : undefined);
-  const wanted = wholeMirror(targetOf(await uncheckedTableLine(mirror.legs, tableOptions(mirror), find)));
+  const wanted = wholeMirror(targetOf(uncheckedTableLine(mirror.legs, tableOptions(mirror), find)));
   if (live === undefined || wanted === undefined) return [`It is no mirror, but: ${target.type} ${target.text}`];
   return differences(live, wanted, identifier(declared));
 }

@@ -6,6 +6,7 @@ import type { MachineFacts, Mirror } from "../node/control/machine.ts";
 import { isKeeper } from "../node/requests/netlink-sockets.ts";
 import { onlookerOf } from "./installation.ts";
 import { listenerFindings } from "./listener-findings.ts";
+import { earlierOf, isBeingCopied, RESYNC_LOOK_MS } from "./resync-progress.ts";
 
 export interface DoctorOptions {
   runtimeDir: string;
@@ -20,8 +21,6 @@ export interface Finding {
   remedy?: string;
 }
 
-/** Long enough for a resync to report a region, unless its disks hang. */
-const LOOK_INTERVAL_MS = 3000;
 /** Header of a log device before its bits, in bytes. */
 const LOG_HEADER_BYTES = 1024;
 
@@ -39,7 +38,7 @@ export async function doctor({ runtimeDir, json }: DoctorOptions): Promise<numbe
 async function examineMachine(runtimeDir: string): Promise<Finding[]> {
   try {
     const { readMachine } = await import("../node/control/machine.ts");
-    return examine(await readMachine(runtimeDir, onlookerOf(runtimeDir), () => sleep(LOOK_INTERVAL_MS)));
+    return examine(await readMachine(runtimeDir, onlookerOf(runtimeDir), () => sleep(RESYNC_LOOK_MS)));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
     return [
@@ -267,7 +266,7 @@ function logFindings(facts: MachineFacts): Finding[] {
   if ("error" in server) return [];
   const { before, after } = server;
   return after.logs.flatMap((log) => {
-    const earlier = before.logs.find(({ uuid, luid }) => uuid === log.uuid && luid === log.luid);
+    const earlier = earlierOf(log, before.logs);
     const mirror = servedMirrors(facts).find(({ uuid }) => uuid === log.uuid)?.name ?? "M";
     return [logFinding(log, earlier ?? log, mirror)];
   });
@@ -292,7 +291,7 @@ function logFinding(log: LogDescription, earlier: LogDescription, mirror: string
   }
   if (outOfSyncRegions === 0) return { level: "fine", what: `${mirror} (log ${uuid}) is in sync.` };
   const share = `${outOfSyncRegions} of ${regionCount} regions`;
-  if (log.recoveringRegion !== null || log.resynced !== earlier.resynced) {
+  if (isBeingCopied(log, earlier)) {
     return { level: "fine", what: `${mirror} (log ${uuid}) is being resynced: ${share} are left.` };
   }
   if (failedRegions > 0) {

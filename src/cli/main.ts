@@ -3,6 +3,7 @@
 
 import { isIP } from "node:net";
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { MIRRORS_DIRECTORY_DEFAULT } from "../node/mirrors/mirror-files.ts";
 import { FLIGHT_BYTES_MAX, FLIGHT_BYTES_MIN } from "../node/recording/flight-sizes.ts";
 import { SPIN_US_MAX } from "../node/requests/spin.ts";
 import { RUNTIME_DIRECTORY_DEFAULT } from "../node/state/runtime-paths.ts";
@@ -23,7 +24,7 @@ import type { ReplayOptions } from "./replay.ts";
 import { serve } from "./serve.ts";
 import type { SimulateOptions } from "./simulate.ts";
 import { parseBytes } from "./sizes.ts";
-import { status } from "./status.ts";
+import type { StatusOptions } from "./status.ts";
 import { table } from "./table.ts";
 import type { CutOptions } from "./trace.ts";
 import type { DiffOptions } from "./trace-diff.ts";
@@ -212,11 +213,24 @@ program
 
 program
   .command("status")
-  .description("Show every log of the running server: how many regions are in sync, dirty and out of sync. Needs root.")
-  .option("--watch", "update until interrupted; on a terminal with a progress bar for each log")
-  .option("--json", "print one JSON object; with --watch, one line for each change")
+  .description("Show every mirror: whether it is up and in sync, how its legs and its log are, what waits. Needs root.")
+  .option("--watch", "update until interrupted; on a terminal with a progress bar for each mirror")
+  .option("--uuids", "also show the UUIDs, luids and types of the logs")
+  .option("--json", "print one JSON object (docs/status-json.md); with --watch, one line for each change")
   .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
-  .action(status);
+  .addOption(
+    new Option("--mirrors-dir <directory>", "folder of the files that declare mirrors").default(
+      MIRRORS_DIRECTORY_DEFAULT,
+    ),
+  )
+  .addHelpText(
+    "after",
+    "\nExit status: 0, or 1 if no server answers. Mirrors that are declared or up are shown even then.",
+  )
+  .action(async (options: StatusOptions) => {
+    const { status } = await import("./status.ts");
+    process.exitCode = await status(options);
+  });
 
 program
   .command("record")

@@ -111,7 +111,7 @@ export async function makePlan(legs: readonly string[], options: PlanOptions): P
   };
   const { line, notes } =
     legs.length === 0
-      ? { line: await uncheckedTableLine(LEGS, tableOptions), notes: [] }
+      ? { line: uncheckedTableLine(LEGS, tableOptions), notes: [] }
       : await checkedTableLine(legs, tableOptions, THIS_MACHINE, await logsInUse());
   return {
     ...needs,

@@ -94,14 +94,14 @@ export async function checkedTableLine(
   return { line, uuid, lengthSectors, notes: [...doubts, ...notes] };
 }
 
-/** The line of a mirror of which nothing but the words is known. Throws a sentence where there is no such mirror. */
-export async function uncheckedTableLine(
+/** The line of a mirror of which nothing but the words is known. Throws a sentence where the words do not make a line. */
+export function uncheckedTableLine(
   legArguments: readonly string[],
   options: TableOptions & { length: string },
   find: (name: string) => Device | undefined = () => undefined,
-): Promise<string> {
+): string {
   const legs = parseLegs(legArguments, find);
-  return (await makeLine(legs, parseLength(options.length), options)).line;
+  return makeWords(legs, parseLength(options.length), options).line;
 }
 
 /** Of the mirrors of this machine; none where they cannot be read, for want of privilege or of an optional package. */
@@ -120,6 +120,15 @@ async function makeLine(
   lengthSectors: number,
   options: TableOptions,
 ): Promise<{ line: string; uuid: string; needs: LogNeeds }> {
+  const { line, uuid, log } = makeWords(legs, lengthSectors, options);
+  return { line, uuid, needs: await tryLog(uuid, `${lengthSectors} ${log.join(" ")}`) };
+}
+
+function makeWords(
+  legs: readonly Leg[],
+  lengthSectors: number,
+  options: TableOptions,
+): { line: string; uuid: string; log: readonly string[] } {
   const uuid = options.uuid ?? `dm-ulog-${randomUUID()}`;
   if (uuid.length > 128 || !isOneWord(uuid)) {
     throw new Error(`UUID "${uuid}" must be 1 to 128 printable characters without spaces, # and \\.`);
@@ -140,7 +149,6 @@ async function makeLine(
   if (options.sync) log.push("sync");
   if (options.nosync) log.push("nosync");
   if (options.blockOnError) log.push("block_on_error");
-  const needs = await tryLog(uuid, `${lengthSectors} ${log.join(" ")}`);
 
   const logArguments = [uuid, ...(options.integratedFlush ? ["integrated_flush"] : []), ...log];
   const features = LEG_FAILURE_FEATURES[options.legFailure];
@@ -149,7 +157,7 @@ async function makeLine(
     `${legs.length} ${legs.map(({ name, offsetSectors }) => `${name} ${offsetSectors}`).join(" ")}`,
     ...(features.length > 0 ? [`${features.length} ${features.join(" ")}`] : []),
   ].join(" ");
-  return { line, uuid, needs };
+  return { line, uuid, log };
 }
 
 function parseLegs(texts: readonly string[], find: (name: string) => Device | undefined): Leg[] {

@@ -49,7 +49,7 @@ export interface Status {
 /** Of `Status` and of the paths above. */
 export const PROTOCOL = 2;
 /** A description takes milliseconds: who waits longer waits for a server that is stuck. */
-const ANSWER_TIMEOUT_MS = 10_000;
+export const ANSWER_TIMEOUT_MS = 10_000;
 /** More connections at one time are refused. Only root connects, and asks one thing. */
 const CONNECTIONS_MAX = 32;
 /** Who has not asked by then is disconnected. A recording that stops may take longer to answer. */
@@ -132,13 +132,13 @@ class MetricsText {
 }
 
 /** Asks the server at `path`. Rejects with a sentence if none answers. */
-export async function fetchStatus(path: string): Promise<Status> {
+export async function fetchStatus(path: string, timeoutMs = ANSWER_TIMEOUT_MS): Promise<Status> {
   // A server that was started before an upgrade does not tell all of it.
   const untold = {
     ...{ protocol: 0, host: "node" as const, netlinkPort: 0, overruns: 0, busyDevices: [], silentSeconds: 0 },
     others: { listeners: [], dropped: 0, toCheck: [] },
   };
-  const told = JSON.parse(await ask(path, "GET", "/status")) as Omit<Status, "logs"> & {
+  const told = JSON.parse(await ask(path, "GET", "/status", { timeoutMs })) as Omit<Status, "logs"> & {
     logs: Written<LogDescription>[];
   };
   return { ...untold, ...told, logs: told.logs.map(logOfJson) };
@@ -151,7 +151,7 @@ export function fetchMetrics(path: string): Promise<string> {
 
 /** Makes the server at `path` record. Rejects with a sentence if it cannot. */
 export async function askToRecord(path: string, options: RecordingOptions): Promise<void> {
-  await ask(path, "POST", "/record", options);
+  await ask(path, "POST", "/record", { body: options });
 }
 
 /** Ends the recording of the server at `path`. Resolves with its file, or undefined if there was no recording. */
@@ -161,25 +161,27 @@ export async function askToStopRecording(path: string): Promise<string | undefin
 
 /** Makes the server at `path` write the contents of its flight recorder to a file. */
 export async function askToSaveFlight(path: string, file: string): Promise<void> {
-  await ask(path, "POST", "/record/save", { path: file });
+  await ask(path, "POST", "/record/save", { body: { path: file } });
 }
 
-function ask(socketPath: string, method: string, path: string, body?: unknown): Promise<string> {
+function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  { body, timeoutMs = method === "GET" ? ANSWER_TIMEOUT_MS : 0 }: { body?: unknown; timeoutMs?: number } = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const asking = request(
-      { socketPath, method, path, timeout: method === "GET" ? ANSWER_TIMEOUT_MS : 0 },
-      async (response) => {
-        try {
-          const answer = await text(response);
-          if (response.statusCode === 200) resolve(answer);
-          else reject(new Error(answer.trim()));
-        } catch (error) {
-          reject(error);
-        }
-      },
-    );
+    const asking = request({ socketPath, method, path, timeout: timeoutMs }, async (response) => {
+      try {
+        const answer = await text(response);
+        if (response.statusCode === 200) resolve(answer);
+        else reject(new Error(answer.trim()));
+      } catch (error) {
+        reject(error);
+      }
+    });
     asking.on("timeout", () => {
-      asking.destroy(new Error(`The server at ${socketPath} has not answered for ${ANSWER_TIMEOUT_MS / 1000} s.`));
+      asking.destroy(new Error(`The server at ${socketPath} has not answered for ${timeoutMs / 1000} s.`));
     });
     asking.on("error", (error: NodeJS.ErrnoException) =>
       reject(error.code === undefined ? error : new Error(unreachable(socketPath, error.code))),

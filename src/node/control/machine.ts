@@ -21,6 +21,7 @@ export interface Mirror {
   /** Of its device, as dmsetup takes it. */
   name: string;
   isLive: boolean;
+  isSuspended: boolean;
   lengthSectors: number;
   /** Undefined where the kernel keeps the log itself. */
   uuid: string | undefined;
@@ -42,7 +43,7 @@ export interface Mirror {
 }
 
 /** What stands in a mirror's table. */
-export type MirrorTable = Omit<Mirror, "name" | "isLive" | "lengthSectors" | "deviceFaults">;
+export type MirrorTable = Omit<Mirror, "name" | "isLive" | "isSuspended" | "lengthSectors" | "deviceFaults">;
 
 /** What a log device is and holds. */
 export interface LogDeviceFacts {
@@ -133,14 +134,21 @@ function hasMirrorTarget(): boolean | undefined {
   }
 }
 
-/** The mirrors of this machine, or the sentence why they cannot be read. */
+/** The mirrors of this machine with the faults of their devices, or the sentence why they cannot be read. */
 export function readMirrors(): MachineFacts["mirrors"] {
+  const mirrors = readMirrorTables();
+  if (!Array.isArray(mirrors)) return mirrors;
+  return mirrors.map((mirror) => ({ ...mirror, deviceFaults: deviceFaults(mirror) }));
+}
+
+/** The same as the tables have it, without a look at the devices. */
+export function readMirrorTables(): Omit<Mirror, "deviceFaults">[] | { error: string } {
   try {
     return readTables().flatMap((line) => {
       const table = line.type === "mirror" ? parseMirrorTable(line.text) : undefined;
       if (table === undefined) return [];
-      const { name, isLive, lengthSectors } = line;
-      return { name, isLive, lengthSectors, ...table, deviceFaults: deviceFaults(table) };
+      const { name, isLive, isSuspended, lengthSectors } = line;
+      return { name, isLive, isSuspended, lengthSectors, ...table };
     });
   } catch (error) {
     const { code, errno, message } = error as NodeJS.ErrnoException;

@@ -2,7 +2,7 @@
 
 import { Console } from "../../common/console.ts";
 import { controlSocketPath } from "../state/runtime-paths.ts";
-import { fetchMetrics, fetchStatus, PROTOCOL, type Status } from "./control-socket.ts";
+import { ANSWER_TIMEOUT_MS, fetchMetrics, fetchStatus, PROTOCOL, type Status } from "./control-socket.ts";
 import { metricsText } from "./metrics.ts";
 import { NativeHost } from "./native-host.ts";
 
@@ -15,10 +15,10 @@ export class Onlooker {
     private readonly wasm: () => Uint8Array<ArrayBuffer>,
   ) {}
 
-  /** Rejects with a sentence if no server runs. */
-  async status(): Promise<Status> {
+  /** Rejects with a sentence if no server runs, or if it does not answer in time. */
+  async status(timeoutMs = ANSWER_TIMEOUT_MS): Promise<Status> {
     const host = NativeHost.find(this.runtimeDirectory);
-    if (host === undefined) return fetchStatus(controlSocketPath(this.runtimeDirectory));
+    if (host === undefined) return fetchStatus(controlSocketPath(this.runtimeDirectory), timeoutMs);
     try {
       const console = await this.words();
       const logs = console.logs(host);

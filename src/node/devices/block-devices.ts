@@ -266,6 +266,13 @@ function linksIn(machine: Machine, numbers: string, folder: "holders" | "slaves"
   return namesIn(path).flatMap((name) => readText(join(path, name, "dev")) ?? []);
 }
 
+/** The name that a person knows a block device by: `/dev/mapper/NAME` of a mapping, else the kernel's own. The numbers where it is gone. */
+export function deviceName(machine: Machine, numbers: string): string {
+  const mapping = readText(join(folderOf(machine, numbers), "dm/name"));
+  if (mapping !== undefined) return `/dev/mapper/${mapping}`;
+  return realFolderOf(machine, numbers) === undefined ? numbers : `/dev/${kernelName(machine, numbers)}`;
+}
+
 /** The name in the kernel's log and in /dev. */
 function kernelName(machine: Machine, numbers: string): string {
   const folder = realFolderOf(machine, numbers);

@@ -6,7 +6,7 @@
 //   target types      +0 bytes to the next one, 0 for the last, u32   +4 version u32[3]   +16 name
 //   table             +8 sectors u64   +20 end of its text, counted from the first target, u32   +24 type char[16]   +40 text
 
-import { call, DM, withControl } from "./device-mapper-calls.ts";
+import { call, DM, flagsOf, withControl } from "./device-mapper-calls.ts";
 
 const ENXIO_GONE = -6;
 
@@ -28,6 +28,8 @@ export interface TableLine extends Target {
   name: string;
   /** Whether the table is live. Otherwise it was loaded and waits for a resume. */
   isLive: boolean;
+  /** Whether the device is suspended: its writes wait. */
+  isSuspended: boolean;
 }
 
 /**
@@ -65,7 +67,10 @@ export function readTables(): TableLine[] {
     for (const { device, name } of parseDevices(call(control, { command: DM.LIST_DEVICES }))) {
       for (const isLive of [true, false]) {
         const flags = isLive ? DM.STATUS_TABLE : DM.STATUS_TABLE | DM.QUERY_INACTIVE;
-        for (const target of tableOf(control, device, flags)) lines.push({ ...target, name, isLive });
+        const answer = tableOf(control, device, flags);
+        if (answer === undefined) continue;
+        const isSuspended = (flagsOf(answer) & DM.SUSPEND) !== 0;
+        for (const target of parseTargets(answer)) lines.push({ ...target, name, isLive, isSuspended });
       }
     }
     return lines;
@@ -129,12 +134,12 @@ export function parseUserspaceMirror(text: string): UserspaceMirror | undefined 
   return { uuid, legs };
 }
 
-function tableOf(control: number, device: bigint, flags: number): Target[] {
+function tableOf(control: number, device: bigint, flags: number): Buffer | undefined {
   try {
-    return parseTargets(call(control, { command: DM.TABLE_STATUS, device, flags }));
+    return call(control, { command: DM.TABLE_STATUS, device, flags });
   } catch (error) {
     // The device was removed after it was listed.
-    if ((error as NodeJS.ErrnoException).errno === ENXIO_GONE) return [];
+    if ((error as NodeJS.ErrnoException).errno === ENXIO_GONE) return undefined;
     throw error;
   }
 }

@@ -22,6 +22,7 @@ import { resyncScenarios } from "./resync.ts";
 import { serviceScenarios } from "./service.ts";
 import { slowLogScenarios } from "./slow-log.ts";
 import { speedScenarios } from "./speed.ts";
+import { statusScenarios } from "./status.ts";
 import { suspendScenarios } from "./suspend.ts";
 import { swapScenarios } from "./swap.ts";
 import { tableScenarios } from "./table.ts";
@@ -49,6 +50,7 @@ export const scenarios: Scenario[] = [
   ...changeScenarios,
   ...monitorScenarios,
   ...doctorScenarios,
+  ...statusScenarios,
   ...listenerScenarios,
   ...capabilityScenarios,
   ...viewScenarios,

@@ -37,13 +37,14 @@ StandardError=inherit
 }
 
 /** The server that came back knows that all is in sync. Returns the port of its socket. */
-async function checkInSync(lab: Lab, systemd: Systemd, mirrors: readonly Mirror[]): Promise<number | undefined> {
-  const { logs, netlinkPort } = statusOfJson(await systemd.run(process.execPath, lab.mainPath, "status", "--json"));
+async function checkInSync(lab: Lab, systemd: Systemd, mirrors: readonly Mirror[]): Promise<number> {
+  const json = await systemd.run(process.execPath, lab.mainPath, "status", "--json");
+  const { logs } = statusOfJson(json);
   assert.deepEqual(
     logs.map(({ uuid, outOfSyncRegions }) => [uuid, outOfSyncRegions]),
     mirrors.map(({ options }) => [options.name, 0]),
   );
-  return netlinkPort;
+  return (JSON.parse(json) as { server: { netlinkPort: number } }).server.netlinkPort;
 }
 
 /** Nobody receives the kernel's requests: it hears so at once. */
