@@ -21,6 +21,7 @@ import type { PlanOptions } from "./plan.ts";
 import { endQuietly } from "./quiet-end.ts";
 import { type RecordOptions, record } from "./record.ts";
 import type { ReplayOptions } from "./replay.ts";
+import type { ReportPlaces } from "./report-parts.ts";
 import { serve } from "./serve.ts";
 import type { SimulateOptions } from "./simulate.ts";
 import { parseBytes } from "./sizes.ts";
@@ -113,6 +114,11 @@ const clock = () =>
     "--time <clock>",
     "times of the core's clock, since the first event, or of the wall clock where that is recorded (default: core)",
   ).choices(CLOCKS);
+
+const mirrorsDir = () =>
+  new Option("--mirrors-dir <directory>", "folder of the files that declare mirrors").default(
+    MIRRORS_DIRECTORY_DEFAULT,
+  );
 
 const force = () =>
   new Option("--force", "print the line even if a device is in use or holds something, and only warn");
@@ -218,11 +224,7 @@ program
   .option("--uuids", "also show the UUIDs, luids and types of the logs")
   .option("--json", "print one JSON object (docs/status-json.md); with --watch, one line for each change")
   .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
-  .addOption(
-    new Option("--mirrors-dir <directory>", "folder of the files that declare mirrors").default(
-      MIRRORS_DIRECTORY_DEFAULT,
-    ),
-  )
+  .addOption(mirrorsDir())
   .addHelpText(
     "after",
     "\nExit status: 0, or 1 if no server answers. Mirrors that are declared or up are shown even then.",
@@ -314,6 +316,22 @@ program
   .action(async (options: DoctorOptions) => {
     const { doctor } = await import("./doctor.ts");
     process.exitCode = await doctor(options);
+  });
+
+program
+  .command("report")
+  .description("Collect what a bug report needs in one file, and say what is in it. Needs root for most of it.")
+  .argument("[file]", "the file, a .tar.gz (default: dm-ulog-report-TIME.tar.gz in this folder)")
+  .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
+  .addOption(mirrorsDir())
+  .addHelpText(
+    "after",
+    "\nVersions, status, tables of mirrors, files that declare mirrors, the doctor's findings, the server's log, and its last events\n" +
+      "(as record --save). Nothing of the data on mirrors. It works also where the server is dead or hangs.",
+  )
+  .action(async (file: string | undefined, options: ReportPlaces) => {
+    const { report } = await import("./report.ts");
+    await report(file, options);
   });
 
 program.commandsGroup("Commands:");

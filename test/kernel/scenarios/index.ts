@@ -18,6 +18,7 @@ import { monitorScenarios } from "./monitor.ts";
 import { nativeMemoryScenarios } from "./native-memory.ts";
 import { powerCutScenarios } from "./power-cut.ts";
 import { removedScenarios } from "./removed.ts";
+import { reportScenarios } from "./report.ts";
 import { resyncScenarios } from "./resync.ts";
 import { serviceScenarios } from "./service.ts";
 import { slowLogScenarios } from "./slow-log.ts";
@@ -51,6 +52,7 @@ export const scenarios: Scenario[] = [
   ...monitorScenarios,
   ...doctorScenarios,
   ...statusScenarios,
+  ...reportScenarios,
   ...listenerScenarios,
   ...capabilityScenarios,
   ...viewScenarios,
