@@ -21,20 +21,22 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { fileOf } from "./ids.ts";
 import type { Case, Verdict } from "./judge.ts";
+import { Marks } from "./marks.ts";
+import { measurements } from "./measured.ts";
 import { coreMutants, type Mutant } from "./mutants.ts";
+import { Schedule } from "./schedule.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ASSEMBLY = join(ROOT, "assembly");
 const RESULTS = fileURLToPath(new URL("results.jsonl", import.meta.url));
 const HARMLESS = fileURLToPath(new URL("harmless.json", import.meta.url));
-const NOT_COPIED = new Set(["node_modules", ".git", "results.jsonl"]);
+const NOT_COPIED = new Set(["node_modules", ".git", "results.jsonl", "measured.json"]);
 const KILLED_SHARE_MIN = 0.97;
 /** Of fewer, one would decide. */
 const COUNTED_MIN = 100;
-/** A test file that takes so many times as long as with the right core, and so many ms more, hangs. */
-const PATIENCE = 5;
-const PATIENCE_MS = 5000;
+const PROGRESS_STEP = 100;
 
 interface Result {
   id: string;
@@ -78,7 +80,7 @@ class Workbench {
   }
 
   close(): void {
-    this.judge.kill();
+    this.judge.disconnect();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -112,13 +114,13 @@ function readResults(hashes: Map<string, string>): Map<string, Result> {
   return new Map(results.filter(isCurrent).map((result) => [result.id, result]));
 }
 
+/** In the order of the seed: what a run has judged that was stopped is a fair sample of all. */
 function chosenMutants(): Mutant[] {
   const mutants = coreMutants(ASSEMBLY).filter(({ id }) => id.includes(values.only));
-  if (values.sample === undefined) return mutants;
   const place = ({ id }: Mutant) => createHash("sha256").update(`${values.seed} ${id}`).digest("hex");
   const drawn = mutants.map((mutant) => ({ mutant, place: place(mutant) }));
   drawn.sort((a, b) => (a.place < b.place ? -1 : 1));
-  return drawn.slice(0, Number(values.sample)).map(({ mutant }) => mutant);
+  return drawn.slice(0, Number(values.sample ?? drawn.length)).map(({ mutant }) => mutant);
 }
 
 async function main(): Promise<number> {
@@ -137,28 +139,65 @@ async function main(): Promise<number> {
 
 async function judgeAll(open: Mutant[], hashes: Map<string, string>, results: Map<string, Result>): Promise<void> {
   const queue = [...open];
-  const benches = Array.from({ length: availableParallelism() }, () => new Workbench());
+  const benches = Array.from({ length: Math.min(availableParallelism(), open.length) }, () => new Workbench());
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    process.once(signal, () => {
+      for (const bench of benches) bench.close();
+      process.exit(1);
+    });
+  }
+  const startMs = performance.now();
+  let judged = 0;
   try {
-    const right = await (benches[0] as Workbench).verdict({ mutant: null, limitsMs: {} });
-    if (right.outcome !== "survived") throw new Error(`The core as it is fails: ${right.by}. Type: npm test`);
-    const limitsMs = Object.fromEntries(
-      Object.entries(right.tookMs).map(([name, ms]) => [name, PATIENCE * ms + PATIENCE_MS]),
-    );
+    const schedule = await makeSchedule(benches);
+    for (const mutant of coreMutants(ASSEMBLY)) {
+      const by = results.get(mutant.id)?.by;
+      if (by !== undefined) schedule.learn(mutant, [], by);
+    }
     await Promise.all(
       benches.map(async (bench) => {
         for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-          const { outcome, by } = await bench.verdict({ mutant, limitsMs });
+          const tests = schedule.testsFor(mutant);
+          const { outcome, by, reports } = await bench.verdict({
+            mutant,
+            isMarked: false,
+            tests,
+            files: [],
+            limitsMs: schedule.limitsMs,
+          });
+          schedule.learn(
+            mutant,
+            reports.filter(({ isPassed }) => isPassed).map(({ id }) => id),
+            outcome === "killed" ? by : undefined,
+          );
           const source = hashes.get(mutant.file) as string;
           const result: Result = { id: mutant.id, source, outcome, ...(by === undefined ? {} : { by }) };
           results.set(mutant.id, result);
           appendFileSync(RESULTS, `${JSON.stringify(result)}\n`);
           if (outcome === "survived") console.log(`survived: ${mutant.file}:${mutant.line}  ${mutant.id}`);
+          if (++judged % PROGRESS_STEP === 0)
+            console.log(`${judged} of ${open.length} judged in ${Math.round((performance.now() - startMs) / 1000)} s`);
         }
       }),
     );
   } finally {
     for (const bench of benches) bench.close();
   }
+}
+
+/** Measures the core as it is. */
+async function makeSchedule(benches: Workbench[]): Promise<Schedule> {
+  const { right, marked } = await measurements(ROOT, async (files) => {
+    const all = { mutant: null, tests: null, files, limitsMs: {} };
+    const measured = (benches[0] as Workbench).verdict({ ...all, isMarked: false });
+    if (benches.length === 1) await measured;
+    const second = benches.at(-1) as Workbench;
+    const [right, marked] = await Promise.all([measured, second.verdict({ ...all, isMarked: true })]);
+    if (right.outcome !== "survived") throw new Error(`The core as it is fails: ${right.by}. Type: npm test`);
+    if (marked.outcome !== "survived") throw new Error(`The core with marks cannot be run: ${marked.by}`);
+    return { right: right.reports, marked: marked.reports };
+  });
+  return new Schedule(right, marked, new Marks(ASSEMBLY));
 }
 
 function report(mutants: Mutant[], results: Map<string, Result>): number {
@@ -169,7 +208,7 @@ function report(mutants: Mutant[], results: Map<string, Result>): number {
   const unexplained = survivors.filter(({ id }) => !(id in harmless));
   const byTest = new Map<string, number>();
   for (const { id } of of("killed")) {
-    const by = results.get(id)?.by ?? "";
+    const by = fileOf(results.get(id)?.by ?? "");
     byTest.set(by, (byTest.get(by) ?? 0) + 1);
   }
   const counted = killed + survivors.length;
