@@ -439,6 +439,22 @@ test("a device that cannot be read: nothing is in sync", () => {
   assert.match(String.fromCharCode(...made.ask("STATUS_INFO").data), / D$/);
 });
 
+test("a READ that brings nothing, or more than there is room for, has failed: nothing is in sync, and nothing is overwritten", () => {
+  for (const sizeBytes of [0, 8192]) {
+    const made = host(128, " nosync");
+    const seq = made.request("RESUME");
+    // The model holds for hosts that read what they are asked for.
+    made.engine.tap = null;
+    const [{ head, effect }] = made.pending.splice(0, 1) as [(typeof made.pending)[number]];
+    const completion = { effect, error: 0, data: new Uint8Array(sizeBytes).fill(0xff) };
+    made.engine.completed({ ...head, sizeBytes }, completion, made.nowNs, made.handler);
+    made.completeAll();
+    assert.is(made.replyTo(seq)?.error, 0);
+    assert.is(inSync(made), 0);
+    assert.match(String.fromCharCode(...made.ask("STATUS_INFO").data), / D$/);
+  }
+});
+
 test("a device that was away while a region was copied says that it is clean when the legs are flushed, and not before", () => {
   const made = host(128);
   device(made).set([0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, 128]);
@@ -584,10 +600,13 @@ test("a log whose suspend never arrived writes nothing more once its successor h
   );
   assert.is(made.ask("IN_SYNC", [9], "LVM-disk", 9n).error, ESRCH, "it was meant: the kernel resumes again");
   const late = made.request("FLUSH", [8]);
+  const tooLate = made.request("FLUSH", [9]);
   const resume = made.request("RESUME", [], "LVM-disk", 9n);
   assert.is(made.replyTo(resume), undefined, "it waits for the write under way");
   made.completeAll();
   assert.is(made.replyTo(late)?.error, 0);
+  assert.is(made.replyTo(tooLate)?.error, EIO, "its mark is not on the device, and will not be");
+  assert.ok(cleanOnDevice(made, 9));
   assert.is(made.replyTo(resume)?.error, 0);
   made.ask("FLUSH", [20], "LVM-disk", 9n);
   made.writes = [];

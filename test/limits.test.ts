@@ -199,6 +199,47 @@ test("a suspend in the midst of lazy work leaves none of it for later", () => {
   assert.is(made.wakeAtNs, 0, "nothing is due");
 });
 
+/** One in each block. More blocks than one input of the small core composes where nothing has to be written, which is 10. */
+const ONE_IN_EACH = Array.from({ length: BLOCKS }, (_, block) =>
+  block === 0 ? 0 : FIRST_BLOCK_REGIONS + (block - 1) * BLOCK_REGIONS,
+);
+
+test("a suspend that composes many blocks of which none is to be written goes on with a tick, and writes what is behind them", () => {
+  const made = host(REGIONS, " nosync");
+  const last = ONE_IN_EACH.at(-1) as number;
+  made.ask("RESUME");
+  made.ask("FLUSH", ONE_IN_EACH);
+  made.ask("CLEAR_REGION", ONE_IN_EACH);
+  made.ask("MARK_REGION", ONE_IN_EACH.slice(0, -1));
+  const suspend = made.request("POSTSUSPEND");
+  made.completeAll();
+  assert.is(made.replyTo(suspend), undefined, "the rest comes with a tick");
+  assert.is(bitOf(deviceOf(made), last), 0);
+  made.goOn();
+  assert.is(made.replyTo(suspend)?.error, 0);
+  assert.is(bitOf(deviceOf(made), last), 1, "what was cleared before the suspend is clean on the device after it");
+});
+
+test("a suspend and a resume compose many blocks and may write none, as the legs cannot be flushed: both are answered", () => {
+  const made = host(REGIONS, " nosync");
+  const { EFFECT_KIND_FLUSH_LEGS } = made.engine.abi;
+  const ask = (type: RequestName) => {
+    const seq = made.request(type);
+    while (made.pending.length > 0) made.complete(0, made.pending[0]?.effect === EFFECT_KIND_FLUSH_LEGS ? EIO : 0);
+    assert.is(made.replyTo(seq), undefined, `${type}: the rest comes with a tick`);
+    for (let steps = 0; steps < BLOCKS; steps++) made.step();
+    assert.is(made.replyTo(seq)?.error, 0, type);
+    for (const region of ONE_IN_EACH) assert.is(bitOf(deviceOf(made), region), 0, `${type}: region ${region}`);
+  };
+  made.ask("RESUME");
+  made.ask("FLUSH", ONE_IN_EACH);
+  made.ask("CLEAR_REGION", ONE_IN_EACH);
+  ask("POSTSUSPEND");
+  ask("RESUME");
+  made.tick(20);
+  for (const region of ONE_IN_EACH) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
+});
+
 // ---- a device that hangs
 
 /** Asks again and again while nothing gets done, each time with another seq. Returns the last. */

@@ -50,7 +50,7 @@ function hashesOf(root: string): Map<string, string> {
   for (const folder of FOLDERS) {
     const files = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort();
     for (const file of files.filter(
-      (name) => /\.(ts|pcapng)$/.test(name) && !/\.test\.ts$|^mutate\/(run|measured|schedule)\.ts$/.test(name),
+      (name) => /\.(ts|pcapng)$/.test(name) && !/\.test\.ts$|^mutate\/(run|judge|measured|schedule)\.ts$/.test(name),
     ))
       common.update(`${file}\n`).update(readFileSync(join(root, folder, file)));
   }
