@@ -7,7 +7,7 @@ import { Peer, words } from "./harness.ts";
 
 test("logs are listed in order of creation and described in full", () => {
   const first = Peer.resumed(130, " nosync");
-  const second = new Peer(first.engine, 'odd "name\\', 7n);
+  const second = new Peer(first.engine, 'odd "name\\\x1f ~\x7f', 7n);
   second.construct("16 core 2 sync block_on_error");
   first.ask("MARK_REGION", [1, 2, 129]);
   first.ask("CLEAR_REGION", [2]);
@@ -17,7 +17,7 @@ test("logs are listed in order of creation and described in full", () => {
   const logs = words.logs(first.engine);
   assert.equal(
     logs.map((log) => log.uuid),
-    ["LVM-test", 'odd "name\\'],
+    ["LVM-test", 'odd "name\\\x1f ~\x7f'],
   );
   const { memoryBytes, ...described } = logs[0] as (typeof logs)[number];
   assert.ok(memoryBytes > 0);
@@ -186,6 +186,51 @@ test("requests and replies in words", () => {
       "FLUSH: done",
     ],
   );
+});
+
+test("each type of reply has its words, and none where it is too short for what it should say", () => {
+  const { abi } = Peer.resumed(8).engine;
+  const said = (type: RequestName, data: NonNullable<Request["data"]>) => {
+    const reply = words.decodeDatagram(encodeRequest(abi, { type, uuid: "LVM-a", luid: 5n, seq: 7, data }), false);
+    return reply.replace(`${type} reply #7 log LVM-a luid 5 v3`, "");
+  };
+  const replies: [type: RequestName, data: NonNullable<Request["data"]>, words: string, bytesMin: number][] = [
+    ["CTR", [], ": done", 0],
+    ["CTR", asciiBytes("98:16\0"), ": log device 98:16", 0],
+    ["FLUSH", [], ": done", 0],
+    ["DTR", [], ": done", 0],
+    ["GET_REGION_SIZE", [1024], ": 1024 sectors", 8],
+    ["GET_SYNC_COUNT", [5], ": 5 regions in sync", 8],
+    ["IS_CLEAN", [1], ": clean", 8],
+    ["IS_CLEAN", [0], ": not clean", 8],
+    ["IN_SYNC", [1], ": in sync", 8],
+    ["IN_SYNC", [0], ": out of sync", 8],
+    ["GET_RESYNC_WORK", [1, 9], ": resync region 9", 16],
+    ["GET_RESYNC_WORK", [0, 9], ": no resync work", 16],
+    ["IS_REMOTE_RECOVERING", [1, 4], ": yes; the kernel need not ask for writes below region 4", 16],
+    ["IS_REMOTE_RECOVERING", [0, 4], ": no; the kernel need not ask for writes below region 4", 16],
+    ["STATUS_INFO", asciiBytes("1 core"), ': "1 core"', 0],
+    ["STATUS_TABLE", asciiBytes("core 1 2"), ': "core 1 2"', 0],
+  ];
+  for (const [type, data, expected, bytesMin] of replies) {
+    assert.is(said(type, data), expected, type);
+    if (bytesMin > 0) assert.is(said(type, new Uint8Array(bytesMin - 1).fill(1)), "", `${type}, too short`);
+  }
+});
+
+test("a request's regions are listed up to 32, and what a terminal should not see is ?", () => {
+  const { abi } = Peer.resumed(8).engine;
+  const said = (type: RequestName, data: NonNullable<Request["data"]>, uuid = "a") =>
+    words.decodeDatagram(encodeRequest(abi, { type, uuid, luid: 5n, seq: 7, data }), true);
+  const regions = Array.from({ length: 33 }, (_, i) => i);
+  assert.match(said("FLUSH", regions.slice(0, 32)), /: regions 0, 1, .*, 30, 31$/);
+  assert.match(said("CLEAR_REGION", regions), /: regions 0, 1, .*, 30, 31 and 1 more$/);
+  for (const type of ["FLUSH", "MARK_REGION", "CLEAR_REGION", "IS_CLEAN", "IN_SYNC", "IS_REMOTE_RECOVERING"] as const)
+    assert.match(said(type, [9]), /: region 9$/, type);
+  assert.match(said("SET_REGION_SYNC", [9]), / v3$/, "a payload that is too short");
+  assert.match(said("CTR", asciiBytes("\x01\x1f ~\x7f\xff")), /: "\?\? ~\?\?"$/);
+  assert.match(said("CTR", []), /: ""$/);
+  assert.match(said("FLUSH", [], "\x1f ~\x7f"), / log \? ~\? luid/);
 });
 
 test("what is no message is said to be none", () => {

@@ -95,4 +95,12 @@ test("each notice has its number, its priority and its words; no other number ha
   }
 });
 
+test("what is too short for a notice has no words, and is not urgent", () => {
+  const failed = payload(NOTICES.find(([, priority]) => priority === 3)?.[0] as number, EIO);
+  assert.is(words.priorityOfNotice(failed), 3);
+  const short = failed.slice(0, -1);
+  assert.is(words.describeNotice(short), "");
+  assert.is(words.priorityOfNotice(short), 6);
+});
+
 test.run();
