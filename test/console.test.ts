@@ -231,6 +231,10 @@ test("a request's regions are listed up to 32, and what a terminal should not se
   assert.match(said("CTR", asciiBytes("\x01\x1f ~\x7f\xff")), /: "\?\? ~\?\?"$/);
   assert.match(said("CTR", []), /: ""$/);
   assert.match(said("FLUSH", [], "\x1f ~\x7f"), / log \? ~\? luid/);
+  // 128 characters are the kernel's longest UUID; one that has no end shows no more.
+  const longest = encodeRequest(abi, { type: "FLUSH", uuid: "u".repeat(128), luid: 5n, seq: 7 });
+  longest.fill(0x78, abi.ULOG_UUID + 128, abi.ULOG_VERSION);
+  assert.match(words.decodeDatagram(longest, true), / log u{128} luid/);
 });
 
 test("what is no message is said to be none", () => {

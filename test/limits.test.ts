@@ -177,8 +177,9 @@ test("blocks in which regions never rest do not keep the others from the device"
   for (let i = 0; i < 4 * SCATTERED.length; i++) {
     made.ask("FLUSH", busy);
     made.ask("CLEAR_REGION", busy);
+    const writes = made.writes.length;
     made.tick();
-    if (made.wakeAtNs === made.nowNs + 1) atOnce++;
+    if (made.writes.length === writes && made.wakeAtNs === made.nowNs + 1) atOnce++;
   }
   assert.ok(atOnce > 0, "a part of the round that had nothing to write does not hold up the next");
   for (const region of SCATTERED.slice(busy.length)) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
@@ -238,6 +239,29 @@ test("a suspend and a resume compose many blocks and may write none, as the legs
   ask("RESUME");
   made.tick(20);
   for (const region of ONE_IN_EACH) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
+});
+
+test("a log that goes while it waits for its turn, between two others, takes nobody's turn with it", () => {
+  const made = new DeviceHost(new Engine(small));
+  const uuids = ["LVM-0", "LVM-1", "LVM-2"];
+  const marked = ONE_IN_EACH.slice(0, 12);
+  for (const [handle, uuid] of uuids.entries()) {
+    made.devices.set(`/dev/log${handle}`, new Uint8Array(DEVICE_BYTES));
+    const sectors = 2 * ((marked.at(-1) as number) + 1);
+    made.ask("CTR", asciiBytes(`${sectors} disk /dev/log${handle} 2 nosync`), uuid);
+    for (const type of ["RESUME", "FLUSH", "CLEAR_REGION", "MARK_REGION"] as const)
+      assert.is(made.ask(type, type === "RESUME" ? [] : marked, uuid).error, 0);
+  }
+  const suspends = uuids.map((uuid) => made.request("POSTSUSPEND", [], uuid));
+  assert.not.ok(suspends.some((seq) => made.replyTo(seq)));
+  made.engine.forget(1, 5n, uuids[1] as string, made.nowNs, made.handler);
+  for (let steps = 0; steps < BLOCKS; steps++) made.step();
+  assert.equal(
+    suspends.map((seq) => made.replyTo(seq)?.error),
+    [0, 0, 0],
+  );
+  assert.is(words.logs(made.engine).length, 2);
+  assert.is(made.wakeAtNs, 0, "nothing is left to do");
 });
 
 // ---- a device that hangs

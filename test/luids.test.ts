@@ -529,6 +529,13 @@ for (const [core, module] of [
       gone.map((notice) => /luid (\d+)/.exec(notice)?.[1]),
       ["1", "2", "3"],
     );
+    // A table that is loaded once more at the same address is as new as its last constructor.
+    const again = newHost(module);
+    for (let luid = 1; luid <= most; luid++) construct(again, BigInt(luid));
+    assert.is(construct(again, 1n).error, 0);
+    assert.is(construct(again, 100n).error, 0);
+    const left = words.logs(again.engine).map(({ luid }) => luid);
+    assert.equal([left.includes(1n), left.includes(2n)], [true, false]);
     // Another mirror has luids of its own.
     made.devices.set("/dev/other", new Uint8Array(8192));
     assert.is(made.ask("CTR", asciiBytes(`${REGIONS * 2} disk /dev/other 2`), "LVM-other", 2n).error, 0);

@@ -17,7 +17,7 @@ export interface Mutant {
 /** Files that are no part of what a core does: the proof of its room, the checks of debug builds, the header for C. */
 export const LEFT_OUT = new Set(["budget.ts", "invariants.ts", "make-header.ts", "abort.ts"]);
 /** Checks of invariants, which do nothing while all is well. */
-const CHECKS = new Set(["isSound", "arenaIsSound", "ensure", "assert", "ERROR"]);
+const CHECKS = new Set(["isSound", "arenaIsSound", "deadlinesAreSound", "ensure", "assert", "ERROR"]);
 const WAS_CHARACTERS_MAX = 90;
 
 const OPERATORS: Record<string, string> = {

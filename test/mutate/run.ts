@@ -119,7 +119,6 @@ function readHarmless(): Record<string, string> {
   return JSON.parse(readFileSync(HARMLESS, "utf8"));
 }
 
-/** In the order of the seed: what a run has judged that was stopped is a fair sample of all. */
 function chosenMutants(): Mutant[] {
   const mutants = coreMutants(ASSEMBLY).filter(({ id }) => id.includes(values.only));
   const place = ({ id }: Mutant) => createHash("sha256").update(`${values.seed} ${id}`).digest("hex");
@@ -143,9 +142,6 @@ async function main(): Promise<number> {
 }
 
 async function judgeAll(open: Mutant[], hashes: Map<string, string>, results: Map<string, Result>): Promise<void> {
-  // Those that are known to survive come last: they take all tests.
-  const harmless = readHarmless();
-  const queue = [...open].sort((a, b) => Number(a.id in harmless) - Number(b.id in harmless));
   const benches = Array.from({ length: Math.min(availableParallelism(), open.length) }, () => new Workbench());
   for (const signal of ["SIGINT", "SIGTERM"]) {
     process.once(signal, () => {
@@ -161,6 +157,7 @@ async function judgeAll(open: Mutant[], hashes: Map<string, string>, results: Ma
       const by = results.get(mutant.id)?.by;
       if (by !== undefined) schedule.learn(mutant, [], by);
     }
+    const queue = inOrder(open, schedule);
     await Promise.all(
       benches.map(async (bench) => {
         for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
@@ -190,6 +187,18 @@ async function judgeAll(open: Mutant[], hashes: Map<string, string>, results: Ma
   } finally {
     for (const bench of benches) bench.close();
   }
+}
+
+/** Those that few tests run are judged quickest and survive most; those that are known to survive take all their tests, and are last. */
+function inOrder(open: Mutant[], schedule: Schedule): Mutant[] {
+  const harmless = readHarmless();
+  const drawn = open.map((mutant) => ({
+    mutant,
+    isHarmless: Number(mutant.id in harmless),
+    tests: schedule.testsFor(mutant).length,
+  }));
+  drawn.sort((a, b) => a.isHarmless - b.isHarmless || a.tests - b.tests);
+  return drawn.map(({ mutant }) => mutant);
 }
 
 /** Measures the core as it is. */
@@ -223,6 +232,8 @@ function report(mutants: Mutant[], results: Map<string, Result>): number {
   console.log(`\nKilled by: ${[...byTest].map(([by, count]) => `${by} ${count}`).join(", ")}`);
   console.log(`Refused by the compiler, and not counted: ${of("invalid").length}`);
   for (const { id } of survivors) console.log(id in harmless ? `harmless: ${id}: ${harmless[id]}` : `SURVIVED: ${id}`);
+  for (const { id } of of("killed"))
+    if (id in harmless) console.log(`killed, so harmless.json need not name it: ${id}`);
   console.log(
     `\n${killed} of ${counted} killed, ${(100 * share).toFixed(1)} %; ${survivors.length} survived, ` +
       `${unexplained.length} of them without a reason`,
