@@ -10,6 +10,7 @@ import { debugWasm, exportsOf, releaseWasm, smallWasm, words } from "./harness.t
 
 const debug = new WebAssembly.Module(debugWasm);
 const EIO = -5;
+const ESRCH = -3;
 const EBUSY = -16;
 const UUID = "LVM-disk";
 const OLD = 5n;
@@ -140,6 +141,34 @@ test("two mirrors with files of their own, of one file system or with one number
   }
   assert.is(made.ask("CTR", asciiBytes(`${REGIONS * 2} disk /var/a.img 2`), "LVM-a", 1n).error, 0);
   assert.is(made.ask("CTR", asciiBytes(`${REGIONS * 2} disk /var/b.img 2`), "LVM-b", 2n).error, 0);
+});
+
+test("logs, mirrors and devices whose hashes are alike: whichever goes, the others are found", () => {
+  // The small core has two chains for each; so three of five are in one of them.
+  const mirrors = Array.from({ length: 5 }, (_, i) => ({
+    uuid: `LVM-${i}`,
+    luid: BigInt(i + 1),
+    path: `/dev/log${i}`,
+  }));
+  for (const gone of mirrors) {
+    const made = newHost(new WebAssembly.Module(smallWasm));
+    const ask = (uuid: string, luid: bigint, path: string) =>
+      made.ask("CTR", asciiBytes(`${REGIONS * 2} disk ${path} 2`), uuid, luid).error;
+    for (const { uuid, luid, path } of mirrors) {
+      made.devices.set(path, new Uint8Array(8192));
+      assert.is(ask(uuid, luid, path), 0);
+    }
+    assert.is(made.ask("DTR", [], gone.uuid, gone.luid).error, 0);
+    for (const { uuid, luid, path } of mirrors) {
+      const isGone = luid === gone.luid;
+      assert.is(made.ask("STATUS_TABLE", [], uuid, luid).error, isGone ? ESRCH : 0, `${uuid}, ${gone.uuid} has gone`);
+      assert.is(ask(uuid, 9n, path), 0, `a reload of ${uuid}, ${gone.uuid} has gone`);
+      assert.is(made.ask("DTR", [], uuid, 9n).error, 0);
+      assert.is(ask("LVM-other", 9n, path), isGone ? 0 : EBUSY, `the device of ${uuid}, ${gone.uuid} has gone`);
+      if (isGone) assert.is(made.ask("DTR", [], "LVM-other", 9n).error, 0);
+    }
+    assert.is(words.logs(made.engine).length, mirrors.length - 1);
+  }
 });
 
 // ---- what a mirror knows of a device that has failed
