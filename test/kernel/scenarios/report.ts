@@ -14,7 +14,7 @@ import type { Lab } from "../guest/lab.ts";
 import { waitForCleanLog } from "../guest/log-device.ts";
 import { LOG_SIZE_SECTORS } from "../guest/log-failure.ts";
 import { DISK_MIRROR } from "../guest/mirror.ts";
-import type { Scenario } from "../guest/scenario.ts";
+import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
 const MARKER = "this is what somebody wrote to the mirror";
 /** A program in it may take 15 s, and this guest two to start one. */
@@ -60,6 +60,7 @@ const reportScenario: Scenario = {
   sentence:
     "`dm-ulog report` has everything of a good machine, and most of one whose server hangs or is dead, or whose device hangs.",
   hostsOnly: "the command looks at a host",
+  nativeOnly: COMMANDS,
   timeLimitMs: 240_000,
   possibleKernelLog: [RECONNECTED, SERVER_AWAY],
   async run(lab) {

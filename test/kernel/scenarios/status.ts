@@ -9,7 +9,7 @@ import { RECONNECTED, SERVER_AWAY } from "../guest/kernel-log.ts";
 import { type Lab, MIRRORS_DIRECTORY } from "../guest/lab.ts";
 import { LogFailure } from "../guest/log-failure.ts";
 import { MIRROR, type Mirror } from "../guest/mirror.ts";
-import type { Scenario } from "../guest/scenario.ts";
+import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
 /** As long as a name may be. */
 const FAILING = "failing-".padEnd(127, "f");
@@ -52,6 +52,7 @@ const statusByName: Scenario = {
   sentence:
     "`dm-ulog status` knows mirrors by name: a leg that failed, a resync and its end, a log device that failed, a dead server.",
   hostsOnly: "the command looks at a host",
+  nativeOnly: COMMANDS,
   timeLimitMs: 240_000,
   possibleKernelLog: [RECONNECTED, SERVER_AWAY, /raid1: log postsuspend failed/],
   async run(lab) {
