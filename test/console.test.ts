@@ -105,6 +105,23 @@ test("counters tell requests by type, refusals and what was dropped", () => {
   assert.is(counters.inputs, 8);
 });
 
+test("an area that is cut short has no counters, or the right ones", () => {
+  const peer = Peer.resumed(8);
+  const { engine } = peer;
+  // The last of the types.
+  peer.ask("IS_REMOTE_RECOVERING", [0]);
+  const expected = peer.counters();
+  let none = 0;
+  for (let bytes = 0; bytes <= engine.abi.CORE_BYTES; bytes++) {
+    // What the console's memory holds behind the area is no number of this engine.
+    words.counters({ read: (_, size) => new Uint8Array(size).fill(0xff) });
+    const counters = words.counters({ read: (address) => engine.read(address, bytes) });
+    if (counters === null) none++;
+    else assert.equal(counters, expected, `${bytes} bytes`);
+  }
+  assert.ok(none > 0 && none < engine.abi.CORE_BYTES);
+});
+
 test("a message that ends within the connector's header is truncated, whatever stood there before", () => {
   const peer = Peer.debug();
   const { engine } = peer;
