@@ -16,6 +16,7 @@ import {
 } from "../node/mirrors/mirror-files.ts";
 import { deviceUuid, targetOf } from "./declared.ts";
 import { deviceSentence } from "./device-sentence.ts";
+import { enableUnit, startUnits } from "./mirror-units.ts";
 import { checkNewDevice } from "./new-device.ts";
 import { formatSectors } from "./sizes.ts";
 import { stableDevice, stableLeg } from "./stable-device.ts";
@@ -29,13 +30,21 @@ export interface CreateOptions extends TableOptions {
   takeBack: boolean;
   logFailure: (typeof LOG_FAILURES)[number];
   program?: string;
+  boot: boolean;
   dryRun?: boolean;
 }
 
 export async function create(name: string, legs: string[], options: CreateOptions): Promise<void> {
   checkMirrorName(name);
-  if (options.dryRun === true) await createLocked(name, legs, options);
-  else await withMirrorsLocked(options.mirrorsDir, LOCK_WAIT_MS, () => createLocked(name, legs, options));
+  if (options.dryRun === true) {
+    await createLocked(name, legs, options);
+    return;
+  }
+  const { boot, mirrorsDir } = options;
+  await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, () => createLocked(name, legs, options));
+  // Not before: what systemd starts locks the mirrors too.
+  const sentence = boot ? await enableUnit(name, mirrorsDir) : await startUnits([name], mirrorsDir);
+  if (sentence !== undefined) console.error(`dm-ulog: ${sentence}`);
 }
 
 async function createLocked(name: string, legs: string[], options: CreateOptions): Promise<void> {

@@ -207,13 +207,19 @@ program
 
 program
   .command("unit")
-  .description("Print the systemd unit of the server with the paths of this machine.")
+  .description("Print the systemd unit of the server, of mirrors or of the monitor, with the paths of this machine.")
   .addOption(
     new Option("--host <host>", "native or node (default: native where it is built)").choices(["native", "node"]),
   )
+  .option("--mirrors", "the unit that brings a declared mirror up at boot and takes it down at shutdown")
+  .option("--monitor", "the unit that watches the declared mirrors")
   .addHelpText(
     "after",
-    "\nFor example:\n  dm-ulog unit | sudo tee /etc/systemd/system/dm-ulog.service && sudo systemctl enable --now dm-ulog",
+    `
+For example:
+  dm-ulog unit | sudo tee /etc/systemd/system/dm-ulog.service && sudo systemctl enable --now dm-ulog
+  dm-ulog unit --mirrors | sudo tee /etc/systemd/system/dm-ulog-mirror@.service
+  dm-ulog unit --monitor | sudo tee /etc/systemd/system/dm-ulog-monitor.service`,
   )
   .action(unit);
 

@@ -6,7 +6,7 @@ import { MIRRORS_DIRECTORY_DEFAULT } from "../node/mirrors/mirror-files.ts";
 import type { ChangeLogOptions, ChangeOptions, GrowOptions } from "./changes.ts";
 import type { CreateOptions } from "./create.ts";
 import { LEG_FAILURE_HELP, legFailure } from "./leg-failure-option.ts";
-import type { MirrorsOptions, SomeMirrorsOptions, UpOptions } from "./mirrors.ts";
+import type { DownOptions, MirrorsOptions, UpOptions } from "./mirrors.ts";
 import type { MonitorOptions } from "./monitor.ts";
 
 const MONITOR_HELP = `
@@ -60,6 +60,7 @@ export function addMirrorCommands(program: Command): void {
         .default("reopen"),
     )
     .option("--program <file>", "program to call with each event, as mdadm does: PROGRAM EVENT NAME [DEVICE]")
+    .option("--no-boot", "do not have systemd bring it up at boot")
     .option("--force", "take devices that are in use or hold something")
     .option("--dry-run", "show the file and the table, and do nothing")
     .addOption(mirrorsDir())
@@ -69,6 +70,9 @@ export function addMirrorCommands(program: Command): void {
 ${LEG_FAILURE_HELP}
 
 The devices are checked as dm-ulog table checks them. In the file they have the names that stay (/dev/disk/by-id).
+
+Where systemd runs, the unit dm-ulog-mirror@NAME brings the mirror up at each boot, before what is mounted from it: a line with
+/dev/mapper/NAME in /etc/fstab is all that a file system or swap on it needs.
 
 For example:
   sudo dm-ulog create data /dev/sda /dev/sdb --log-device /dev/sdc1 && sudo mkfs.ext4 /dev/mapper/data`,
@@ -84,7 +88,7 @@ For example:
     .argument("[names...]", "names of mirrors")
     .addOption(all())
     .option("--degraded", "do without legs that are not there, if one is that has missed nothing")
-    .option("--wait <duration>", "wait this long for devices that are not there yet: 90s, 5m")
+    .option("--wait <duration>", "wait this long for devices, and for a server, that are not there yet: 90s, 5m")
     .addOption(mirrorsDir())
     .addHelpText(
       "after",
@@ -100,9 +104,10 @@ For example:
     .description("Take mirrors down. Their files stay, and so does what their legs and logs hold. Needs root.")
     .argument("[names...]", "names of mirrors")
     .addOption(all())
+    .option("--wait <duration>", "wait this long until nobody uses them: 90s, 5m")
     .addOption(mirrorsDir())
     .addHelpText("after", "\nExit status: 0, or 1 if one of them is in use or could not be taken down.")
-    .action(async (names: string[], options: SomeMirrorsOptions) => {
+    .action(async (names: string[], options: DownOptions) => {
       const { down } = await import("./mirrors.ts");
       process.exitCode = await down(names, options);
     });

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { findIfThere, THIS_MACHINE, usesOf } from "../node/devices/block-devices.ts";
 import { createDevice, linkPath, removeDevice } from "../node/devices/mapped-device.ts";
+import { udevAnswers } from "../node/devices/udev-cookie.ts";
 import { withoutDuplicates } from "../node/mirrors/mirror-file.ts";
 import {
   type DeclaredMirror,
@@ -12,6 +13,7 @@ import {
   readDeclared,
   withMirrorsLocked,
 } from "../node/mirrors/mirror-files.ts";
+import { requestSockets } from "../node/requests/netlink-sockets.ts";
 import { changeFile, settle } from "./change.ts";
 import {
   absentDevices,
@@ -23,6 +25,7 @@ import {
   stateOf,
 } from "./declared.ts";
 import { deviceSentence } from "./device-sentence.ts";
+import { disableUnit, startUnits, stopUnits } from "./mirror-units.ts";
 import { formatSectors, parseSeconds, parseSectors } from "./sizes.ts";
 import { textTable } from "./text-table.ts";
 
@@ -39,30 +42,45 @@ export interface UpOptions extends SomeMirrorsOptions {
   degraded?: boolean;
 }
 
+export interface DownOptions extends SomeMirrorsOptions {
+  wait?: string;
+}
+
 const WAIT_STEP_MS = 100;
 const LOCK_WAIT_MS = 30_000;
+/** udev looks at a device that was written to or unmounted, and holds it for a moment. */
+const UDEV_LOOKS_MS = 5000;
+const EBUSY = -16;
 
 /** Brings mirrors up. Returns the exit status: 1 where one could not be. */
 export async function up(names: readonly string[], { all, degraded, mirrorsDir, wait }: UpOptions): Promise<number> {
   const waitSeconds = wait === undefined ? 0 : parseSeconds(wait, "Time");
-  return forEach(chosenNames(names, all, mirrorsDir), async (name) => {
-    const declared = readDeclared(mirrorsDir, name);
-    await waitForDevices(declared, waitSeconds);
-    const act = () => bringUp(declared, degraded === true ? { degraded } : {});
+  const broughtUp: string[] = [];
+  const status = await forEach(chosenNames(names, all, mirrorsDir), async (name) => {
+    await waitForWhatItNeeds(readDeclared(mirrorsDir, name), waitSeconds);
+    // The file may have changed meanwhile.
+    const act = () => bringUp(readDeclared(mirrorsDir, name), degraded === true ? { degraded } : {});
     console.log(await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, act));
+    broughtUp.push(name);
   });
+  return told(await startUnits(broughtUp, mirrorsDir)) ? status : 1;
 }
 
 /** Takes mirrors down. Returns the exit status: 1 where one could not be. */
-export async function down(names: readonly string[], { all, mirrorsDir }: SomeMirrorsOptions): Promise<number> {
-  return forEach(chosenNames(names, all, mirrorsDir), async (name) => {
-    console.log(await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, () => takeDown(readDeclared(mirrorsDir, name))));
+export async function down(names: readonly string[], { all, mirrorsDir, wait }: DownOptions): Promise<number> {
+  const waitSeconds = wait === undefined ? 0 : parseSeconds(wait, "Time");
+  const takenDown: string[] = [];
+  const status = await forEach(chosenNames(names, all, mirrorsDir), async (name) => {
+    const act = async () => console.log(await takeDown(readDeclared(mirrorsDir, name)));
+    await whenFree(waitSeconds, () => withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, act));
+    takenDown.push(name);
   });
+  return told(await stopUnits(takenDown, mirrorsDir)) ? status : 1;
 }
 
 /** Takes a mirror down and deletes its file. */
 export async function remove(name: string, { mirrorsDir }: MirrorsOptions): Promise<void> {
-  await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, async () => {
+  const act = async () => {
     const declared = readDeclared(mirrorsDir, name);
     console.log(await takeDown(declared));
     deleteDeclared(declared.path);
@@ -71,7 +89,9 @@ export async function remove(name: string, { mirrorsDir }: MirrorsOptions): Prom
     console.log(`${declared.path} is deleted. The mirror's data is on ${upToDate.join(" and ")}.`);
     if (behind.length > 0) console.log(`${behind.join(" and ")} may hold older data.`);
     if (logDevice !== undefined) console.log(`Nobody needs the log on ${logDevice} any more.`);
-  });
+  };
+  await whenFree(0, () => withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, act));
+  told(await disableUnit(name, mirrorsDir));
 }
 
 /** Shows the mirrors that are declared. Returns the exit status: 1 where a file cannot be read. */
@@ -150,10 +170,14 @@ async function bringUpWithout(declared: DeclaredMirror, absent: readonly string[
   }
 }
 
+/** Throws `InUse` where somebody uses it, and other sentences where it cannot be taken down. Whoever calls has the mirrors locked. */
 async function takeDown(declared: DeclaredMirror): Promise<string> {
   const { name } = declared;
   const state = await stateOf(declared);
-  if (state.state === "down") return `${linkPath(name)} is down already.`;
+  if (state.state === "down") {
+    removeStandIns(declared);
+    return `${linkPath(name)} is down already.`;
+  }
   if (state.state === "differs" && !state.isOurs) {
     throw new Error(
       [`${linkPath(name)} is another device than the mirror that is declared, and stays.`, ...state.differences].join(
@@ -164,14 +188,43 @@ async function takeDown(declared: DeclaredMirror): Promise<string> {
   const device = findIfThere(THIS_MACHINE, linkPath(name));
   const uses = device === undefined ? [] : usesOf(THIS_MACHINE, device);
   if (uses.length > 0) {
-    throw new Error(`${name} cannot be taken down: it ${uses.map(({ what }) => what).join(", and ")}. End that first.`);
+    const what = uses.map(({ what }) => what).join(", and ");
+    throw new InUse(`${name} cannot be taken down: it ${what}. End that first.`, true);
   }
   try {
     removeDevice(name);
     removeStandIns(declared);
     return `${linkPath(name)} is down.`;
   } catch (error) {
-    throw deviceSentence(`${name} cannot be taken down`, error);
+    const sentence = deviceSentence(`${name} cannot be taken down`, error);
+    throw (error as NodeJS.ErrnoException).errno === EBUSY ? new InUse(sentence.message, false) : sentence;
+  }
+}
+
+class InUse extends Error {
+  /** Whether it is known by whom. Else it may be udev. */
+  readonly isKnown: boolean;
+
+  constructor(sentence: string, isKnown: boolean) {
+    super(sentence);
+    this.isKnown = isKnown;
+  }
+}
+
+/** Repeats what throws `InUse`, for this time. In between others have their turn, who may be those that use it. */
+async function whenFree(waitSeconds: number, act: () => Promise<void>): Promise<void> {
+  const startMs = performance.now();
+  const waitMs = waitSeconds * 1000;
+  const waitUnknownMs = Math.max(waitMs, udevAnswers() ? UDEV_LOOKS_MS : 0);
+  for (;;) {
+    try {
+      await act();
+      return;
+    } catch (error) {
+      if (!(error instanceof InUse)) throw error;
+      if (performance.now() - startMs >= (error.isKnown ? waitMs : waitUnknownMs)) throw error;
+    }
+    await sleep(WAIT_STEP_MS);
   }
 }
 
@@ -184,11 +237,19 @@ function differenceText(name: string, { device, differences }: MirrorState & { s
   return [`${name} is up, and differs from its file.`, ...differences, remedy].join("\n");
 }
 
-async function waitForDevices({ name, mirror }: DeclaredMirror, seconds: number): Promise<void> {
+async function waitForWhatItNeeds({ name, mirror }: DeclaredMirror, seconds: number): Promise<void> {
   const endMs = performance.now() + seconds * 1000;
-  const missing = absentDevices(mirror);
-  if (missing.length > 0 && seconds > 0) console.log(`${name} waits up to ${seconds} s for ${missing.join(" and ")}.`);
-  while (absentDevices(mirror).length > 0 && performance.now() < endMs) await sleep(WAIT_STEP_MS);
+  const missing = () => [...absentDevices(mirror), ...(requestSockets().length === 0 ? ["a server"] : [])];
+  const first = seconds === 0 ? [] : missing();
+  if (first.length === 0) return;
+  console.log(`${name} waits up to ${seconds} s for ${first.join(" and ")}.`);
+  while (missing().length > 0 && performance.now() < endMs) await sleep(WAIT_STEP_MS);
+}
+
+/** Whether there was nothing to tell on standard error. */
+function told(problem: string | undefined): boolean {
+  if (problem !== undefined) console.error(`dm-ulog: ${problem}`);
+  return problem === undefined;
 }
 
 function chosenNames(names: readonly string[], all: boolean | undefined, directory: string): readonly string[] {

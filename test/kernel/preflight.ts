@@ -13,6 +13,7 @@ const PACKAGE_OF_COMMAND: Record<string, string> = {
   cc: "gcc libc6-dev",
   make: "make",
   "systemd-analyze": "systemd",
+  udevadm: "udev",
 };
 /** An ordinary user's PATH often lacks these folders; the guest's PATH has them. */
 const SYSTEM_FOLDERS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];

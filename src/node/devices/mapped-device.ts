@@ -1,6 +1,6 @@
 // Makes, changes and removes a device of device-mapper, as `dmsetup` does, and lets udev do its part.
 
-import { existsSync, lstatSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, rmSync, symlinkSync } from "node:fs";
 import { parseTargets, type Target } from "./device-mapper.ts";
 import { call, DM, flagsOf, withControl } from "./device-mapper-calls.ts";
 import { UdevCookie, udevAnswers } from "./udev-cookie.ts";
@@ -90,7 +90,8 @@ export function resumeDevice(name: string): void {
 /** Throws with `errno`: -EBUSY where it is open. */
 export function removeDevice(name: string): void {
   withControl((control) => changeWithEvent(control, { command: DM.DEV_REMOVE, name }));
-  if (lstatSync(linkPath(name), { throwIfNoEntry: false }) !== undefined && !udevAnswers()) rmSync(linkPath(name));
+  // A udev that is about to end may still remove it.
+  if (!udevAnswers()) rmSync(linkPath(name), { force: true });
 }
 
 export function linkPath(name: string): string {

@@ -1,4 +1,5 @@
 import type { Scenario } from "../guest/scenario.ts";
+import { bootScenarios } from "./boot.ts";
 import { capabilityScenarios } from "./capabilities.ts";
 import { changeScenarios } from "./changes.ts";
 import { declaredScenarios } from "./declared.ts";
@@ -57,6 +58,7 @@ export const scenarios: Scenario[] = [
   ...capabilityScenarios,
   ...viewScenarios,
   ...serviceScenarios,
+  ...bootScenarios,
   ...writePathScenarios,
   ...migrationScenarios,
   ...nativeMemoryScenarios,
