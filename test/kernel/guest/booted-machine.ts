@@ -34,7 +34,7 @@ DefaultDependencies=no
 ExecStart=sh -c 'exec journalctl --follow --lines=0 --output=cat > /${SHUTDOWN_LOG}'
 `;
 const POLL_MS = 300;
-const BOOT_LIMIT_MS = 100_000;
+const IDLE_LIMIT_MS = 100_000;
 const SHUTDOWN_LIMIT_MS = 150_000;
 const COMMAND_LIMIT_MS = 100_000;
 
@@ -80,12 +80,18 @@ export class BootedMachine {
     const words = ["--pid", "--fork", "--kill-child", "--mount", "sh", "-c", script, "sh", ...systemd];
     const child = spawn("unshare", words, { stdio: ["ignore", "inherit", "inherit"], env: { PATH, TERM: "dumb" } });
     const machine = new BootedMachine(child);
-    const deadline = Date.now() + BOOT_LIMIT_MS;
+    await machine.waitUntilIdle();
+    return machine;
+  }
+
+  /** Waits until systemd starts and stops nothing more. */
+  async waitUntilIdle(): Promise<void> {
+    const deadline = Date.now() + IDLE_LIMIT_MS;
     for (;;) {
       await sleep(POLL_MS);
-      const jobs = await machine.tryRun("systemctl", "list-jobs", "--no-legend");
-      if (jobs.exitCode === 0 && jobs.stdout.trim() === "") return machine;
-      if (Date.now() > deadline) throw new Error(`It has not booted: ${jobs.stdout}${jobs.stderr}`);
+      const jobs = await this.tryRun("systemctl", "list-jobs", "--no-legend");
+      if (jobs.exitCode === 0 && jobs.stdout.trim() === "") return;
+      if (Date.now() > deadline) throw new Error(`systemd has not done: ${jobs.stdout}${jobs.stderr}`);
     }
   }
 

@@ -271,8 +271,11 @@ async function bootStacked(): Promise<void> {
   // Nor does a change to a target that wants neither, such as emergency.target, which leaves what is in use mounted. Without its log's
   // file system a mirror cannot be.
   await machine.shell("systemctl isolate bare.target");
+  await machine.waitUntilIdle();
   assert.equal(await states("dm-ulog-mirror@lower", "dm-ulog-mirror@upper"), "active\n".repeat(3));
-  await machine.shell("systemctl isolate machine.target; findmnt /srv/upper; findmnt /srv/filed");
+  await machine.shell("systemctl isolate machine.target");
+  await machine.waitUntilIdle();
+  await machine.shell("findmnt /srv/upper; findmnt /srv/filed");
 
   // systemd knows what is done by hand.
   const busy = await machine.tryRun("dm-ulog", "down", "filed");
