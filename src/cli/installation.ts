@@ -1,6 +1,6 @@
 // Paths of the files in the installed package that the commands need.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Onlooker } from "../node/control/status.ts";
 
@@ -31,7 +31,8 @@ export function unitPath(name: string): string {
 /** The native host, or undefined where it was not built. */
 export function nativePath(): string | undefined {
   const path = fileURLToPath(new URL("../native/dm-ulogd", import.meta.url));
-  return existsSync(path) ? path : undefined;
+  // A package for a distribution has it among the system's programs, and a link here.
+  return existsSync(path) ? realpathSync(path) : undefined;
 }
 
 /** The Lua dissector for Wireshark. */

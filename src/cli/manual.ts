@@ -111,7 +111,7 @@ function notesOf(command: Command): string[] {
 }
 
 /** Text for roff: no requests, no escapes, and hyphens that can be copied and pasted. */
-function roff(text: string): string {
+export function roff(text: string): string {
   return text
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
