@@ -42,7 +42,7 @@ const optionsOf = (name: string) => {
   const help = run(name, "--help").split(/\nGlobal Options:/)[0] as string;
   return [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option as string).sort();
 };
-const commands = [...run("--help").matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name as string).sort();
+const commands = [...run("--help").matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name]) => name as string).sort();
 /** Lines, and what every shell must offer for their last words. */
 const OFFERS: [line: string[], offered: string[]][] = [
   [["tr"], ["trace"]],

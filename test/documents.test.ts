@@ -11,7 +11,7 @@ const REPOSITORY = fileURLToPath(new URL("..", import.meta.url));
 const NOT_OURS = new Set(["node_modules", ".git"]);
 const MADE = /^dist\//;
 /** What `npm run build` does not make. */
-const MADE_ELSEWHERE = /^dist\/(api|appliance|browser|native)(\/|$)/;
+const MADE_ELSEWHERE = /^dist\/(api|appliance|browser|deb|native)(\/|$)/;
 /** A header of the kernel. */
 const NO_FILES = new Set(["dm-log-userspace.h"]);
 const ENDINGS = /\.(ts|js|c|h|md|json|lua|wasm|pcapng|service|socket|timer|sh|html|css|txt|png)$/;

@@ -50,6 +50,7 @@ const NAMED = new Set([
   "src/common/trace/README.md",
   "src/library/README.md",
   "src/native/README.md",
+  "src/packaging/README.md",
   "src/visualizer/README.md",
   "test/README.md",
   "test/embedding/c/README.md",
