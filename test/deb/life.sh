@@ -36,9 +36,13 @@ write() {
 }
 
 serves() { systemctl --quiet is-active dm-ulog && dm-ulog status; }
-mirror() { line=$(dm-ulog table --integrated-flush /dev/ubda /dev/ubdb) && dmsetup create m --table "$line" && dmsetup mknodes && [ -b /dev/mapper/m ]; }
+mirror() {
+  dm-ulog create --force m /dev/ubda /dev/ubdb && [ -b /dev/mapper/m ] && systemctl is-enabled dm-ulog-mirror@m &&
+    systemctl is-active dm-ulog-mirror@m && systemctl enable --now dm-ulog-monitor
+}
+monitor_pid() { systemctl show --property MainPID --value dm-ulog-monitor; }
 upgrade() {
-  local before=$(pid_of) began=$(invocation)
+  local before=$(pid_of) began=$(invocation) monitor=$(monitor_pid)
   write &
   local writer=$!
   sleep 1
@@ -50,6 +54,7 @@ upgrade() {
   [ "$(wc -l </run/written)" -gt $((writes + 10)) ] || { echo "writes do not go on"; return 1; }
   touch /run/enough
   wait $writer || { echo "a write failed"; return 1; }
+  [ "$(monitor_pid)" != "$monitor" ] && systemctl is-active dm-ulog-monitor || { echo "the monitor is that of before"; return 1; }
   [ "$(systemctl show --property NRestarts --value dm-ulog)" = 0 ] && serves && is_in_sync
 }
 is_refused() {
@@ -58,13 +63,16 @@ is_refused() {
   echo "$said" | grep '^  m$' && serves && [ "$(dpkg-query -W -f '${db:Status-Status}' dm-ulog)" = installed ]
 }
 is_removed() {
-  dmsetup remove m && dpkg -r dm-ulog && ! pidof dm-ulogd && ! systemctl --quiet is-active dm-ulog && [ ! -e /usr/lib/dm-ulog ]
+  dm-ulog down m && dpkg -r dm-ulog && ! pidof dm-ulogd && [ ! -e /usr/lib/dm-ulog ] &&
+    ! systemctl --quiet is-active dm-ulog && ! systemctl --quiet is-active dm-ulog-monitor && [ -e /etc/dm-ulog/mirrors.d/m.* ]
 }
-is_purged() { dpkg -P dm-ulog && [ ! -e /run/dm-ulog ] && [ ! -e /etc/dm-ulog ]; }
+is_purged() {
+  dpkg -P dm-ulog && [ ! -e /run/dm-ulog ] && [ ! -e /etc/dm-ulog ] && [ -z "$(find /etc/systemd -name '*dm-ulog*')" ]
+}
 
 step "it installs, and the server serves" eval 'dpkg -i "$deb" && wait_for serves'
 step "dm-ulog doctor finds nothing that does not work" eval 'dm-ulog doctor; [ $? -lt 2 ]'
-step "a mirror resyncs" eval 'mirror && wait_for is_in_sync'
+step "a mirror that is declared has its unit, and resyncs" eval 'mirror && wait_for is_in_sync'
 step "an upgrade takes over while a program writes" upgrade
 step "it is not removed while a mirror uses the server, and says which" is_refused
 step "without mirrors it is removed, and the server stops" is_removed
