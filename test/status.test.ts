@@ -194,7 +194,7 @@ test("a leg with a stand-in in its place is shown by its own name, and one that 
     ["8:16", "/dev/sdb:1M"],
   ]);
   const mirror = { ...FILE, behind: ["/dev/sdb:1M"] };
-  const change = (missing: string[]) => ({
+  const change = (missing: string[]): Partial<StatusFacts> => ({
     declared: declaredAs({ mirror, state: null, missing, legByNumbers }),
     health: { legs: new Map([["m", ["alive", "write-failed"] as LegCondition[]]]), missing: undefined },
   });
@@ -209,7 +209,11 @@ test("a leg with a stand-in in its place is shown by its own name, and one that 
   assert.match(problems[0]?.what ?? "", /^The leg \/dev\/sdb of m has failed/);
   assert.match(problems[0]?.remedy ?? "", /dm-ulog replace m \/dev\/sdb NEW/);
   assert.match(statusText(report(change(["/dev/sdb:1M"]))), /\/dev\/sd0, \/dev\/sdb MISSING$/m);
-  assert.match(statusText(report(change([]))), /\/dev\/sd0, \/dev\/sd16 BEHIND$/m);
+  const health = { legs: new Map(), missing: undefined };
+  const behind = { ...change([]), health, server: looks({}, { outOfSyncRegions: 1 }) };
+  assert.match(statusText(report(behind)), /\/dev\/sd0, \/dev\/sd16 BEHIND$/m);
+  const hasCaughtUp = { ...behind, server: looks({}, {}) };
+  assert.match(statusText(report(hasCaughtUp)), /\/dev\/sd0, \/dev\/sd16$/m);
 });
 
 test("mirrors that no file declares are told from those that are, where there are any", () => {

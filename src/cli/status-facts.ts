@@ -113,23 +113,27 @@ async function readDeclaredFacts(mirrorsDir: string, name: string, isKernelAsked
   try {
     path = mirrorPath(mirrorsDir, name);
     const declared = readDeclared(mirrorsDir, name);
-    const state = isKernelAsked ? await stateInKernel(declared) : null;
     const { mirror } = declared;
-    const identify = isKernelAsked ? identifier(declared) : undefined;
-    const legByNumbers = new Map(mirror.legs.map((leg) => [identify?.(legDevice(leg)) ?? leg, leg]));
-    return { name, path, found: { mirror, state, missing: absentDevices(mirror), legByNumbers } };
+    const inKernel = isKernelAsked ? await placeInKernel(declared) : { state: null, legByNumbers: new Map() };
+    return { name, path, found: { mirror, missing: absentDevices(mirror), ...inKernel } };
   } catch (error) {
     return { name, path, found: { error: (error as Error).message } };
   }
 }
 
-async function stateInKernel(declared: DeclaredMirror): Promise<MirrorState> {
+/** Throws sentences where the file does not make a table. */
+async function placeInKernel(
+  declared: DeclaredMirror,
+): Promise<{ state: MirrorState | null; legByNumbers: Map<string, string> }> {
   try {
-    return await stateOf(declared);
+    const state = await stateOf(declared);
+    const identify = identifier(declared);
+    return { state, legByNumbers: new Map(declared.mirror.legs.map((leg) => [identify(legDevice(leg)), leg])) };
   } catch (error) {
-    // Without device-mapper there is no device.
-    if ((error as NodeJS.ErrnoException).errno === ENODEV) return { state: "down" };
-    throw error;
+    const { errno } = error as NodeJS.ErrnoException;
+    if (errno === undefined) throw error;
+    // The kernel's error, and no fault of the file. Without device-mapper there is no device.
+    return { state: errno === ENODEV ? { state: "down" } : null, legByNumbers: new Map() };
   }
 }
 

@@ -212,11 +212,13 @@ function logText({ log }: ReportedMirror): string {
   return `${log.device ?? "memory"}${state}${waiting}`;
 }
 
-function legsText({ legs }: ReportedMirror): string {
+/** The file may say of a leg that it is behind after it has caught up: the monitor strikes that out. */
+function legsText({ legs, sync }: ReportedMirror): string {
+  const isInSync = sync?.outOfSyncRegions === 0;
   return legs
     .map(({ name, health, isPresent, isBehind }) => {
       if (!isPresent) return `${name} MISSING`;
-      if (isBehind) return `${name} BEHIND`;
+      if (isBehind && !isInSync) return `${name} BEHIND`;
       return health === null || health === "alive" ? name : `${name} FAILED`;
     })
     .join(", ");

@@ -8,12 +8,12 @@ import { legTable } from "../guest/dm.ts";
 import { RECONNECTED, SERVER_AWAY } from "../guest/kernel-log.ts";
 import { type Lab, MIRRORS_DIRECTORY } from "../guest/lab.ts";
 import { LogFailure } from "../guest/log-failure.ts";
-import { MIRROR, type Mirror } from "../guest/mirror.ts";
+import { MIRROR, type MirrorOptions } from "../guest/mirror.ts";
 import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
-/** As long as a name may be. */
+/** As long as a name may be, of any mirror and of one that is declared. */
 const FAILING = "failing-".padEnd(127, "f");
-const SLOW = "slow-".padEnd(127, "s");
+const SLOW = "slow-".padEnd(118, "s");
 /** A region's: its resync lasts longer than all looks at it. */
 const SLOW_WRITE_MS = 400;
 /** A command takes the guest two of these seconds. */
@@ -38,13 +38,13 @@ async function look(lab: Lab): Promise<{ exitCode: number | null; mirrors: Map<s
 
 const kindsOf = (mirror: MirrorFacts | undefined) => mirror?.problems.map(({ kind }) => kind);
 
-/** Two legs behind what is on the same disks already; the second is one of device-mapper's, which can fail. */
-async function declareBehind(lab: Lab, name: string, leg: string, place: number): Promise<Mirror> {
+/** Of two legs behind what is on the same disks already; the second is one of device-mapper's, which can fail. */
+async function optionsBehind(lab: Lab, name: string, leg: string, place: number): Promise<MirrorOptions> {
   const { sizeSectors } = MIRROR;
   const offset = place * sizeSectors;
   const first = await lab.dm.create(`${leg}-0`, legTable.plain(DISKS[2], sizeSectors, offset));
   const second = await lab.dm.create(leg, legTable.plain(DISKS[3], sizeSectors, offset));
-  return lab.declareMirror({ ...MIRROR, name, legs: [first, second] });
+  return { ...MIRROR, name, legs: [first, second] };
 }
 
 const statusByName: Scenario = {
@@ -57,9 +57,9 @@ const statusByName: Scenario = {
   possibleKernelLog: [RECONNECTED, SERVER_AWAY, /raid1: log postsuspend failed/],
   async run(lab) {
     await lab.server.start();
-    const failing = await declareBehind(lab, FAILING, "leg", 4);
+    const failing = await lab.makePrintedMirror(await optionsBehind(lab, FAILING, "leg", 4));
     await failing.waitInSync();
-    const slow = await declareBehind(lab, SLOW, "slow-leg", 6);
+    const slow = await lab.declareMirror(await optionsBehind(lab, SLOW, "slow-leg", 6));
     await slow.waitInSync();
     const logFails = await LogFailure.makeMirror(lab);
     const good = await look(lab);
@@ -122,7 +122,7 @@ const statusByName: Scenario = {
 
     const text = await lab.mirrors("status", "--uuids");
     lab.note(text.trimEnd());
-    assert.match(text, new RegExp(`^${FAILING} +up +4 MiB +99\\.\\d % .*/dev/mapper/leg FAILED`, "m"));
+    assert.match(text, new RegExp(`^${FAILING} +up, not declared +4 MiB +99\\.\\d % .*/dev/mapper/leg FAILED`, "m"));
     assert.match(text, new RegExp(`^${SLOW} +up +4 MiB +\\d+\\.\\d % +.* left`, "m"));
     assert.match(
       text,
