@@ -66,7 +66,7 @@ const declared: Scenario = {
       text
         .replace('"32K"', '"64K"')
         .replace('region-size = "64s"', 'region-size = "128s"')
-        .replace("/dev/ubdb", DISKS[2]),
+        .replaceAll("/dev/ubdb", DISKS[2]),
     );
     const differs = await lab.tryMirrors("up", "mirror");
     assert.equal(differs.exitCode, 1);
