@@ -25,13 +25,17 @@ const MASKED = [
 ];
 /** On the guest's console, which the lab shows after a failure. */
 const JOURNAL = "[Journal]\nStorage=volatile\nForwardToConsole=yes\n";
-/** What the journal says in the shutdown. A process of another service would be stopped before the end. */
+/** What the journal says in the shutdown. */
 const SHUTDOWN_LOG = "var/log/shutdown";
 const SHUTDOWN_LOG_SERVICE = "shutdown-log.service";
-const SHUTDOWN_LOG_UNIT = `[Unit]
-DefaultDependencies=no
-[Service]
-ExecStart=sh -c 'exec journalctl --follow --lines=0 --output=cat > /${SHUTDOWN_LOG}'
+/** A process of another service would be stopped before the end. */
+const SHUTDOWN_LOG_UNIT = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/local/bin/shutdown-log\n";
+/** At the end systemd asks all to end at once, and then waits for them: the last lines must still be read. */
+const SHUTDOWN_LOG_PROGRAM = `#!/bin/sh
+trap "" TERM
+journalctl --follow --no-tail --output=cat > /${SHUTDOWN_LOG} &
+trap "sleep 1; kill -KILL $!; exit" TERM
+wait
 `;
 const POLL_MS = 300;
 const IDLE_LIMIT_MS = 100_000;
@@ -62,6 +66,7 @@ export class BootedMachine {
       "etc/fstab": "",
       "etc/systemd/journald.conf.d/lab.conf": JOURNAL,
       [`etc/systemd/system/${SHUTDOWN_LOG_SERVICE}`]: SHUTDOWN_LOG_UNIT,
+      "usr/local/bin/shutdown-log": SHUTDOWN_LOG_PROGRAM,
     };
     for (const [path, text] of Object.entries({ ...own, ...files })) {
       mkdirSync(dirname(join(ROOT, path)), { recursive: true });
@@ -128,7 +133,9 @@ export class BootedMachine {
     clearTimeout(timer);
     const lines = readFileSync(join(ROOT, SHUTDOWN_LOG), "utf8").split("\n");
     await unmountRoot();
-    return lines;
+    const begin = lines.lastIndexOf(`Stopped target ${TARGET}.`);
+    if (begin < 0) throw new Error(`The journal does not say that ${TARGET} was stopped:\n${lines.join("\n")}`);
+    return lines.slice(begin);
   }
 }
 
