@@ -126,7 +126,7 @@ const declaredWithoutServer: Scenario = {
       alone.stderr,
       /mirror cannot be brought up\. No server answers the kernel\. Start it: systemctl start dm-ulog/,
     );
-    const create = await lab.tryMirrors("create", "other", DISKS[2], DISKS[3]);
+    const create = await lab.tryMirrors("create", "other", DISKS[2], DISKS[3], "--force");
     assert.equal(create.exitCode, 1);
     assert.match(create.stderr, /other cannot be brought up, and is not declared\. No server answers/);
     assert.equal(existsSync(join(MIRRORS_DIRECTORY, "other.toml")), false);
