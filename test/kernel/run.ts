@@ -23,13 +23,16 @@ async function main(): Promise<number> {
       server: { type: "string", default: "node" },
       verbose: { type: "boolean", default: false },
       record: { type: "string" },
+      long: { type: "boolean", default: false },
       jobs: { type: "string", default: "1" },
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
     },
   });
   const nameWidth = Math.max(...scenarios.map(({ name }) => name.length));
   if (values.list) {
-    for (const { name, sentence } of scenarios) console.log(`${name.padEnd(nameWidth)}  ${sentence}`);
+    for (const { name, sentence, isLong } of scenarios) {
+      console.log(`${name.padEnd(nameWidth)}  ${sentence}${isLong ? " (by name, or with --long)" : ""}`);
+    }
     return 0;
   }
   const seed = Number(values.seed);
@@ -43,7 +46,8 @@ async function main(): Promise<number> {
   if (!Number.isInteger(jobs) || jobs < 1 || jobs > JOBS_MAX) {
     throw new Error(`--jobs takes a number from 1 to ${JOBS_MAX}, not "${values.jobs}".`);
   }
-  const chosen = names.length > 0 ? names.map(findScenario) : scenarios;
+  const usual = values.long ? scenarios : scenarios.filter(({ isLong }) => isLong !== true);
+  const chosen = names.length > 0 ? names.map(findScenario) : usual;
   const missing = findWhatIsMissing(join(repositoryPath, "dist/cli/main.js"));
   if (missing) throw new Error(missing);
 

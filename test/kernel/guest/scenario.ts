@@ -14,6 +14,8 @@ export interface Scenario {
   notForNode?: string;
   /** The feature that the native host alone has, or why one host is enough. */
   nativeOnly?: string;
+  /** Runs only where it is named, or with `--long`: it takes long, and what it shows seldom breaks by itself. */
+  isLong?: boolean;
   /** Whether it measures, so that no other machine may run at the same time. */
   isAlone?: boolean;
   /** Memory of the machine, if it is not to have as much as the others; it then boots for this scenario alone. */

@@ -301,6 +301,7 @@ async function bootStacked(): Promise<void> {
 
 const bootStackedMirrors: Scenario = {
   name: "boot-stacked",
+  isLong: true,
   sentence:
     "A mirror on a mirror, and mirrors whose logs are files, boot and shut down in order; what is done by hand systemd knows.",
   hostsOnly: "the unit",

@@ -97,6 +97,7 @@ const changes: Scenario = {
 
 const changesKilled: Scenario = {
   name: "changes-killed",
+  isLong: true,
   sentence: "Each change of a mirror, cut off at five points under load: `up` leaves the old mirror or the new one.",
   nativeOnly: COMMANDS,
   timeLimitMs: 420_000,

@@ -277,6 +277,7 @@ const TYPES: Record<"mirror" | "raid1", LvmType> = {
 function fromSplit(type: keyof typeof TYPES): Scenario {
   return {
     name: `from-lvm-${type}`,
+    isLong: true,
     sentence: `The halves of an LVM ${type} become the legs of a mirror, and an LVM ${type} again, with all files.`,
     nativeOnly: COMMANDS,
     timeLimitMs: TIME_LIMIT_MS,
@@ -378,6 +379,7 @@ function keepWriting(path: string): { stop(): Promise<string> } {
 
 const pvmove: Scenario = {
   name: "from-lvm-pvmove",
+  isLong: true,
   sentence: "LVM moves a volume onto a dm-ulog mirror and back while a program writes to it, with all its files.",
   nativeOnly: COMMANDS,
   timeLimitMs: TIME_LIMIT_MS,
@@ -414,6 +416,7 @@ const pvmove: Scenario = {
 
 const whatLvmDoes: Scenario = {
   name: "what-lvm-does",
+  isLong: true,
   sentence: "What docs/migration.md says of lvm2 holds for the one that is installed.",
   nativeOnly: COMMANDS,
   timeLimitMs: TIME_LIMIT_MS,

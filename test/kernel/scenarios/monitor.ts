@@ -67,7 +67,7 @@ const spareTaken: Scenario = {
   async run(lab) {
     await lab.server.start();
     const leg = await lab.dm.create("leg", legTable.plain(A, SIZE));
-    const mirror = await lab.declareMirror({ ...DISK_MIRROR, legs: [leg, B] }, "--spare", C);
+    const mirror = await lab.declareMirror({ ...DISK_MIRROR, legs: [leg, B] }, "--spare", C, "--force");
     await mirror.waitInSync();
     const monitor = Monitor.start(lab);
     await monitor.waitFor("in-sync mirror");
