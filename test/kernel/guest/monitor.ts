@@ -37,10 +37,10 @@ export class Monitor {
     return existsSync(EVENTS) ? readFileSync(EVENTS, "utf8").trim().split("\n") : [];
   }
 
-  /** Waits until the program has been called with this line. */
-  async waitFor(event: string): Promise<void> {
+  /** Waits until the program has been called with this line, so many times. */
+  async waitFor(event: string, times = 1): Promise<void> {
     const deadline = Date.now() + TIME_LIMIT_MS;
-    while (!this.events.includes(event)) {
+    while (this.events.filter((one) => one === event).length < times) {
       if (this.#process.exitCode !== null) throw new Error(`The monitor has ended with ${this.#process.exitCode}`);
       if (Date.now() > deadline) throw new Error(`No event "${event}", but: ${this.events.join(", ")}`);
       await sleep(POLL_MS);

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DISKS } from "../guest/contract.ts";
 import { legTable } from "../guest/dm.ts";
 import { MIRRORS_DIRECTORY } from "../guest/lab.ts";
+import { waitForCleanLog } from "../guest/log-device.ts";
 import { LOG_SIZE_SECTORS } from "../guest/log-failure.ts";
 import { DISK_MIRROR, MIRROR } from "../guest/mirror.ts";
 import { Monitor } from "../guest/monitor.ts";
@@ -50,7 +51,8 @@ const legReturns: Scenario = {
     );
     await mirror.checkContents();
     assert.equal((await lab.server.onlyLog()).resynced, mirror.regionCount + missed);
-    while (/^behind = \["/m.test(declaredText())) await sleep(100);
+    await monitor.waitFor("in-sync mirror", 2);
+    assert.doesNotMatch(declaredText(), /^behind = \["/m);
     await monitor.stop();
     const told = monitor.events.filter((event) => !event.startsWith("leg-returned"));
     assert.deepEqual(told, ["in-sync mirror", `leg-failed mirror ${leg}`, "in-sync mirror"]);
@@ -82,7 +84,8 @@ const spareTaken: Scenario = {
     for (const path of [B, C, mirror.path]) assert.deepEqual(await mirror.wrongRegions(path), [], path);
     assert.match(declaredText(), /^legs = \["\/dev\/ubdc", "\/dev\/ubdb"\]$/m);
     assert.match(declaredText(), /^spares = \[\]$/m);
-    while (/^behind = \["/m.test(declaredText())) await sleep(100);
+    await monitor.waitFor("in-sync mirror", 2);
+    assert.doesNotMatch(declaredText(), /^behind = \["/m);
     await monitor.stop();
     assert.deepEqual(monitor.events, [
       "in-sync mirror",
@@ -166,13 +169,18 @@ const logFails: Scenario = {
     await mirror.waitInSync();
     const monitor = Monitor.start(lab, "--retry", "4");
     await monitor.waitFor("in-sync mirror");
-    const load = lab.keepWriting(mirror);
+    // A log whose regions are all marked is written no more: the failures come while it is clean.
+    await waitForCleanLog(log);
     await lab.dm.replace("log", legTable.failingWrites(D, LOG_SIZE_SECTORS));
+    const first = lab.keepWriting(mirror);
     await monitor.waitFor(`log-failed mirror ${log}`);
     await lab.dm.replace("log", legTable.plain(D, LOG_SIZE_SECTORS));
     await monitor.waitFor(`log-reopened mirror ${log}`);
+    await first.stop();
 
+    await waitForCleanLog(log);
     await lab.dm.replace("log", legTable.failingWrites(D, LOG_SIZE_SECTORS));
+    const load = lab.keepWriting(mirror);
     await monitor.waitFor(`log-in-memory mirror ${log}`);
     await mirror.waitFor("in sync", ({ inSyncRegions, regionCount }) => inSyncRegions === regionCount);
     const { writes, longestStallMs } = await load.stop();
