@@ -100,7 +100,10 @@ export async function settle(declared: DeclaredMirror): Promise<string | undefin
   return `${name} was suspended, and goes on.`;
 }
 
-/** Suspends and resumes, which makes the kernel begin anew: with the loaded table if there is one, with legs and log that failed. */
+/**
+ * Suspends and resumes, which makes the kernel begin anew: with the loaded table if there is one, else with legs that failed. What a failed
+ * log holds back, and what waits where writes wait for a leg, only goes on with a loaded table.
+ */
 export function goOver(name: string, reached: Reached = () => {}): void {
   suspendDevice(name, { isFlushing: false });
   reached("suspended");

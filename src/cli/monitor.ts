@@ -128,12 +128,9 @@ class Monitor {
           `The leg ${step.leg} of ${name} can be read again. It is copied what it missed.`,
           false,
         );
-        if (step.isReload) return applyChange(declared, { file: {}, isLogNew: false });
-        goOver(name);
-        return declared;
+        return beginAnew(declared, step.isReload);
       case "begin anew":
-        goOver(name);
-        return declared;
+        return beginAnew(declared, step.isReload);
       case "log in memory": {
         const after = await applyChange(declared, logInMemory(mirror));
         const sentence =
@@ -186,6 +183,13 @@ class Monitor {
       told.finally(() => this.#programs.delete(told));
     }
   }
+}
+
+/** Suspends and resumes, with the same table loaded anew where `isReload`. */
+async function beginAnew(declared: DeclaredMirror, isReload: boolean): Promise<DeclaredMirror> {
+  if (isReload) return applyChange(declared, { file: {}, isLogNew: false });
+  goOver(declared.name);
+  return declared;
 }
 
 /** What is seen of a mirror, or the sentence why that is nothing. */

@@ -49,6 +49,9 @@ const munmap: (address: bigint, size: number) => number = libc.func("int munmap(
 const posixFallocate: (fd: number, offset: number, size: number) => number = libc.func(
   "int posix_fallocate(int, int64_t, int64_t)",
 );
+const pthreadSigmask: (how: number, set: Uint8Array, before: Uint8Array | null) => number = libc.func(
+  "int pthread_sigmask(int, const void *, void *)",
+);
 const exitGroup: (status: number) => void = libc.func("void _exit(int)");
 
 export const MSG_TRUNC = 0x20;
@@ -85,6 +88,9 @@ const MAP_SHARED = 1;
 const MAP_POPULATE = 0x8000;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 const S_IFBLK = 0o060000;
+const SIGSET_BYTES = 128;
+const SIG_BLOCK = 0;
+const SIG_SETMASK = 2;
 
 const RUSAGE_THREAD = 1;
 /** struct rusage: two times of two words, then counts, of which the involuntary switches are the last. */
@@ -94,6 +100,17 @@ const usageBytes = new Uint8Array(usage.buffer);
 /** How often the kernel took the processor from this thread though it had not done. */
 export function involuntarySwitches(): number {
   return getrusage(RUSAGE_THREAD, usageBytes) < 0 ? 0 : Number(usage[17]);
+}
+
+/** Runs something that no signal can interrupt but SIGKILL: others come when it is done. It must not wait for a promise. */
+export function uninterrupted<T>(run: () => T): T {
+  const before = new Uint8Array(SIGSET_BYTES);
+  pthreadSigmask(SIG_BLOCK, new Uint8Array(SIGSET_BYTES).fill(0xff), before);
+  try {
+    return run();
+  } finally {
+    pthreadSigmask(SIG_SETMASK, before, null);
+  }
 }
 
 /** The error of the last call that failed on this thread, as a positive errno. */

@@ -7,7 +7,7 @@
 //   a target of a table to load   +0 first sector u64   +8 sectors u64   +20 bytes to the next one u32   +24 type char[16]   +40 text
 
 import { closeSync, openSync } from "node:fs";
-import { ENODEV, errno, ioctl, systemError } from "../system-calls.ts";
+import { ENODEV, errno, ioctl, systemError, uninterrupted } from "../system-calls.ts";
 import type { Target } from "./device-mapper.ts";
 
 const CONTROL = "/dev/mapper/control";
@@ -90,7 +90,10 @@ export function call(
     buffer.write(name, 48, 127, "latin1");
     buffer.write(uuid, 176, 128, "latin1");
     behind.copy(buffer, HEAD_BYTES);
-    if (ioctl(control, IOCTL + command, buffer) < 0) throw systemError(`device-mapper command ${command}`, errno());
+    // A signal makes the kernel begin a suspend again, and a mirror does not survive that: the second one waits for ever for a resync that
+    // the first one stopped (mirror_presuspend of drivers/md/dm-raid1.c, seen on Linux 6.1).
+    const error = uninterrupted(() => (ioctl(control, IOCTL + command, buffer) < 0 ? errno() : 0));
+    if (error !== 0) throw systemError(`device-mapper command ${command}`, error);
     if ((flagsOf(buffer) & BUFFER_FULL) === 0) return buffer;
   }
   throw new Error(`The kernel's answer exceeds ${BUFFER_BYTES_MAX} bytes.`);

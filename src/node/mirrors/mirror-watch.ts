@@ -43,10 +43,13 @@ export type Step =
   | { step: "behind"; legs: string[] }
   /** Put the first spare that is fit in the place of a leg. */
   | { step: "take spare"; leg: string }
-  /** Copy to a leg what it missed, if it can be read again. `isReload` where the table must name it anew. */
+  /**
+   * Copy to a leg what it missed, if it can be read again. `isReload` where the table must name it anew, and where writes wait: the
+   * kernel's set of legs holds each write to a region out of sync for as long as it lives, and such a region is not copied either.
+   */
   | { step: "take back"; leg: string; isReload: boolean }
-  /** Suspend and resume. */
-  | { step: "begin anew" }
+  /** Suspend and resume. `isReload` where the live table would hold writes for ever, whatever became of the log. */
+  | { step: "begin anew"; isReload: boolean }
   | { step: "log in memory" };
 
 const RETRY_MS_MAX = 600_000;
@@ -180,7 +183,7 @@ export class MirrorWatch {
     if (mirror.logFailure === "tell" || !this.#log.patience.isOver(atMs)) return steps;
     const isHopeless = mirror.logFailure === "memory" && this.#log.tries > 0;
     this.#log.tries++;
-    return [...steps, isHopeless ? { step: "log in memory" } : { step: "begin anew" }];
+    return [...steps, isHopeless ? { step: "log in memory" } : { step: "begin anew", isReload: true }];
   }
 
   /** The kernel asks for no resync work any more once it has heard that all is in sync, until the mirror begins anew. */
@@ -200,7 +203,7 @@ export class MirrorWatch {
         "",
         `${this.name} has ${left} regions out of sync, and none was copied for ${seconds} s. It begins anew.`,
       ),
-      { step: "begin anew" },
+      { step: "begin anew", isReload: false },
     ];
   }
 

@@ -47,6 +47,12 @@ export class Monitor {
     }
   }
 
+  /** Sends it the signal of a child that has ended, over and over. Returns what ends that. */
+  rainSignals(): () => void {
+    const rain = setInterval(() => this.#process.kill("SIGCHLD"), 1);
+    return () => clearInterval(rain);
+  }
+
   async stop(): Promise<void> {
     const exited = once(this.#process, "exit");
     this.#process.kill();

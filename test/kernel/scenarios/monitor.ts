@@ -14,6 +14,7 @@ import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
 const [A, B, C, D] = DISKS;
 const SIZE = MIRROR.sizeSectors;
+const WRITES_AFTERWARDS = 100;
 
 function declaredText(): string {
   return readFileSync(join(MIRRORS_DIRECTORY, "mirror.toml"), "utf8");
@@ -57,6 +58,73 @@ const legReturns: Scenario = {
     const told = monitor.events.filter((event) => !event.startsWith("leg-returned"));
     assert.deepEqual(told, ["in-sync mirror", `leg-failed mirror ${leg}`, "in-sync mirror"]);
     lab.note(`${missed} of ${mirror.regionCount} regions missed and copied`);
+  },
+};
+
+function writesWait(logName: "core" | "disk"): Scenario {
+  return {
+    name: `monitor-writes-wait-${logName}`,
+    sentence: `A leg fails while writes wait for it (${logName} log), and returns: all of them go on, and it is copied what it missed.`,
+    nativeOnly: COMMANDS,
+    timeLimitMs: 180_000,
+    possibleKernelLog: [/raid1: .*/, /.*callbacks suppressed/],
+    async run(lab) {
+      await lab.server.start();
+      const leg = await lab.dm.create("leg", legTable.plain(B, SIZE));
+      const options = logName === "core" ? MIRROR : DISK_MIRROR;
+      const mirror = await lab.declareMirror({ ...options, legs: [A, leg] }, "--leg-failure", "wait");
+      await mirror.waitInSync();
+      const monitor = Monitor.start(lab, "--retry", "2");
+      await monitor.waitFor("in-sync mirror");
+      let isOver = false;
+      let writesDone = 0;
+      const load = lab.load(mirror, ({ writes }) => {
+        writesDone = writes;
+        return !isOver;
+      });
+      await lab.dm.replace("leg", legTable.failing(SIZE));
+      await monitor.waitFor(`leg-failed mirror ${leg}`);
+      await lab.dm.replace("leg", legTable.plain(B, SIZE));
+      await monitor.waitFor(`leg-returned mirror ${leg}`);
+      await monitor.waitFor("in-sync mirror", 2);
+      const held = writesDone;
+      while (writesDone < held + WRITES_AFTERWARDS) await sleep(100);
+      isOver = true;
+      const { writes, longestStallMs } = await load;
+      await mirror.checkContents();
+      await monitor.stop();
+      lab.note(`${writes} writes, longest stall ${longestStallMs.toFixed(0)} ms; ${monitor.events.join(", ")}`);
+    },
+  };
+}
+
+const signalsRain: Scenario = {
+  name: "monitor-signals",
+  sentence:
+    "Signals reach the monitor while it suspends a mirror under load: the kernel hears of none and begins anew.",
+  nativeOnly: COMMANDS,
+  timeLimitMs: 120_000,
+  possibleKernelLog: [/raid1: .*/, /.*callbacks suppressed/],
+  async run(lab) {
+    await lab.server.start();
+    const leg = await lab.dm.create("leg", legTable.plain(B, SIZE));
+    const mirror = await lab.declareMirror({ ...MIRROR, legs: [A, leg] });
+    await mirror.waitInSync();
+    const monitor = Monitor.start(lab);
+    await monitor.waitFor("in-sync mirror");
+    const load = lab.keepWriting(mirror);
+    const endRain = monitor.rainSignals();
+    for (let times = 1; times <= 5; times++) {
+      await lab.dm.replace("leg", legTable.failing(SIZE));
+      await monitor.waitFor(`leg-failed mirror ${leg}`, times);
+      await lab.dm.replace("leg", legTable.plain(B, SIZE));
+      await monitor.waitFor("in-sync mirror", times + 1);
+    }
+    endRain();
+    const { writes, longestStallMs } = await load.stop();
+    await mirror.checkContents();
+    await monitor.stop();
+    lab.note(`${writes} writes, longest stall ${longestStallMs.toFixed(0)} ms; ${monitor.events.join(", ")}`);
   },
 };
 
@@ -153,6 +221,44 @@ const firstLegAway: Scenario = {
   },
 };
 
+const logReturns: Scenario = {
+  name: "monitor-log-returns",
+  sentence: "A log device fails under load and is repaired: its mirror begins anew, and the writes that waited go on.",
+  nativeOnly: COMMANDS,
+  timeLimitMs: 180_000,
+  possibleKernelLog: [/raid1: .*/, /.*callbacks suppressed/, /.*I\/O error.*/],
+  async run(lab) {
+    await lab.server.start();
+    const log = await lab.dm.create("log", legTable.plain(D, LOG_SIZE_SECTORS));
+    const options = { ...DISK_MIRROR, logDevice: log };
+    const mirror = await lab.declareMirror(options, "--leg-failure", "wait");
+    await mirror.waitInSync();
+    const monitor = Monitor.start(lab, "--retry", "2");
+    await monitor.waitFor("in-sync mirror");
+    // A log whose regions are all marked is written no more: the failures come while it is clean.
+    await waitForCleanLog(log);
+    await lab.dm.replace("log", legTable.failingWrites(D, LOG_SIZE_SECTORS));
+    let isOver = false;
+    let writesDone = 0;
+    const load = lab.load(mirror, ({ writes }) => {
+      writesDone = writes;
+      return !isOver;
+    });
+    await monitor.waitFor(`log-failed mirror ${log}`);
+    await lab.dm.replace("log", legTable.plain(D, LOG_SIZE_SECTORS));
+    await monitor.waitFor(`log-reopened mirror ${log}`);
+    const held = writesDone;
+    while (writesDone < held + WRITES_AFTERWARDS) await sleep(100);
+    isOver = true;
+    const { writes, longestStallMs } = await load;
+    await mirror.waitFor("in sync", ({ inSyncRegions, regionCount }) => inSyncRegions === regionCount);
+    await mirror.checkContents();
+    assert.match(await lab.mirrors("up", "mirror"), /is up\./);
+    await monitor.stop();
+    lab.note(`${writes} writes, longest stall ${longestStallMs.toFixed(0)} ms; ${monitor.events.join(", ")}`);
+  },
+};
+
 const logFails: Scenario = {
   name: "monitor-log-fails",
   sentence:
@@ -184,4 +290,13 @@ const logFails: Scenario = {
   },
 };
 
-export const monitorScenarios = [legReturns, spareTaken, firstLegAway, logFails];
+export const monitorScenarios = [
+  legReturns,
+  writesWait("core"),
+  writesWait("disk"),
+  signalsRain,
+  spareTaken,
+  firstLegAway,
+  logReturns,
+  logFails,
+];
