@@ -122,8 +122,20 @@ test("a log that fails is opened again, and in memory only where the file says s
   };
   const times = [1, 1001, 1002, 3001, 7001];
   assert.equal(see("tell", times), ["log-failed /dev/l", "", "", "", ""]);
-  assert.equal(see("reopen", times), ["log-failed /dev/l", "begin anew by reload", "", "begin anew by reload", "begin anew by reload"]);
-  assert.equal(see("memory", times), ["log-failed /dev/l", "begin anew by reload", "", "log in memory", "log in memory"]);
+  assert.equal(see("reopen", times), [
+    "log-failed /dev/l",
+    "begin anew by reload",
+    "",
+    "begin anew by reload",
+    "begin anew by reload",
+  ]);
+  assert.equal(see("memory", times), [
+    "log-failed /dev/l",
+    "begin anew by reload",
+    "",
+    "log in memory",
+    "log in memory",
+  ]);
   const watch = new MirrorWatch("m", RETRY_MS);
   const mirror = file({ logDevice: "/dev/l" });
   watch.see(sight(0, "AA 8/8", { logHealth: "F" }), mirror);
