@@ -10,13 +10,8 @@ import * as assert from "uvu/assert";
 import { examine, type Finding } from "../src/cli/doctor.ts";
 import type { LogDescription } from "../src/common/console.ts";
 import type { Status } from "../src/node/control/control-socket.ts";
-import {
-  type LogDeviceFacts,
-  type MachineFacts,
-  type Mirror,
-  parseMirrorTable,
-  readLogDevice,
-} from "../src/node/control/machine.ts";
+import { type MachineFacts, type Mirror, parseMirrorTable } from "../src/node/control/machine.ts";
+import { type LogDeviceFacts, readLogDevice, readLogDevices } from "../src/node/devices/log-device-facts.ts";
 import type { Listener } from "../src/node/requests/netlink-sockets.ts";
 import { Peer, words } from "./harness.ts";
 
@@ -260,6 +255,35 @@ test("a log device is looked at", () => {
     assert.is(readLogDevice(path).regionCount, 77);
     assert.match(readLogDevice(join(folder, "none")).error ?? "", /ENOENT/);
     assert.match(readLogDevice("999:999").error ?? "", /no node of 999:999/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a log device that hangs is left behind, and those behind it are read", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "dm-ulog-doctor-"));
+  try {
+    const names = ["a", "stuck-1", "b", "stuck-2", "c", "stuck-3", "d"].map((name) => join(folder, name));
+    for (const name of names) writeFileSync(name, Buffer.alloc(2048));
+    // In place of a device that hangs: the process stands still where it comes to one.
+    const program = join(folder, "program.mjs");
+    const rooms = new URL("../dist/node/devices/", import.meta.url);
+    writeFileSync(
+      program,
+      `import { answerEach } from "${rooms}asked-process.js";
+      import { readLogDevice } from "${rooms}log-device-facts.js";
+      answerEach((name) => {
+        if (name.includes("stuck")) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+        return readLogDevice(name);
+      });`,
+    );
+    const facts = await readLogDevices(names, { program, limitMs: 500 });
+    const errors = names.map((name) => facts[name]?.error);
+    const hangs = "it hangs: a read has not ended within 0.5 s";
+    assert.equal(errors, [null, hangs, null, hangs, null, hangs, "it was not tried, because others hang"]);
+    assert.is(facts[names[2] as string]?.sizeBytes, 2048);
+    const { ino, dev } = statSync(names[1] as string);
+    assert.is(facts[names[1] as string]?.identity, `${dev}:${ino}`);
   } finally {
     rmSync(folder, { recursive: true });
   }

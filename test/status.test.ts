@@ -416,7 +416,7 @@ function programOf(code: string): string {
 }
 
 test("a kernel that does not tell of legs holds nobody up: what it has told counts, and why the rest is missing", async () => {
-  const told = JSON.stringify({ name: "a", text: "2 8:0 8:16 1/1 1 AA 1 core" });
+  const told = JSON.stringify({ name: "a", answer: "2 8:0 8:16 1/1 1 AA 1 core" });
   const hanging = programOf(`console.log("ready"); console.log(${JSON.stringify(told)}); setInterval(() => {}, 1000);`);
   const beganMs = performance.now();
   const { legs, missing } = await readLegHealth(["a", "b"], { program: hanging, limitMs: 200 });

@@ -1,18 +1,16 @@
 // What dm-ulog doctor looks at. It only reads, and asks nothing that a server must answer: where there is none, the
 // kernel lets the asker wait for one.
 
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import type { LogDescription } from "../../common/console.ts";
 import { findIfThere, THIS_MACHINE } from "../devices/block-devices.ts";
-import { findNode, parseNumbers } from "../devices/block-nodes.ts";
 import { readTables, readTargetTypes } from "../devices/device-mapper.ts";
-import { logRegionsOf } from "../devices/log-header.ts";
+import { type LogDeviceFacts, readLogDevices } from "../devices/log-device-facts.ts";
 import { mountedDevices, overlaps } from "../devices/mirror-devices.ts";
 import { mirrorsWithSwap } from "../devices/swap-watch.ts";
 import { missingPrerequisites } from "../prerequisites.ts";
 import { holdersOf, type Listener, requestSockets } from "../requests/netlink-sockets.ts";
 import { crashDirectory, stateDirectory } from "../state/runtime-paths.ts";
-import { sizeOf } from "../system-calls.ts";
 import type { Status } from "./control-socket.ts";
 import type { Onlooker } from "./status.ts";
 
@@ -44,18 +42,6 @@ export interface Mirror {
 
 /** What stands in a mirror's table. */
 export type MirrorTable = Omit<Mirror, "name" | "isLive" | "isSuspended" | "lengthSectors" | "deviceFaults">;
-
-/** What a log device is and holds. */
-export interface LogDeviceFacts {
-  /** Null where it is not there. */
-  sizeBytes: number | null;
-  /** Why it cannot be read, or null. */
-  error: string | null;
-  /** Regions of the log on it, or null where it holds none. */
-  regionCount: number | null;
-  /** The same for every name of one device or file; null where it is not there. */
-  identity: string | null;
-}
 
 export interface RuntimeDirectoryFacts {
   uid: number;
@@ -99,7 +85,7 @@ export async function readMachine(
     server: await lookTwice(() => onlooker.status(), wait),
     runtimeDirectory: readRuntimeDirectory(runtimeDirectory),
     mirrors,
-    logDevices: Object.fromEntries(names.map((name) => [name, readLogDevice(name)])),
+    logDevices: await readLogDevices(names),
     swapMirrors: mirrorsWithSwap(),
   };
 }
@@ -217,27 +203,4 @@ function readRuntimeDirectory(path: string): RuntimeDirectoryFacts | null {
 
 function countFiles(folder: string, name: RegExp): number {
   return existsSync(folder) ? readdirSync(folder).filter((entry) => name.test(entry)).length : 0;
-}
-
-/** What is on the log device, by the name that a table has for it. */
-export function readLogDevice(name: string): LogDeviceFacts {
-  const facts: LogDeviceFacts = { sizeBytes: null, error: null, regionCount: null, identity: null };
-  const device = findIfThere(THIS_MACHINE, name);
-  if (device !== undefined) facts.identity = device.numbers ?? device.inode;
-  try {
-    const numbers = parseNumbers(name);
-    const path = numbers === undefined ? name : findNode(numbers);
-    if (path === undefined) throw new Error(`/dev has no node of ${name}`);
-    const file = openSync(path, "r");
-    try {
-      facts.sizeBytes = sizeOf(file);
-      const head = Buffer.alloc(16);
-      facts.regionCount = logRegionsOf(head.subarray(0, readSync(file, head, 0, head.length, 0)));
-    } finally {
-      closeSync(file);
-    }
-  } catch (error) {
-    facts.error = (error as Error).message;
-  }
-  return facts;
 }
