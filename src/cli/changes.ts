@@ -5,6 +5,7 @@ import { type MirrorFile, type MirrorFileChange, withoutDuplicates } from "../no
 import { readDeclared, withMirrorsLocked } from "../node/mirrors/mirror-files.ts";
 import { applyChange, type Change, changed, type Reached, settle, withoutCaughtUp } from "./change.ts";
 import { legDevice, stateOf } from "./declared.ts";
+import { tellUdev } from "./leg-rules.ts";
 import { checkNewDevice } from "./new-device.ts";
 import { formatBytes, formatSectors, parseSectors, SECTOR_BYTES } from "./sizes.ts";
 import { stableDevice, stableLeg } from "./stable-device.ts";
@@ -151,6 +152,7 @@ async function change(name: string, options: ChangeOptions, plan: (mirror: Mirro
     await applyChange(declared, wanted, options.reached);
     console.log(`Done: ${after.path} declares it so. dm-ulog status --watch shows the resync.`);
   });
+  await tellUdev(options.mirrorsDir);
 }
 
 /** A leg by its name in the file, or by another one of the same device. */

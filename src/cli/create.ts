@@ -16,6 +16,7 @@ import {
 } from "../node/mirrors/mirror-files.ts";
 import { deviceUuid, targetOf } from "./declared.ts";
 import { deviceSentence } from "./device-sentence.ts";
+import { tellUdev } from "./leg-rules.ts";
 import { enableUnit, startUnits } from "./mirror-units.ts";
 import { checkNewDevice } from "./new-device.ts";
 import { formatSectors } from "./sizes.ts";
@@ -42,6 +43,7 @@ export async function create(name: string, legs: string[], options: CreateOption
   }
   const { boot, mirrorsDir } = options;
   await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, () => createLocked(name, legs, options));
+  await tellUdev(mirrorsDir);
   // Not before: what systemd starts locks the mirrors too.
   const sentence = boot ? await enableUnit(name, mirrorsDir) : await startUnits([name], mirrorsDir);
   if (sentence !== undefined) console.error(`dm-ulog: ${sentence}`);

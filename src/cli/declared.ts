@@ -14,7 +14,7 @@ import {
   removeDevice,
 } from "../node/devices/mapped-device.ts";
 import { differences, type WholeMirror } from "../node/mirrors/mirror-difference.ts";
-import { legsToCopyFromFirst, type MirrorFile } from "../node/mirrors/mirror-file.ts";
+import { LEG_OFFSET, legsToCopyFromFirst, type MirrorFile } from "../node/mirrors/mirror-file.ts";
 import type { DeclaredMirror } from "../node/mirrors/mirror-files.ts";
 import { parseSectors } from "./sizes.ts";
 import { checkedTableLine, logsInUse, type TableOptions, uncheckedTableLine } from "./table.ts";
@@ -22,8 +22,6 @@ import { checkedTableLine, logsInUse, type TableOptions, uncheckedTableLine } fr
 /** Of device-mapper's UUIDs: tells our devices from those of other programs. */
 const DEVICE_UUID_PREFIX = "DMULOG-";
 const DEVICE_UUID_CHARACTERS_MAX = 128;
-/** In a file an offset has its unit: names in /dev/disk/by-path may end in a colon and a number. */
-const OFFSET = /:[0-9]+[skmgt]$/i;
 
 function tableOptions(mirror: MirrorFile): TableOptions & { length: string } {
   const { uuid, size, regionSize, logDevice, logType, legFailure, integratedFlush, blockOnError } = mirror;
@@ -70,7 +68,7 @@ export function deviceUuid({ uuid }: MirrorFile): string {
 
 /** A leg without the offset behind its name. */
 export function legDevice(leg: string, machine: Machine = THIS_MACHINE): string {
-  return findIfThere(machine, leg) === undefined ? leg.replace(OFFSET, "") : leg;
+  return findIfThere(machine, leg) === undefined ? leg.replace(LEG_OFFSET, "") : leg;
 }
 
 /** Legs that are not on this machine now. */

@@ -25,6 +25,7 @@ import {
   stateOf,
 } from "./declared.ts";
 import { deviceSentence } from "./device-sentence.ts";
+import { tellUdev } from "./leg-rules.ts";
 import { disableUnit, startUnits, stopUnits } from "./mirror-units.ts";
 import { formatSectors, parseSeconds, parseSectors } from "./sizes.ts";
 import { textTable } from "./text-table.ts";
@@ -63,6 +64,7 @@ export async function up(names: readonly string[], { all, degraded, mirrorsDir, 
     console.log(await withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, act));
     broughtUp.push(name);
   });
+  await tellUdev(mirrorsDir);
   return told(await startUnits(broughtUp, mirrorsDir)) ? status : 1;
 }
 
@@ -91,6 +93,7 @@ export async function remove(name: string, { mirrorsDir }: MirrorsOptions): Prom
     if (logDevice !== undefined) console.log(`Nobody needs the log on ${logDevice} any more.`);
   };
   await whenFree(0, () => withMirrorsLocked(mirrorsDir, LOCK_WAIT_MS, act));
+  await tellUdev(mirrorsDir);
   told(await disableUnit(name, mirrorsDir));
 }
 

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { findIfThere, THIS_MACHINE } from "../node/devices/block-devices.ts";
 import { DeviceEvents } from "../node/devices/device-events.ts";
 import type { MappedDevice } from "../node/devices/mapped-device.ts";
+import { keepLegRules } from "../node/mirrors/leg-rules.ts";
 import { type DeclaredMirror, declaredNames, readDeclared, withMirrorsLocked } from "../node/mirrors/mirror-files.ts";
 import { type MirrorEvent, MirrorWatch, type Sight, type Step } from "../node/mirrors/mirror-watch.ts";
 import { applyChange, changeFile, goOver, settle, statusOf } from "./change.ts";
@@ -26,6 +27,8 @@ export interface MonitorOptions {
 const LOCK_WAIT_MS = 1000;
 const PROGRAM_LIMIT_MS = 60_000;
 const PROBE_LIMIT_MS = 10_000;
+/** Stands where a mirror's name would, and is none. */
+const UDEV = "";
 const run = promisify(execFile);
 
 export async function monitor(options: MonitorOptions): Promise<void> {
@@ -57,6 +60,7 @@ class Monitor {
     for (;;) {
       events.arm();
       for (const declared of this.declared()) await this.lookAt(declared);
+      this.trouble(UDEV, await keepLegRules(this.options.mirrorsDir));
       await events.wait(this.options.interval * 1000);
     }
   }

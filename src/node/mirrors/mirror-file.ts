@@ -8,6 +8,8 @@ import type { AST } from "toml-eslint-parser";
 import { getStaticTOMLValue, ParseError, parseTOML } from "toml-eslint-parser";
 
 export const LEG_FAILURES = ["continue", "wait", "ignore"] as const;
+/** Where a mirror begins on a leg, behind its name. It has its unit: names in /dev/disk/by-path may end in a colon and a number. */
+export const LEG_OFFSET = /:[0-9]+[skmgt]$/i;
 export const LOG_FAILURES = ["tell", "reopen", "memory"] as const;
 
 /** A mirror as its file has it. Sizes are texts as `dm-ulog table` takes them. */

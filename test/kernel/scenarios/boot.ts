@@ -133,7 +133,15 @@ async function createAndReboot(lab: Lab): Promise<void> {
   }
   await machine.shell(`${MKFS} /dev/mapper/data-1
     mkdir -p /srv/data
-    echo /dev/mapper/data-1 /srv/data ext4 defaults 0 2 >> /etc/fstab
+    udevadm settle
+    uuid=$(blkid -s UUID -o value /dev/mapper/data-1)
+    # Each leg holds a file system of that UUID too.
+    for leg in ${FIRST}1 ${SECOND}1; do
+      udevadm trigger --settle $leg
+      udevadm info $leg | grep -qx "E: DM_ULOG_LEG_OF=data-1"
+      test "$(readlink -f /dev/disk/by-uuid/$uuid)" = "$(readlink -f /dev/mapper/data-1)"
+    done
+    echo UUID=$uuid /srv/data ext4 defaults 0 2 >> /etc/fstab
     systemctl daemon-reload
     mount /srv/data
     swapon -a
