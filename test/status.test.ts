@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { mirrorMetrics } from "../src/cli/mirror-metrics.ts";
 import { readHealth, readStatusFacts } from "../src/cli/status-facts.ts";
 import {
   type DeclaredFacts,
@@ -101,6 +102,42 @@ function declaredAs(found: DeclaredFacts["found"], name = "m"): DeclaredFacts[] 
 function looks(before: LogChange, after: LogChange, seconds = 3): StatusFacts["server"] {
   return { before: statusWith([before]), after: statusWith([after]), seconds };
 }
+
+/** Samples of metrics, without what says what they are. */
+function samples(change: Partial<StatusFacts> = {}): string[] {
+  return mirrorMetrics(report(change))
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+}
+
+test("metrics have mirrors and legs by name; what is not known has no sample", () => {
+  const good = [
+    `dm_ulog_mirror_info{mirror="m",log="${LOG.uuid}"} 1`,
+    'dm_ulog_mirror_up{mirror="m"} 1',
+    'dm_ulog_mirror_problems{mirror="m"} 0',
+    'dm_ulog_mirror_waiting{mirror="m"} 0',
+    'dm_ulog_leg_failed{mirror="m",leg="/dev/sd0"} 0',
+    'dm_ulog_leg_failed{mirror="m",leg="/dev/sd16"} 0',
+    'dm_ulog_leg_behind{mirror="m",leg="/dev/sd0"} 0',
+    'dm_ulog_leg_behind{mirror="m",leg="/dev/sd16"} 0',
+  ];
+  assert.equal(samples(), good);
+  const failed = { legs: new Map([["m", ["alive", "write-failed"] as LegCondition[]]]), missing: undefined };
+  assert.equal(
+    samples({ health: failed }),
+    good.map((line) => (/problems|leg_failed.*sd16/.test(line) ? line.replace(/0$/, "1") : line)),
+  );
+  const unknown = samples({ health: { legs: new Map(), missing: "the kernel is silent" } });
+  assert.equal(
+    unknown,
+    good.filter((line) => !line.startsWith("dm_ulog_leg_failed")),
+  );
+  const down = samples({
+    mirrors: [],
+    declared: declaredAs({ mirror: FILE, state: { state: "down" }, missing: [], legByNumbers: new Map() }),
+  });
+  assert.ok(down.includes('dm_ulog_mirror_up{mirror="m"} 0'), down.join("\n"));
+});
 
 test("a good mirror: its name, size, legs, log and sync, and nothing to say", () => {
   assert.equal(only(), {

@@ -6,9 +6,13 @@ import { metricsUrl, serveMetrics } from "../node/control/metrics-port.ts";
 import { flightPath } from "../node/state/runtime-paths.ts";
 import { LiveView } from "../node/web/view.ts";
 import { onlookerOf, pagePath } from "./installation.ts";
+import { mirrorMetrics } from "./mirror-metrics.ts";
+import { readFactsAtOnce } from "./status-facts.ts";
+import { reportOf } from "./status-report.ts";
 
 export interface MetricsOptions {
   runtimeDir: string;
+  mirrorsDir: string;
   port: number;
 }
 
@@ -21,10 +25,22 @@ export interface LiveOptions {
 /** How often to look for a server that was started anew, in ms. */
 const LOOK_INTERVAL_MS = 2000;
 
+/** How long what is told of mirrors is told again, in ms: a process is started to learn it. */
+const MIRRORS_AGE_MS = 5000;
+
 /** Serves metrics until SIGINT or SIGTERM. */
-export async function metrics({ runtimeDir, port }: MetricsOptions): Promise<void> {
+export async function metrics({ runtimeDir, mirrorsDir, port }: MetricsOptions): Promise<void> {
   const onlooker = onlookerOf(runtimeDir);
-  const http = await serveMetrics(() => onlooker.metrics(), port);
+  let mirrors = { atMs: -MIRRORS_AGE_MS, text: "" };
+  const text = async () => {
+    const own = await onlooker.metrics();
+    if (performance.now() - mirrors.atMs >= MIRRORS_AGE_MS) {
+      const report = reportOf(await readFactsAtOnce(onlooker, mirrorsDir), new Date());
+      mirrors = { atMs: performance.now(), text: mirrorMetrics(report) };
+    }
+    return own + mirrors.text;
+  };
+  const http = await serveMetrics(text, port);
   console.log(`Metrics are at ${metricsUrl(http)}`);
   onInterrupt(() => {
     http.close();

@@ -522,6 +522,7 @@ program
   .description("Serve the running server's metrics for Prometheus on a port of 127.0.0.1, until Ctrl-C. Needs root.")
   .option("--port <number>", "port of 127.0.0.1", portNumber, METRICS_PORT_DEFAULT)
   .option("--runtime-dir <directory>", "the server's runtime directory", RUNTIME_DIRECTORY_DEFAULT)
+  .addOption(mirrorsDir())
   .action(async (options: MetricsOptions) => {
     const { metrics } = await import("./look.ts");
     await metrics(options);

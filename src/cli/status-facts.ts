@@ -40,6 +40,14 @@ export async function readStatusFacts(onlooker: Pick<Onlooker, "status">, mirror
   return { ...surroundings, server, health };
 }
 
+/** The same with one look at the server: how fast a resync goes stays unknown. */
+export async function readFactsAtOnce(onlooker: Pick<Onlooker, "status">, mirrorsDir: string): Promise<StatusFacts> {
+  const surroundings = await readSurroundings(mirrorsDir);
+  const look = await lookAt(onlooker);
+  if ("error" in look) return { ...surroundings, server: look, health: NO_HEALTH };
+  return { ...surroundings, server: twoLooks(look, look), health: await readHealth(look.status, surroundings.mirrors) };
+}
+
 const NO_HEALTH: HealthReading = { legs: new Map(), missing: "no server answers, and the kernel would wait for one" };
 
 export async function readSurroundings(mirrorsDir: string): Promise<Surroundings> {

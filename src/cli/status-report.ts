@@ -466,9 +466,11 @@ function legProblems({ name, legs, isDeclared }: ReportedMirror, live: KernelMir
       kind: "leg-failed",
       isWaiting,
       what: `The leg ${leg} of ${name} has failed: ${HEALTH_WORDS[health]}.${isWaiting ? " Writes wait until another table is loaded." : ""}`,
-      remedy: isWaiting
-        ? "Load a table with other legs (docs/operating.md, A leg fails)"
-        : `Replace it${isDeclared ? ` (dm-ulog replace ${name} ${leg} NEW)` : ""}; or repair it, then have it copied what it missed: dmsetup suspend ${name} && dmsetup resume ${name}`,
+      remedy:
+        `Replace it${isDeclared ? ` (dm-ulog replace ${name} ${leg} NEW)` : ""}; or repair it, then have it copied what it missed: ` +
+        (isWaiting
+          ? `dmsetup table ${name} | dmsetup load ${name} && dmsetup suspend --noflush ${name} && dmsetup resume ${name}`
+          : `dmsetup suspend ${name} && dmsetup resume ${name}`),
     };
   });
 }

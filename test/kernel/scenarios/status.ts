@@ -1,13 +1,17 @@
 /** What dm-ulog status tells of mirrors: by their names, with legs, log, resync and what waits; whatever the server does. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DISKS } from "../guest/contract.ts";
 import { legTable } from "../guest/dm.ts";
 import { RECONNECTED, SERVER_AWAY } from "../guest/kernel-log.ts";
 import { type Lab, MIRRORS_DIRECTORY } from "../guest/lab.ts";
 import { LogFailure } from "../guest/log-failure.ts";
+import { raiseLoopback } from "../guest/loopback.ts";
 import { MIRROR, type MirrorOptions } from "../guest/mirror.ts";
 import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
@@ -37,6 +41,21 @@ async function look(lab: Lab): Promise<{ exitCode: number | null; mirrors: Map<s
 }
 
 const kindsOf = (mirror: MirrorFacts | undefined) => mirror?.problems.map(({ kind }) => kind);
+
+/** What Prometheus would get. */
+async function scrape(lab: Lab): Promise<string> {
+  raiseLoopback(lab.mainPath);
+  const words = ["metrics", "--port", "0", "--mirrors-dir", MIRRORS_DIRECTORY];
+  const child = spawn(process.execPath, [lab.mainPath, ...words], { stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
+    const url = /http:\S+/.exec(line)?.[0] ?? "";
+    return await (await fetch(url)).text();
+  } finally {
+    child.kill();
+    await once(child, "exit");
+  }
+}
 
 /** Of two legs behind what is on the same disks already; the second is one of device-mapper's, which can fail. */
 async function optionsBehind(lab: Lab, name: string, leg: string, place: number): Promise<MirrorOptions> {
@@ -133,6 +152,18 @@ const statusByName: Scenario = {
       text,
       /The log device of mirror has failed.*Writes wait until .*\n {2}Repair .* dmsetup suspend --noflush mirror/,
     );
+
+    const metrics = (await scrape(lab)).split("\n");
+    for (const sample of [
+      `dm_ulog_mirror_up{mirror="${FAILING}"} 1`,
+      'dm_ulog_mirror_up{mirror="away"} 0',
+      `dm_ulog_mirror_problems{mirror="${SLOW}"} 0`,
+      'dm_ulog_mirror_waiting{mirror="mirror"} 1',
+      `dm_ulog_leg_failed{mirror="${FAILING}",leg="/dev/mapper/leg-0"} 0`,
+      `dm_ulog_leg_failed{mirror="${FAILING}",leg="/dev/mapper/leg"} 1`,
+    ]) {
+      assert.ok(metrics.includes(sample), `${sample} is none of:\n${metrics.join("\n")}`);
+    }
 
     // A server that hangs. What the kernel asks it waits, and so would whoever asked the kernel.
     process.kill(lab.server.pid, "SIGSTOP");
