@@ -9,8 +9,10 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   disableUnit,
+  enableMonitor,
   enableUnit,
   MIRROR_UNIT,
+  MONITOR_UNIT,
   type System,
   startUnits,
   stopUnits,
@@ -83,6 +85,27 @@ test("systemd is told of what create, up, down and remove do", async (context) =
       "stop dm-ulog-mirror@a.service\n" +
       "disable --now dm-ulog-mirror@my\\x2ddata.service\n",
   );
+});
+
+test("the first mirror has the monitor enabled; later ones say where nothing watches them", async (context) => {
+  const { folder, system } = context;
+  const enable = (isFirst: boolean) => enableMonitor(isFirst, MIRRORS_DIRECTORY_DEFAULT, system);
+  assert.match(
+    (await enable(true)) ?? "",
+    /dm-ulog unit --monitor \| sudo tee .*\n.* enable --now dm-ulog-monitor\.service$/,
+  );
+  writeFileSync(join(folder, "units", MONITOR_UNIT), "");
+  systemctl(context, `echo "$@" >> ${folder}/words; test $1 != is-enabled`);
+  assert.is(
+    await enable(false),
+    "Nothing watches it. To have it watched, type: sudo systemctl enable --now dm-ulog-monitor.service",
+  );
+  assert.is(await enable(true), "systemd has it watched: dm-ulog-monitor.service");
+  const asked = "is-enabled --quiet dm-ulog-monitor.service\n";
+  assert.is(words(context), `${asked}${asked}enable --now dm-ulog-monitor.service\n`);
+  systemctl(context, "exit 0");
+  assert.is(await enable(true), undefined);
+  assert.is(await enableMonitor(true, "/elsewhere", system), undefined);
 });
 
 test("systemd is not told what it does itself, nor of nothing, nor of mirrors that the unit would not find", async (context) => {

@@ -9,6 +9,7 @@ import { createDevice, linkPath, readMappedDevice } from "../node/devices/mapped
 import { formatMirrorFile, type LOG_FAILURES, type MirrorFile } from "../node/mirrors/mirror-file.ts";
 import {
   checkMirrorName,
+  declaredNames,
   deleteDeclared,
   mirrorPath,
   withMirrorsLocked,
@@ -17,7 +18,7 @@ import {
 import { deviceUuid, targetOf } from "./declared.ts";
 import { deviceSentence } from "./device-sentence.ts";
 import { tellUdev } from "./leg-rules.ts";
-import { enableUnit, startUnits } from "./mirror-units.ts";
+import { enableMonitor, enableUnit, startUnits } from "./mirror-units.ts";
 import { checkNewDevice } from "./new-device.ts";
 import { formatSectors } from "./sizes.ts";
 import { stableDevice, stableLeg } from "./stable-device.ts";
@@ -46,7 +47,8 @@ export async function create(name: string, legs: string[], options: CreateOption
   await tellUdev(mirrorsDir);
   // Not before: what systemd starts locks the mirrors too.
   const sentence = boot ? await enableUnit(name, mirrorsDir) : await startUnits([name], mirrorsDir);
-  if (sentence !== undefined) console.error(`dm-ulog: ${sentence}`);
+  const watched = boot ? await enableMonitor(declaredNames(mirrorsDir).length === 1, mirrorsDir) : undefined;
+  for (const one of [sentence, watched]) if (one !== undefined) console.error(`dm-ulog: ${one}`);
 }
 
 async function createLocked(name: string, legs: string[], options: CreateOptions): Promise<void> {

@@ -9,6 +9,7 @@ import { promisify } from "node:util";
 import { MIRRORS_DIRECTORY_DEFAULT } from "../node/mirrors/mirror-files.ts";
 
 export const MIRROR_UNIT = "dm-ulog-mirror@.service";
+export const MONITOR_UNIT = "dm-ulog-monitor.service";
 /** The unit sets it for the commands that it runs: systemd waits for them, and they must not wait for systemd. */
 const IN_UNIT = "DM_ULOG_UNIT";
 /** Where to look. A test has its own. */
@@ -43,13 +44,33 @@ export async function enableUnit(name: string, mirrorsDir: string, system = THIS
   if (mirrorsDir !== MIRRORS_DIRECTORY_DEFAULT) {
     return `Nothing brings it up at boot: its file is not in ${MIRRORS_DIRECTORY_DEFAULT}.`;
   }
-  if (!isInstalled(system)) {
+  if (!isInstalled(MIRROR_UNIT, system)) {
     return `Nothing brings it up at boot: there is no ${MIRROR_UNIT}. To have it, type:
   dm-ulog unit --mirrors | sudo tee /etc/systemd/system/${MIRROR_UNIT}
   sudo systemctl daemon-reload && sudo systemctl enable --now '${unitOf(name)}'`;
   }
   const problem = await systemctl("enable", "--now", unitOf(name));
   return problem ?? `systemd brings it up at boot: ${unitOf(name)}`;
+}
+
+/**
+ * Has the monitor watch mirrors from the first one on: who has disabled it since is not overruled. Returns a sentence where there is
+ * something to say, undefined where systemd does not bring mirrors up at all.
+ */
+export async function enableMonitor(
+  isFirst: boolean,
+  mirrorsDir: string,
+  system = THIS_SYSTEM,
+): Promise<string | undefined> {
+  if (!isSystemdRunning(system) || mirrorsDir !== MIRRORS_DIRECTORY_DEFAULT) return undefined;
+  if (!isInstalled(MONITOR_UNIT, system)) {
+    return `Nothing watches it: there is no ${MONITOR_UNIT}. To have it, type:
+  dm-ulog unit --monitor | sudo tee /etc/systemd/system/${MONITOR_UNIT}
+  sudo systemctl daemon-reload && sudo systemctl enable --now ${MONITOR_UNIT}`;
+  }
+  if ((await systemctl("is-enabled", "--quiet", MONITOR_UNIT)) === undefined) return undefined;
+  if (!isFirst) return `Nothing watches it. To have it watched, type: sudo systemctl enable --now ${MONITOR_UNIT}`;
+  return (await systemctl("enable", "--now", MONITOR_UNIT)) ?? `systemd has it watched: ${MONITOR_UNIT}`;
 }
 
 /** The contrary, of a mirror that is down. Returns a sentence where that failed. */
@@ -82,7 +103,8 @@ async function tell(
   system: System,
 ): Promise<string | undefined> {
   if (names.length === 0 || mirrorsDir !== MIRRORS_DIRECTORY_DEFAULT) return undefined;
-  if (process.env[IN_UNIT] !== undefined || !isSystemdRunning(system) || !isInstalled(system)) return undefined;
+  if (process.env[IN_UNIT] !== undefined || !isSystemdRunning(system) || !isInstalled(MIRROR_UNIT, system))
+    return undefined;
   return systemctl(...words, ...names.map(unitOf));
 }
 
@@ -90,8 +112,8 @@ function isSystemdRunning({ whereSystemdRuns }: System): boolean {
   return existsSync(whereSystemdRuns);
 }
 
-function isInstalled({ unitFolders }: System): boolean {
-  return unitFolders.some((folder) => existsSync(join(folder, MIRROR_UNIT)));
+function isInstalled(unit: string, { unitFolders }: System): boolean {
+  return unitFolders.some((folder) => existsSync(join(folder, unit)));
 }
 
 async function systemctl(...words: string[]): Promise<string | undefined> {

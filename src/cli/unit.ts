@@ -3,7 +3,7 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { nativePath, unitPath } from "./installation.ts";
-import { MIRROR_UNIT } from "./mirror-units.ts";
+import { MIRROR_UNIT, MONITOR_UNIT } from "./mirror-units.ts";
 
 export interface UnitOptions {
   host?: "native" | "node";
@@ -38,7 +38,7 @@ export function mirrorUnitText(): string {
 
 /** The monitor's. */
 export function monitorUnitText(): string {
-  return withProgram("dm-ulog-monitor.service", thisCommand());
+  return withProgram(MONITOR_UNIT, thisCommand());
 }
 
 function thisCommand(): string {
