@@ -38,7 +38,7 @@ write() {
 serves() { systemctl --quiet is-active dm-ulog && dm-ulog status; }
 mirror() {
   dm-ulog create --force m /dev/ubda /dev/ubdb && [ -b /dev/mapper/m ] && systemctl is-enabled dm-ulog-mirror@m &&
-    systemctl is-active dm-ulog-mirror@m && systemctl enable --now dm-ulog-monitor
+    systemctl is-active dm-ulog-mirror@m && systemctl is-enabled dm-ulog-monitor && systemctl is-active dm-ulog-monitor
 }
 monitor_pid() { systemctl show --property MainPID --value dm-ulog-monitor; }
 upgrade() {

@@ -66,6 +66,7 @@ function writesWait(logName: "core" | "disk"): Scenario {
     name: `monitor-writes-wait-${logName}`,
     sentence: `A leg fails while writes wait for it (${logName} log), and returns: all of them go on, and it is copied what it missed.`,
     nativeOnly: COMMANDS,
+    isLong: logName === "core",
     timeLimitMs: 180_000,
     possibleKernelLog: [/raid1: .*/, /.*callbacks suppressed/],
     async run(lab) {
