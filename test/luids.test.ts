@@ -29,6 +29,8 @@ const deviceOf = (made: DeviceHost) => made.devices.get(DEVICE) as Uint8Array;
 const construct = (made: DeviceHost, luid: bigint, text = TEXT) => made.ask("CTR", asciiBytes(text), UUID, luid);
 const inSync = (made: DeviceHost, luid: bigint) => u64At(made.ask("GET_SYNC_COUNT", [], UUID, luid).data, 0);
 const textOf = ({ data }: Reply) => String.fromCharCode(...data);
+const stateOf = (made: DeviceHost, luid: bigint) => words.logs(made.engine).find((log) => log.luid === luid)?.state;
+
 test("of two state files that both say resumed, the later luid has the mirror, whichever is restored first", () => {
   const made = newHost();
   construct(made, OLD);
@@ -63,7 +65,6 @@ test("of two state files that both say resumed, the later luid has the mirror, w
 
 test("a table that is loaded once more at the same address comes after those that were loaded meanwhile", () => {
   const made = newHost();
-  const stateOf = (luid: bigint) => words.logs(made.engine).find((log) => log.luid === luid)?.state;
   construct(made, OLD);
   construct(made, NEW);
   made.ask("RESUME", [], UUID, NEW);
@@ -71,10 +72,94 @@ test("a table that is loaded once more at the same address comes after those tha
   assert.is(construct(made, OLD).error, 0);
   made.ask("POSTSUSPEND", [], UUID, NEW);
   assert.is(made.ask("RESUME", [], UUID, OLD).error, 0);
-  assert.is(stateOf(OLD), "resumed");
+  assert.is(stateOf(made, OLD), "resumed");
   // A thread of the kernel that was held up resumes the table before.
   assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
-  assert.equal([stateOf(OLD), stateOf(NEW)], ["resumed", "suspended"]);
+  assert.equal([stateOf(made, OLD), stateOf(made, NEW)], ["resumed", "suspended"]);
+});
+
+test("a table that is loaded once more at the same address is the latest for the next server too", () => {
+  const made = newHost();
+  construct(made, OLD);
+  construct(made, NEW);
+  made.ask("RESUME", [], UUID, NEW);
+  assert.is(construct(made, OLD).error, 0);
+  made.restart(new Engine(debug));
+  made.completeAll();
+  made.ask("POSTSUSPEND", [], UUID, NEW);
+  made.ask("RESUME", [], UUID, OLD);
+  // A thread of the kernel that was held up resumes the table before.
+  assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
+  assert.equal([stateOf(made, OLD), stateOf(made, NEW)], ["resumed", "suspended"]);
+});
+
+// ---- luids whose state is lost
+
+/** The server has lost the state of a mirror that was in sync: a kernel that reconnects makes and resumes this luid. */
+function lost(): DeviceHost {
+  const made = newHost();
+  fillClean(deviceOf(made), REGIONS);
+  reconnect(made, OLD);
+  assert.is(isClean(made, OLD), false, "any region may be marked");
+  return made;
+}
+
+function reconnect(made: DeviceHost, luid: bigint): void {
+  assert.is(construct(made, luid, `${TEXT}\0`).error, 0);
+  assert.is(made.ask("RESUME", [], UUID, luid).error, 0);
+}
+
+const isClean = (made: DeviceHost, luid: bigint) => u64At(made.ask("IS_CLEAN", [8], UUID, luid).data, 0) === 1;
+
+test("the marks of a lost luid end with its suspend, though a luid that is known from its constructor on is loaded", () => {
+  const made = lost();
+  construct(made, NEW);
+  made.ask("POSTSUSPEND", [], UUID, OLD);
+  made.ask("RESUME", [], UUID, OLD);
+  assert.is(isClean(made, OLD), true);
+});
+
+test("the marks of a lost luid end with its suspend, though another lost luid that is gone still flushes its legs", () => {
+  const made = lost();
+  made.ask("POSTSUSPEND", [], UUID, OLD);
+  reconnect(made, NEW);
+  made.ask("SET_REGION_SYNC", [3, 1], UUID, NEW);
+  made.ask("CLEAR_REGION", [3], UUID, NEW);
+  made.nowNs = made.wakeAtNs;
+  made.engine.ticked(made.nowNs, made.handler);
+  assert.is(made.pending.length, 1);
+  const resume = made.request("RESUME", [], UUID, OLD);
+  made.engine.forget(1, NEW, UUID, made.nowNs, made.handler);
+  while (made.pending.length > 1) made.complete(1);
+  assert.is(made.replyTo(resume)?.error, 0);
+  assert.is(isClean(made, OLD), true);
+});
+
+test("a lost luid that a reload has replaced does not take the mirror back for a late thread of the kernel", () => {
+  const made = lost();
+  construct(made, NEW);
+  made.ask("POSTSUSPEND", [], UUID, OLD);
+  made.ask("RESUME", [], UUID, NEW);
+  assert.is(made.ask("RESUME", [], UUID, OLD).error, 0);
+  assert.equal([stateOf(made, OLD), stateOf(made, NEW)], ["suspended", "resumed"]);
+});
+
+// ---- luids that give way
+
+test("nobody is woken for the lazy work of a luid that another has replaced", () => {
+  const made = newHost();
+  fillClean(deviceOf(made), REGIONS);
+  construct(made, OLD);
+  made.ask("RESUME", [], UUID, OLD);
+  made.ask("FLUSH", [7], UUID, OLD);
+  made.ask("CLEAR_REGION", [7], UUID, OLD);
+  construct(made, NEW);
+  assert.is.not(made.wakeAtNs, 0);
+  // Its suspend is not heard.
+  assert.is(made.ask("IN_SYNC", [7], UUID, NEW).error, ESRCH);
+  assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
+  assert.equal([stateOf(made, OLD), stateOf(made, NEW)], ["suspended", "resumed"]);
+  assert.is(made.wakeAtNs, 0);
 });
 
 test("a log that is gone and still uses a device that hangs does not keep the next one from its mirror", () => {
@@ -98,13 +183,12 @@ test("the luids of a mirror find each other by a UUID of any length, whatever th
   for (const length of [1, 68, 128]) {
     const made = newHost();
     const uuid = "u".repeat(length);
-    const stateOf = (luid: bigint) => words.logs(made.engine).find((log) => log.luid === luid)?.state;
     const luids = [1n, 0x5555_5555_5555_5555n, 0xffff_8880_0123_4567n];
     for (const luid of luids) {
       assert.is(made.ask("CTR", asciiBytes(TEXT), uuid, luid).error, 0, `${length} characters`);
       for (const other of luids) if (other < luid) made.ask("POSTSUSPEND", [], uuid, other);
       assert.is(made.ask("RESUME", [], uuid, luid).error, 0);
-      assert.is(stateOf(luid), "resumed");
+      assert.is(stateOf(made, luid), "resumed");
     }
   }
 });
@@ -269,6 +353,19 @@ test("a luid that was loaded before the device failed knows of it from its own f
   assert.is(u64At(made.ask("IN_SYNC", [7], UUID, NEW).data, 0), 0, "it was marked, and the device never heard of it");
 });
 
+test("a device that fails while another luid's constructor waits for it: nothing is written to the file that luid has not got", () => {
+  const made = newHost();
+  fillClean(deviceOf(made), REGIONS);
+  construct(made, OLD);
+  made.ask("RESUME", [], UUID, OLD);
+  const constructed = made.request("CTR", asciiBytes(TEXT), UUID, NEW);
+  made.request("FLUSH", [7], UUID, OLD);
+  made.complete(1, EIO);
+  made.completeAll();
+  assert.is(made.replyTo(constructed)?.error, 0);
+  assert.is(made.strayStateWrites, 0);
+});
+
 // ---- FORGET
 
 /** Where a disk log is in its life when the host tells that no table names it. */
@@ -378,6 +475,7 @@ test("what names no log is not forgotten", () => {
     [1, OLD, UUID],
     [4096, OLD, UUID],
     [0xffff_ffff, OLD, UUID],
+    [1, 0n, ""],
     [0, NEW, UUID],
     [0, OLD, `${UUID}x`],
     [0, OLD, UUID.slice(1)],
@@ -389,6 +487,40 @@ test("what names no log is not forgotten", () => {
   }
   assert.equal(made.notices, []);
   assert.is(made.stateFiles.size, 1);
+});
+
+test("a log that is forgotten once more while its device hangs is told of once, and goes once", () => {
+  const made = newHost();
+  construct(made, OLD, `${TEXT} nosync`);
+  made.ask("RESUME", [], UUID, OLD);
+  made.request("FLUSH", [7], UUID, OLD);
+  for (let i = 0; i < 3; i++) made.engine.forget(0, OLD, UUID, made.nowNs, made.handler);
+  assert.is(made.notices.filter((notice) => /no table of the kernel/.test(notice)).length, 1);
+  made.completeAll();
+  assert.equal(words.logs(made.engine), []);
+});
+
+test("a FORGET that is cut short or whose UUID does not end is ignored, and so is an input of a kind that there is not", () => {
+  const made = newHost();
+  construct(made, OLD);
+  const { abi } = made.engine;
+  const whole = abi.FORGET_UUID + ((abi.UUID_BYTES + 7) & ~7);
+  const give = (kind: number, size: number, lastByte: number) => {
+    const payload = made.engine
+      .bytes()
+      .subarray(abi.INPUT_PAYLOAD, abi.INPUT_PAYLOAD + whole)
+      .fill(0);
+    new DataView(payload.buffer, payload.byteOffset).setBigUint64(abi.FORGET_LUID, OLD, true);
+    payload.set(asciiBytes(UUID), abi.FORGET_UUID);
+    payload[whole - 1] = lastByte;
+    return made.engine.handleRaw(kind, size, 0, made.nowNs, 0);
+  };
+  const { INPUT_KIND_FORGET: forget } = abi;
+  assert.equal([give(forget, whole - 1, 0), give(forget, whole, 0x78)], [0, 0]);
+  for (const kind of [0, forget + 1, 0xffff_ffff]) assert.is(give(kind, whole, 0), 0, `kind ${kind}`);
+  assert.is(words.logs(made.engine).length, 1);
+  assert.is.not(give(forget, whole, 0), 0);
+  assert.equal(words.logs(made.engine), []);
 });
 
 // ---- constructors beside each other
@@ -573,5 +705,37 @@ for (const [core, module] of [
     assert.is(made.engine.violatedInvariant(), 0);
   });
 }
+
+test("a server that comes back with state files of more luids than there can be keeps the latest", () => {
+  const made = newHost();
+  for (const luid of [1n, 2n, 3n, 4n]) construct(made, luid);
+  made.restart(new Engine(new WebAssembly.Module(smallWasm)));
+  made.completeAll();
+  assert.equal(
+    words.logs(made.engine).map(({ luid }) => luid),
+    [2n, 3n, 4n],
+  );
+  assert.is(made.stateFiles.size, 3);
+});
+
+test("too many luids while one takes the device over: the one that gives it away goes, and the other is resumed", () => {
+  const made = newHost(new WebAssembly.Module(smallWasm));
+  construct(made, 1n);
+  made.ask("RESUME", [], UUID, 1n);
+  construct(made, 2n);
+  made.ask("POSTSUSPEND", [], UUID, 1n);
+  const resume = made.request("RESUME", [], UUID, 2n);
+  for (const luid of [3n, 4n]) made.request("CTR", asciiBytes(TEXT), UUID, luid);
+  made.completeAll();
+  assert.is(made.replyTo(resume)?.error, 0);
+  assert.equal(
+    words.logs(made.engine).map(({ luid, state }) => [luid, state]),
+    [
+      [2n, "resumed"],
+      [3n, "created"],
+      [4n, "created"],
+    ],
+  );
+});
 
 test.run();
