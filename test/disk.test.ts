@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { LogDescription } from "../src/common/console.ts";
 import { Engine } from "../src/common/engine.ts";
-import { asciiBytes, encodeRequest, u64At } from "../src/common/kernel-frames.ts";
+import { asciiBytes, encodeRequest, type Request, u64At } from "../src/common/kernel-frames.ts";
 import { DeviceHost, fillClean } from "./device-host.ts";
 import { debugWasm, words } from "./harness.ts";
 import { STATE_FIELDS, STATE_HEADER_BYTES } from "./state-header.ts";
@@ -55,6 +55,19 @@ test("the header of a new log is written when its bits are: a torn write never v
   assert.is(device(made)[1024], 0);
   made.complete();
   assert.equal([...device(made).subarray(0, 4)], [0x72, 0x52, 0x69, 0x4d]);
+});
+
+test("no header of another size vouches for the bits that a resume writes, until all of them are written", () => {
+  const made = resumed(128, " nosync");
+  made.ask("POSTSUSPEND");
+  device(made)[8] = 50;
+  made.request("RESUME");
+  made.complete(); // the image is read
+  made.complete(); // the legs are flushed
+  made.complete(); // the bits are written
+  assert.equal([...device(made).subarray(0, 4)], [0, 0, 0, 0]);
+  made.complete();
+  assert.equal([...device(made).subarray(0, 9)], [0x72, 0x52, 0x69, 0x4d, 2, 0, 0, 0, 128]);
 });
 
 test("CTR names the device for the kernel to hold, but not a file, not to version 1, not when it reconnects", () => {
@@ -138,14 +151,16 @@ test("a log written before is read: in sync is what was clean", () => {
 });
 
 test("what lies behind the last region in a block of its own is cleared on the device", () => {
-  const REGIONS = 30_000;
-  const end = 1024 + Math.ceil(REGIONS / 8);
-  const made = resumed(REGIONS, " nosync");
-  made.ask("POSTSUSPEND");
-  device(made).fill(0xff, end, 8192);
-  assert.is(made.ask("RESUME").error, 0);
-  assert.is(inSync(made), REGIONS);
-  assert.equal([...device(made).subarray(end, 8192)], new Array(8192 - end).fill(0));
+  // The last of them fills its word of 64, or does not.
+  for (const regions of [30_000, 30_016]) {
+    const end = 1024 + Math.ceil(regions / 8);
+    const made = resumed(regions, " nosync");
+    made.ask("POSTSUSPEND");
+    device(made).fill(0xff, end, 8192);
+    assert.is(made.ask("RESUME").error, 0);
+    assert.is(inSync(made), regions);
+    assert.equal([...device(made).subarray(end, 8192)], new Array(8192 - end).fill(0), `${regions} regions`);
+  }
 });
 
 test("version 1 is read as 2; a version nobody knows is left alone and nothing is in sync", () => {
@@ -212,6 +227,8 @@ test("a region that the device has as dirty is marked without a write", () => {
   const seq = made.request("FLUSH", [7]);
   assert.is(made.replyTo(seq)?.error, 0);
   assert.equal(made.writes, []);
+  const { flushes, flushesWithoutWrite } = words.counters(made.engine);
+  assert.equal([flushes, flushesWithoutWrite], [2, 1]);
 });
 
 test("neighbouring blocks are one write, distant ones are several", () => {
@@ -295,7 +312,7 @@ test("legs that cannot be flushed keep clears from the device, and say so once",
     made.complete(0, -19);
   }
   assert.not.ok(cleanOnDevice(made, 7));
-  assert.is(made.notices.filter((notice) => /legs cannot be flushed/.test(notice)).length, 1);
+  assert.is(made.notices.filter((notice) => /legs cannot be flushed.* 1 clean regions/.test(notice)).length, 1);
   made.tick(3);
   assert.ok(cleanOnDevice(made, 7));
 });
@@ -342,6 +359,24 @@ test("a suspend that is not done when the destructor comes is answered before it
       [destroy, 0],
     ],
   );
+});
+
+test("a destructor that is asked again while it waits begins nothing anew", () => {
+  const made = resumed(128, " nosync");
+  const { EFFECT_KIND_FLUSH_LEGS: legs } = made.engine.abi;
+  made.ask("FLUSH", [7]);
+  made.ask("CLEAR_REGION", [7]);
+  made.ask("MARK_REGION", [9]);
+  const first = made.request("DTR");
+  assert.equal(
+    made.pending.map(({ effect }) => effect),
+    [legs],
+  );
+  made.complete(0, EIO);
+  const again = made.request("DTR");
+  made.complete(); // the mark is written
+  assert.equal([made.replyTo(first)?.error, made.replyTo(again)?.error], [0, 0]);
+  assert.equal(made.pending, []);
 });
 
 test("the error that reading a log device ended with is told as it was", () => {
@@ -429,6 +464,17 @@ test("a failed write fails the flushes that waited, shows D until a resume, and 
   assert.is(status(), "3 clustered-disk 98:16 A");
 });
 
+test("of a device that fails again and again, the first error is told, and told once", () => {
+  const ENXIO = -6;
+  const made = resumed(128, " nosync");
+  for (const [region, error] of [EIO, ENXIO].entries()) {
+    made.request("FLUSH", [region]);
+    made.complete(0, error);
+  }
+  assert.match(words.logs(made.engine)[0]?.device?.error ?? "", /^EIO/);
+  assert.is(made.notices.filter((notice) => /the log device has failed/.test(notice)).length, 1);
+});
+
 test("a device that cannot be read: nothing is in sync", () => {
   const made = host(128, " nosync");
   const seq = made.request("RESUME");
@@ -507,6 +553,27 @@ test("quiet time, lazy regions and block size are options", () => {
   ]);
 });
 
+test("a block may have from 4096 to 65536 bytes, of which each is a power of two", () => {
+  const made = new DeviceHost(newEngine());
+  made.devices.set("/dev/log", new Uint8Array(1 << 20));
+  let luid = 0n;
+  const written = (blockBytes: number) => {
+    const ask = (type: Request["type"], data: Request["data"] = []) => made.ask(type, data, "LVM-disk", luid);
+    luid++;
+    made.engine.configure({ blockBytes }, made.nowNs, made.handler);
+    ask("CTR", asciiBytes("4194304 disk /dev/log 8 nosync"));
+    ask("RESUME");
+    made.writes = [];
+    ask("FLUSH", [0]);
+    ask("DTR");
+    return made.writes[0]?.size;
+  };
+  assert.equal(
+    [65_536, 131_072, 8192, 4096, 8192, 2048, 12_288].map(written),
+    [65_536, 65_536, 8192, 4096, 8192, 8192, 8192],
+  );
+});
+
 test("what a device has to do is told", () => {
   const made = resumed(128, " nosync");
   made.ask("FLUSH", [7]);
@@ -526,6 +593,12 @@ test("what a device has to do is told", () => {
   made.complete(0, EIO);
   assert.match(words.logs(made.engine)[0]?.device?.error ?? "", /^EIO/);
   assert.is(words.counters(made.engine).deviceWrites, 4, "bits and header of the new log, and those of two flushes");
+  assert.is(words.logs(host(128).engine)[0]?.device?.isReady, false, "before its first resume");
+  // What became clean before the legs are flushed, and meanwhile.
+  made.nowNs = made.wakeAtNs;
+  made.engine.ticked(made.nowNs, made.handler);
+  made.request("CLEAR_REGION", [9]);
+  assert.is(words.logs(made.engine)[0]?.device?.unsettledRegions, 2);
 });
 
 /** A log without options whose device calls every region clean. */
@@ -790,6 +863,14 @@ test("a region that a killed server left in both sets that are out of sync is in
     made.completeAll();
     assert.is(inSync(made), 128);
   }
+});
+
+test("a state file for a log that there is already is refused, and that log keeps its own", () => {
+  const made = resumed(128);
+  const [[handle, file]] = [...made.stateFiles] as [[number, Uint8Array]];
+  made.engine.restoreLog(handle, file.slice(), made.nowNs, made.handler);
+  assert.match(made.notices.join(), /invalid or from another version/);
+  assert.is(made.stateFiles.size, 1);
 });
 
 test("a file that is no state file is refused and removed", () => {

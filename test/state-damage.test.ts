@@ -397,14 +397,39 @@ test("parts of a state file whose sizes or offsets lie change nothing", () => {
     unchanged("another size of the whole", () => give(512, first.length, second, file.length + 8));
     for (let at = first.length; at < file.length; at += 512) {
       const part = file.subarray(at, at + 512);
+      if (at + 512 >= file.length) {
+        const longer = new Uint8Array(part.length + 8);
+        unchanged("more than is left", () => give(longer.length, at, longer));
+      }
       give(part.length, at, part);
       if (at + 512 >= file.length) break;
       unchanged(`the part at ${at} once more`, () => give(part.length, at, part));
     }
     const [log] = words.logs(engine);
     assert.is(log?.inSyncRegions, 9000);
-    unchanged("a part behind the end", () => give(8, file.length, new Uint8Array(8)));
+    for (const bytes of [8, 0])
+      unchanged(`a part of ${bytes} bytes behind the end`, () => give(bytes, file.length, new Uint8Array(bytes)));
     assert.is(engine.violatedInvariant(), 0);
+  }
+});
+
+test("a first part that ends with the second copy of the constructor string has both; of one that ends before, that copy is lost", () => {
+  const text = "18000 core 2 nosync  ".padEnd(24);
+  const made = newHost(small);
+  made.construct(text);
+  const file = fileOf(made);
+  const end = 2 * STATE_HEADER_BYTES + 2 * text.length;
+  for (const missing of [0, 8, text.length]) {
+    const other = newHost(small);
+    const { engine, nowNs, handler } = other;
+    const { abi } = engine;
+    // What stands in the input area behind the part is no part of it.
+    engine.bytes().set(file.subarray(0, end), abi.INPUT_PAYLOAD + abi.HEAD_BYTES);
+    for (let at = 0, next = end - missing; at < file.length; at = next, next += 512)
+      engine.restorePart(0, file.length, at, file.subarray(at, next), nowNs, handler);
+    other.goOn();
+    assert.is(words.logs(engine)[0]?.inSyncRegions, 9000);
+    assert.is(/two copies/.test(other.notices.join()), missing > 0, `${missing} bytes are missing`);
   }
 });
 
