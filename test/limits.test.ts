@@ -31,6 +31,7 @@ const limits = exportsOf(small) as { readonly [name: string]: number } & {
 };
 /** Of the small core, which does not export it. */
 const LAZY_BLOCKS_MAX = 3;
+const ESRCH = -3;
 const EIO = -5;
 const EAGAIN = -11;
 const ENOMEM = -12;
@@ -241,6 +242,54 @@ test("a suspend and a resume compose many blocks and may write none, as the legs
   for (const region of ONE_IN_EACH) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
 });
 
+test("a tick composes no more lazy blocks than it may, though they are neighbours", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  made.ask("FLUSH", ONE_IN_EACH);
+  made.ask("CLEAR_REGION", ONE_IN_EACH);
+  made.tick();
+  made.nowNs = made.wakeAtNs;
+  made.engine.ticked(made.nowNs, made.handler);
+  const { EFFECT_KIND_WRITE } = made.engine.abi;
+  const writes = made.pending.filter(({ effect }) => effect === EFFECT_KIND_WRITE);
+  assert.is(
+    writes.reduce((sum, { head }) => sum + head.sizeBytes, 0),
+    LAZY_BLOCKS_MAX * 4096,
+  );
+});
+
+test("a luid that waits for the suspend of another is resumed with the tick that ends it", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  assert.is(made.ask("CTR", asciiBytes(`${REGIONS * 2} disk ${DEVICE} 2`), "LVM-disk", 9n).error, 0);
+  assert.is(made.ask("IN_SYNC", [0], "LVM-disk", 9n).error, ESRCH, "it is to be resumed");
+  for (const type of ["FLUSH", "CLEAR_REGION", "MARK_REGION"] as const) made.ask(type, ONE_IN_EACH);
+  const suspend = made.request("POSTSUSPEND");
+  made.completeAll();
+  assert.is(made.replyTo(suspend), undefined, "the rest comes with a tick");
+  const resume = made.request("RESUME", [], "LVM-disk", 9n);
+  made.goOn();
+  assert.equal([made.replyTo(suspend)?.error, made.replyTo(resume)?.error], [0, 0]);
+});
+
+test("a destructor that comes while a suspend waits for its turn takes no second turn, and nothing is left to do", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  for (const type of ["FLUSH", "CLEAR_REGION"] as const) made.ask(type, ONE_IN_EACH);
+  // The legs cannot be flushed, so each of them has to compose all blocks, and none of them writes.
+  const begin = (type: RequestName) => {
+    const seq = made.request(type);
+    made.complete(0, EIO);
+    assert.equal([made.replyTo(seq), made.pending.length], [undefined, 0], `${type} waits for its turn`);
+    return seq;
+  };
+  const [suspend, destroy] = [begin("POSTSUSPEND"), begin("DTR")];
+  made.goOn();
+  assert.equal([made.replyTo(suspend)?.error, made.replyTo(destroy)?.error], [0, 0]);
+  assert.is(made.wakeAtNs, 0);
+  assert.is(made.engine.violatedInvariant(), 0);
+});
+
 test("a log that goes while it waits for its turn, between two others, takes nobody's turn with it", () => {
   const made = new DeviceHost(new Engine(small));
   const uuids = ["LVM-0", "LVM-1", "LVM-2"];
@@ -328,6 +377,22 @@ test("a request that is asked again while it waits takes the place of its older 
   const flush = made.request("FLUSH", [7]);
   const suspends = [1, 2, 3].map(() => made.request("POSTSUSPEND"));
   answered(made, flush, suspends.at(-1) as number);
+});
+
+test("of more requests than can wait, the earliest are let go", () => {
+  const made = host(128, " nosync");
+  made.ask("RESUME");
+  const flushes = [7, 8, 9, 10].map((region) => made.request("FLUSH", [region]));
+  const suspends = [1, 2, 3].map(() => made.request("POSTSUSPEND"));
+  made.completeAll();
+  const errors = (seqs: number[]) => seqs.map((seq) => made.replyTo(seq)?.error);
+  assert.equal(
+    [errors(flushes), errors(suspends)],
+    [
+      [undefined, undefined, 0, 0],
+      [undefined, undefined, 0],
+    ],
+  );
 });
 
 test("a completion for a handle that there is not changes nothing", () => {

@@ -117,6 +117,50 @@ test("a log that is being made is not given up, though no table names it yet", (
   made.engine.forget(0, LARGE.luid, LARGE.uuid, made.nowNs, made.handler);
   made.goOn();
   assert.is(made.replyTo(seq)?.error, 0);
+  assert.not.match(made.notices.join(), /no table of the kernel/);
+});
+
+test("a log whose sets are made with the first slice is answered when its file is whole, and not before", () => {
+  const made = newHost();
+  const seq = made.request("CTR", asciiBytes(`${2 * 64 * (SLICE_WORDS - 1)} core 2`));
+  assert.is(made.replyTo(seq), undefined);
+  made.restart(new Engine(small));
+  assert.equal(words.logs(made.engine), [], "a server that dies now leaves no log that was answered");
+  assert.is(made.construct(`${2 * 64 * (SLICE_WORDS - 1)} core 2`).error, 0);
+});
+
+test("a luid that is being made does not keep the mirror's running luid waiting", () => {
+  const made = newHost();
+  assert.is(made.ask("CTR", asciiBytes("200 core 2 nosync"), LARGE.uuid, 9n).error, 0);
+  assert.is(made.ask("RESUME", [], LARGE.uuid, 9n).error, 0);
+  made.request("CTR", asciiBytes(`${2 * REGIONS} core 2`));
+  assert.is(made.replyTo(made.request("IN_SYNC", [3], LARGE.uuid, 9n))?.error, 0);
+});
+
+test("a host that knows of work is not told again, however much later the next input comes", () => {
+  const made = newHost();
+  addSmall(made);
+  const wakes: number[] = [];
+  made.handler.wake = (atNs) => wakes.push(atNs);
+  const beganNs = made.nowNs;
+  made.request("CTR", asciiBytes(`${2 * REGIONS} core 2`));
+  made.nowNs += 5;
+  assertServed(made);
+  assert.equal(wakes, [beganNs]);
+});
+
+test("requests that fill the room to its last byte all wait", () => {
+  const made = newHost();
+  const { FRAME_BYTES } = made.engine.abi;
+  const count = HELD_BYTES / 256;
+  // The length of each, and the request.
+  const text = `${2 * REGIONS} core 2`.padEnd(256 - 8 - FRAME_BYTES);
+  const seqs = Array.from({ length: count }, () => made.request("CTR", asciiBytes(text)));
+  made.goOn();
+  assert.equal(
+    seqs.map((seq) => made.replyTo(seq)?.error),
+    seqs.map(() => 0),
+  );
 });
 
 test("where no more requests can wait, the earliest is let go, and the kernel asks again", () => {
