@@ -2,7 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { asciiBytes, encodeRequest, type Request, type RequestName } from "../src/common/kernel-frames.ts";
+import { asciiBytes, encodeRequest, type Request, type RequestName, u64At } from "../src/common/kernel-frames.ts";
 import { Peer, words } from "./harness.ts";
 
 test("logs are listed in order of creation and described in full", () => {
@@ -46,6 +46,16 @@ test("logs are listed in order of creation and described in full", () => {
   assert.equal(logs[1]?.options, ["sync", "block_on_error"]);
 });
 
+test("regions that were resynced, and that failed to, are counted", () => {
+  const peer = Peer.resumed(8);
+  for (const inSync of [0, 1, 1]) {
+    const region = Number(u64At(peer.ask("GET_RESYNC_WORK").data, 1));
+    peer.ask("SET_REGION_SYNC", [region, inSync]);
+  }
+  const { resynced, resyncFailures } = peer.describe();
+  assert.equal([resynced, resyncFailures], [2, 1]);
+});
+
 test("the list of logs has another generation when a log has come or gone, and not for anything else", () => {
   const peer = Peer.resumed(8);
   const { abi } = peer.engine;
@@ -84,6 +94,29 @@ test("states of any range of regions, and none beyond the mirror", () => {
   }
   assert.equal(peer.states(200, 1), []);
   assert.equal([...words.regionStates(peer.engine, "no such log", 1n, 0, 10)], []);
+});
+
+test("of sets that were read in part, the states are those of the regions that all of them have", () => {
+  const peer = Peer.resumed(200, " nosync");
+  peer.ask("MARK_REGION", [9]);
+  for (const cutSet of [0, 1, 2]) {
+    for (const [first, bytes, expected] of [
+      [5, 0, []],
+      [7, 1, [0]],
+      [5, 1, [0, 0, 0]],
+      [5, 2, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]],
+    ] as const) {
+      // A log of 200 regions has 25 bytes in each set.
+      let sets = 0;
+      const read = (address: number, size: number) => {
+        const isSet = size === 25;
+        return peer.engine.read(address, isSet && sets++ === cutSet ? bytes : size);
+      };
+      const states = words.regionStates({ read }, peer.uuid, peer.luid, first, 200 - first);
+      assert.equal([...states], expected, `set ${cutSet}, ${bytes} bytes from region ${first} on`);
+      assert.is(sets, 3);
+    }
+  }
 });
 
 test("counters tell requests by type, refusals and what was dropped", () => {
@@ -162,6 +195,7 @@ test("requests and replies in words", () => {
   assert.is(request("CTR", asciiBytes("16 core 2")), 'CTR #7 log LVM-a luid 5 v3: "16 core 2"');
   assert.is(request("CTR", asciiBytes("16 core 2\0")), 'CTR #7 log LVM-a luid 5 v3: "16 core 2" (reconnecting)');
   assert.is(request(99), "unknown request 99 #7 log LVM-a luid 5 v3");
+  assert.is(request(0), "unknown request 0 #7 log LVM-a luid 5 v3");
   for (const type of ["IN_SYNC", "IS_CLEAN", "SET_REGION_SYNC", "IS_REMOTE_RECOVERING", "MARK_REGION"] as const)
     assert.is(request(type), `${type} #7 log LVM-a luid 5 v3`, "a payload that is too short");
 

@@ -92,4 +92,21 @@ test("logs that come and go need the memory of one round", () => {
   assert.is(engine.violatedInvariant(), 0);
 });
 
+test("memory that was given back is used again, though a larger log was made behind it meanwhile", () => {
+  const engine = new Engine(release);
+  const handler = { send: () => {}, notice: () => {}, wake: () => {} };
+  const ask = (type: RequestName, luid: bigint, text = "") => {
+    const request = { uuid: "LVM-a", luid, seq: 1, type, data: asciiBytes(text) };
+    engine.deliver(encodeRequest(engine.abi, request), 0, 1, handler);
+    engine.goOn(1, handler);
+  };
+  const [small, large] = ["20000000 core 2", "40000000 core 2"];
+  for (const [luid, text] of [small, "8 core 2", large, "8 core 2"].entries()) ask("CTR", BigInt(luid), text);
+  const bytes = engine.bytes().length;
+  for (const luid of [0n, 2n]) ask("DTR", luid);
+  ask("CTR", 9n, large);
+  ask("CTR", 10n, small);
+  assert.is(engine.bytes().length, bytes);
+});
+
 test.run();

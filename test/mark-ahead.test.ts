@@ -119,6 +119,10 @@ test("it ends with the block, and with the mirror", () => {
   assert.equal(made.writes, [{ offset: BLOCK_BYTES, size: BLOCK_BYTES }]);
   assert.is(notClean(made, end, end + 64).length, 1 + 21, "and what came before it counts for it");
 
+  const last = resumed(100);
+  writesOf(last, sequence(84, 8));
+  assert.equal(notClean(last, 0, 128), [...sequence(84, 44)], "the last region is one of those ahead");
+
   const small = resumed(100);
   writesOf(small, sequence(60, 40));
   assert.equal(notClean(small, 60, 128).length, 128 - 60, "bits behind the last region are never set");
@@ -128,11 +132,18 @@ test("no more regions wait for their clear than may be lazy", () => {
   const made = resumed(10_000, { lazyRegionsMax: 5 });
   writesOf(made, sequence(100, 32));
   assert.ok(notClean(made, 100, 200).length <= 32 + 5);
-  const full = resumed(10_000, { lazyRegionsMax: 3, quietNs: 1e15 });
-  full.ask("FLUSH", [9000, 9002, 9004]);
-  full.ask("CLEAR_REGION", [9000, 9002, 9004]);
-  writesOf(full, sequence(10, 9));
-  assert.equal(notClean(full, 0, 100), [...sequence(10, 9)], "as many as may wait do so already");
+  for (const [waiting, ahead] of [
+    [2, 1],
+    [3, 0],
+    [4, 0],
+  ] as const) {
+    const full = resumed(10_000, { lazyRegionsMax: 3, quietNs: 1e15 });
+    const lazy = [9000, 9002, 9004, 9006].slice(0, waiting);
+    full.ask("FLUSH", lazy);
+    full.ask("CLEAR_REGION", lazy);
+    writesOf(full, sequence(10, 8));
+    assert.equal(notClean(full, 0, 100), [...sequence(10, 8 + ahead)], `${waiting} of 3 wait already`);
+  }
 });
 
 test("a region ahead that gets out of sync stays so on the device", () => {

@@ -377,6 +377,23 @@ test("GET_RESYNC_WORK: a region that falls out of sync behind the cursor is foun
   assert.is(u64At(peer.ask("GET_RESYNC_WORK").data, 1), 0);
 });
 
+test("GET_RESYNC_WORK: nothing is found behind the last region, in a mirror whose sets are filled to the last bit", () => {
+  const peer = Peer.resumed(4096, " nosync");
+  const work = () => {
+    const { data } = peer.ask("GET_RESYNC_WORK");
+    return [u64At(data, 0), u64At(data, 1)];
+  };
+  peer.ask("SET_REGION_SYNC", [5, 0]);
+  assert.equal(work(), [1, 5]);
+  peer.ask("SET_REGION_SYNC", [5, 0]); // its recovery has failed
+  peer.ask("SET_REGION_SYNC", [4095, 0]);
+  assert.equal(work(), [1, 4095]);
+  peer.ask("SET_REGION_SYNC", [4095, 1]);
+  peer.ask("MARK_REGION", [7]);
+  peer.ask("SET_REGION_SYNC", [3, 0]);
+  assert.equal(work(), [1, 3]);
+});
+
 test("GET_SYNC_COUNT: u64, and the last region in sync is announced once", () => {
   const peer = Peer.resumed(2);
   peer.ask("SET_REGION_SYNC", [0, 1]);
