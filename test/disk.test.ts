@@ -391,13 +391,19 @@ test("the error that reading a log device ended with is told as it was", () => {
 });
 
 test("what a device says that could not be read is overwritten: after a power cut it would be believed", () => {
-  const made = host(30_000);
-  fillClean(device(made), 30_000);
-  made.request("RESUME");
-  made.complete(0, EIO);
-  made.completeAll();
-  assert.is(inSync(made), 0);
-  assert.equal(new Set(device(made).subarray(1024, 8192)), new Set([0]));
+  // In 2 blocks of the device, and in 71.
+  for (const [regions, blocks] of [
+    [30_000, 2],
+    [2_300_000, 71],
+  ] as const) {
+    const made = host(regions);
+    fillClean(device(made), regions);
+    made.request("RESUME");
+    made.complete(0, EIO);
+    made.goOn();
+    assert.is(inSync(made), 0);
+    assert.equal(new Set(device(made).subarray(1024, blocks * 4096)), new Set([0]));
+  }
 });
 
 test("a constructor that repeats itself opens the device of a log whose device was missing after a restart", () => {

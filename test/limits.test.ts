@@ -638,6 +638,14 @@ test("a constructor string of as many bytes as may be is taken, a longer one is 
   }
 });
 
+test("a log with the longest constructor string comes back from its state file", () => {
+  const made = new DeviceHost(new Engine(small));
+  const longest = "256 core 2".padEnd(limits.CONSTRUCTOR_BYTES_MAX);
+  assert.is(made.construct(longest).error, 0);
+  made.restart(new Engine(small));
+  assert.equal(made.ask("STATUS_TABLE").data.length, longest.length - 4);
+});
+
 /** Cores whose linear memory ends at 64 MiB, so that a log of billions of regions is no matter of this machine's memory. */
 const cramped = new WebAssembly.Module(withMemoryMax(debugWasm, 1024));
 

@@ -119,6 +119,15 @@ test("the marks of a lost luid end with its suspend, though a luid that is known
   assert.is(isClean(made, OLD), true);
 });
 
+test("the marks of a lost luid end with its suspend, though the server ends before its resume", () => {
+  const made = lost();
+  made.ask("POSTSUSPEND", [], UUID, OLD);
+  made.restart(new Engine(debug));
+  made.completeAll();
+  assert.is(made.ask("RESUME", [], UUID, OLD).error, 0);
+  assert.is(isClean(made, OLD), true);
+});
+
 test("the marks of a lost luid end with its suspend, though another lost luid that is gone still flushes its legs", () => {
   const made = lost();
   made.ask("POSTSUSPEND", [], UUID, OLD);

@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { Engine, type Head } from "../src/common/engine.ts";
 import { asciiBytes, type Reply, type RequestName, u64At } from "../src/common/kernel-frames.ts";
 import { DeviceHost, fillClean } from "./device-host.ts";
-import { debugWasm, logsBytes, smallWasm, words } from "./harness.ts";
+import { debugWasm, exportsOf, logsBytes, smallWasm, words } from "./harness.ts";
 import { STATE_FIELDS, STATE_HEADER_BYTES, sealHeader } from "./state-header.ts";
 
 const debug = new WebAssembly.Module(debugWasm);
@@ -413,13 +413,37 @@ test("parts of a state file whose sizes or offsets lie change nothing", () => {
   }
 });
 
+test("a state file is refused whose handle another log has, or no log can have, and so is one of no bytes", () => {
+  const made = newHost(small);
+  made.construct("200 core 2");
+  made.ask("CTR", asciiBytes("200 core 2"), "LVM-other", 9n);
+  const file = made.stateFiles.get(1) as Uint8Array;
+  const other = newHost(small);
+  const restore = (handle: number, bytes: Uint8Array) =>
+    other.engine.restorePart(handle, bytes.length, 0, bytes, other.nowNs, other.handler);
+  restore(0, fileOf(made));
+  const { HANDLE_COUNT } = exportsOf(small) as { HANDLE_COUNT: number };
+  for (const handle of [0, HANDLE_COUNT, 0xffff_ffff]) restore(handle, file);
+  assert.equal(
+    words.logs(other.engine).map(({ uuid }) => uuid),
+    [UUID],
+  );
+  other.notices = [];
+  other.stateFiles.set(3, new Uint8Array(0));
+  restore(3, new Uint8Array(0));
+  assert.match(other.notices.join(), /state file is invalid/);
+  assert.is(other.stateFiles.has(3), false);
+  restore(1, file);
+  assert.is(words.logs(other.engine).length, 2);
+});
+
 test("a first part that ends with the second copy of the constructor string has both; of one that ends before, that copy is lost", () => {
   const text = "18000 core 2 nosync  ".padEnd(24);
   const made = newHost(small);
   made.construct(text);
   const file = fileOf(made);
   const end = 2 * STATE_HEADER_BYTES + 2 * text.length;
-  for (const missing of [0, 8, text.length]) {
+  for (const missing of [0, 8, text.length, text.length + 8]) {
     const other = newHost(small);
     const { engine, nowNs, handler } = other;
     const { abi } = engine;
@@ -428,8 +452,9 @@ test("a first part that ends with the second copy of the constructor string has 
     for (let at = 0, next = end - missing; at < file.length; at = next, next += 512)
       engine.restorePart(0, file.length, at, file.subarray(at, next), nowNs, handler);
     other.goOn();
-    assert.is(words.logs(engine)[0]?.inSyncRegions, 9000);
-    assert.is(/two copies/.test(other.notices.join()), missing > 0, `${missing} bytes are missing`);
+    const isThere = missing <= text.length;
+    assert.is(words.logs(engine)[0]?.inSyncRegions, isThere ? 9000 : undefined, "it takes one of them");
+    assert.is(/two copies/.test(other.notices.join()), isThere && missing > 0, `${missing} bytes are missing`);
   }
 });
 
