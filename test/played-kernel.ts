@@ -44,16 +44,16 @@ export class PlayedKernel {
     return this.socket.address().port;
   }
 
-  /** Asks, and waits for no answer. Returns the request's number. */
-  tell(port: number, type: Request["type"], data: Request["data"] = []): number {
-    const request = { type, uuid: this.uuid, luid: 3n, seq: ++this.seq, data };
+  /** Asks, of the mirror of another log where one is given, and waits for no answer. Returns the request's number. */
+  tell(port: number, type: Request["type"], data: Request["data"] = [], uuid = this.uuid): number {
+    const request = { type, uuid, luid: 3n, seq: ++this.seq, data };
     this.socket.send(encodeRequest(this.abi, request), { port }, () => {});
     return request.seq;
   }
 
   /** Asks the server that receives on `port`, and waits for its answer. */
-  async ask(port: number, type: Request["type"], data: Request["data"] = []): Promise<Reply> {
-    this.tell(port, type, data);
+  async ask(port: number, type: Request["type"], data: Request["data"] = [], uuid = this.uuid): Promise<Reply> {
+    this.tell(port, type, data, uuid);
     for (;;) {
       const [datagram] = (await once(this.socket, "message")) as [Uint8Array];
       // A server that starts asks for what died with the one before.

@@ -75,7 +75,11 @@ class Rig {
     this.loop = new RequestLoop({
       ...{ engine: this.engine, handler, socket: this, kernelPort: KERNEL, spin: this.spin, wakeUp },
       nowNs: () => this.nowNs,
-      recall: { saw: (seq) => this.seen.push(seq), askForLost: () => this.events.push("asked for lost") },
+      recall: {
+        saw: (seq) => this.seen.push(seq),
+        handled: () => {},
+        askForLost: () => this.events.push("asked for lost"),
+      },
       latencies: { received: () => {} },
       devices: { isIdle: () => this.isIdle, hasLost: false },
       rung: () => {

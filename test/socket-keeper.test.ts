@@ -1,8 +1,7 @@
 // The netlink socket outlives the server: kept by systemd or by a process, taken up by the next server of either host, and nothing of
 // it keeps a server from starting. In a network namespace of its own: a keeper looks whether other servers are there.
 
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -29,10 +28,10 @@ import { closeDescriptor } from "../src/node/system-calls.ts";
 import { listenForPackets, receiveDescriptor, unixDatagramSocket } from "../src/node/unix-sockets.ts";
 import { missingForAppliance } from "./embedding/c/build.ts";
 import { releaseWasm } from "./harness.ts";
-import { buildNative } from "./native/build.ts";
 import { ConnectorPeer, enterNetworkNamespace } from "./netlink-namespace.ts";
 import { NotifySocket } from "./notify-socket.ts";
 import { PlayedKernel } from "./played-kernel.ts";
+import { StartedHosts } from "./started-hosts.ts";
 
 const dist = (path: string): string => new URL(`../dist/${path}`, import.meta.url).href;
 const LIMIT_MS = 10_000;
@@ -66,60 +65,16 @@ if (!enterNetworkNamespace()) {
   )) as typeof import("../src/node/requests/socket-keeper.ts");
   const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "dm-ulog-keeper-"));
   const kernel = new PlayedKernel(abi, "LVM-k");
-  const children = new Set<ChildProcess>();
+  const hosts = new StartedHosts(folder, kernel.port);
+  const inNode = (directory: string) => hosts.inNode(directory);
+  const natively = (directory: string) => hosts.natively(directory);
   let directories = 0;
 
   test.after(() => {
-    for (const child of children) child.kill("SIGKILL");
+    hosts.killAll();
     kernel.close();
     rmSync(folder, { recursive: true });
   });
-
-  interface Running {
-    child: ChildProcess;
-    port: number;
-    said: () => string;
-  }
-
-  async function start(program: string, words: string[]): Promise<Running> {
-    const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] });
-    children.add(child);
-    let said = "";
-    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text) => (said += text));
-    for (const limit = Date.now() + LIMIT_MS; !/netlink port \d+/.test(said); await sleep(5)) {
-      if (child.exitCode !== null || Date.now() > limit) throw new Error(`It does not serve: ${said}`);
-    }
-    return { child, port: Number(/netlink port (\d+)/.exec(said)?.[1]), said: () => said };
-  }
-
-  /** A process of the Node.js host. */
-  function inNode(directory: string): Promise<Running> {
-    const options = { kernelPort: kernel.port, runtimeDirectory: directory, keepsSocket: true, flightBytes: 0 };
-    const program = `
-      import { readFileSync } from "node:fs";
-      import { Server } from ${JSON.stringify(dist("node/server.js"))};
-      const wasm = readFileSync(new URL(${JSON.stringify(dist("dm-ulog.wasm"))}));
-      const server = await Server.start({ wasm, ...${JSON.stringify(options)}, log: console.log, failed: (e) => { throw e; } });
-      process.on("SIGTERM", async () => { await server.stop(); process.exit(0); });
-      setInterval(() => {}, 1000);
-      console.log("netlink port " + server.port);`;
-    // A file, since threads take over how a program was given.
-    const path = join(folder, "server.mjs");
-    writeFileSync(path, program);
-    return start(process.execPath, [path]);
-  }
-
-  const natively = (directory: string): Promise<Running> => {
-    const words = ["--runtime-dir", directory, "--kernel-port", String(kernel.port), "--flight-recorder", "0"];
-    return start(buildNative(), words);
-  };
-
-  async function end({ child }: Running, signal: NodeJS.Signals): Promise<void> {
-    const exited = once(child, "exit");
-    child.kill(signal);
-    await exited;
-    children.delete(child);
-  }
 
   async function until(isSo: () => boolean, what: string): Promise<void> {
     for (const limit = Date.now() + LIMIT_MS; !isSo(); await sleep(10)) if (Date.now() > limit) throw new Error(what);
@@ -145,7 +100,7 @@ if (!enterNetworkNamespace()) {
     let keeper: number | undefined;
     for (const region of [0, 1]) {
       assert.is((await kernel.ask(port, "SET_REGION_SYNC", [region, 1])).error, 0);
-      await end(server, "SIGKILL");
+      await hosts.end(server, "SIGKILL");
       // One that has just started may not have its name yet.
       await until(() => holders().every(isKeeper), "no keeper");
       const [holder, ...others] = holders();
@@ -162,13 +117,13 @@ if (!enterNetworkNamespace()) {
     const descriptors = readdirSync(`/proc/${keeper}/fd`).length;
     assert.ok(descriptors < 30, `a keeper holds nothing else of the server: ${descriptors} descriptors`);
     // Asked to end, it leaves the socket to the next one too, where there are logs.
-    await end(server, "SIGTERM");
+    await hosts.end(server, "SIGTERM");
     const answer = kernel.ask(port, "GET_SYNC_COUNT");
     server = await inNode(directory);
     assert.is(server.port, port);
     assert.is(u64At((await answer).data, 0), 2);
     assert.is((await kernel.ask(port, "DTR")).error, 0);
-    await end(server, "SIGTERM");
+    await hosts.end(server, "SIGTERM");
     await until(() => holders().length === 0, "The socket of a server without logs is kept");
     await until(() => !existsSync(join(directory, "keeper")), "A keeper is left");
   });
@@ -179,32 +134,32 @@ if (!enterNetworkNamespace()) {
     test("each host goes on with the socket that the other's keeper has", async () => {
       const directory = runtimeDirectory();
       const first = await inNode(directory);
-      await end(first, "SIGKILL");
+      await hosts.end(first, "SIGKILL");
       const second = await natively(directory);
       assert.is(second.port, first.port);
-      await end(second, "SIGTERM");
+      await hosts.end(second, "SIGTERM");
       await until(() => holders().length === 0, "the keeper of Node.js does not obey the native host");
       const third = await natively(directory);
       assert.is((await kernel.ask(third.port, "CTR", asciiBytes("2000 core 2"))).error, 0);
-      await end(third, "SIGKILL");
+      await hosts.end(third, "SIGKILL");
       const fourth = await inNode(directory);
       assert.is(fourth.port, third.port);
       assert.is(await inSync(fourth.port), 0);
-      await end(fourth, "SIGTERM");
+      await hosts.end(fourth, "SIGTERM");
       const fifth = await natively(directory);
       assert.is(fifth.port, third.port, "left by a server that was asked to end");
-      await end(fifth, "SIGTERM");
+      await hosts.end(fifth, "SIGTERM");
       const sixth = await inNode(directory);
       assert.is(sixth.port, third.port, "left by a server that was asked to end");
       assert.is((await kernel.ask(sixth.port, "DTR")).error, 0);
-      await end(sixth, "SIGTERM");
+      await hosts.end(sixth, "SIGTERM");
       await until(() => holders().length === 0, "the native keeper does not obey the host in Node.js");
     });
 
   test("a keeper ends when another server has a socket of its own, and leaves the name of another keeper alone", async () => {
     const directory = runtimeDirectory();
     const server = await inNode(directory);
-    await end(server, "SIGKILL");
+    await hosts.end(server, "SIGKILL");
     assert.is(holders().length, 1);
     rmSync(join(directory, "keeper"));
     writeFileSync(join(directory, "keeper"), "of another");
@@ -219,7 +174,7 @@ if (!enterNetworkNamespace()) {
     test(`a keeper that ends has what waits in its socket asked for anew: ${host}`, async () => {
       const directory = runtimeDirectory();
       const server = await begin(directory);
-      await end(server, "SIGKILL");
+      await hosts.end(server, "SIGKILL");
       kernel.askedAgain.length = 0;
       const asked = [kernel.tell(server.port, "GET_SYNC_COUNT"), kernel.tell(server.port, "FLUSH")];
       const other = new ConnectorPeer(91, 65536);
@@ -308,7 +263,7 @@ if (!enterNetworkNamespace()) {
     mkdirSync(join(directory, "keeper", "full"), { recursive: true });
     const server = await inNode(directory);
     assert.match(server.said(), /Nothing keeps the server's socket \(.*keeper.*\): if this server dies/);
-    await end(server, "SIGTERM");
+    await hosts.end(server, "SIGTERM");
   });
 
   test("systemd is given the socket, passes it on, and gives it back at the end", async () => {

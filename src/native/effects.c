@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "loop.h"
 #include "page.h"
+#include "recall.h"
 #include "say.h"
 #include "state-files.h"
 
@@ -15,6 +16,7 @@ uint64_t wake_ns;
 
 static void send_reply(uint32_t at, uint32_t bytes) {
   send_to_kernel(memory + at, bytes);
+  recall_answered(U32(at + DM_ULOG_ULOG_SEQ));
   page_answered(U32(at + DM_ULOG_ULOG_SEQ), U32(at + DM_ULOG_ULOG_TYPE) & DM_ULOG_REQUEST_TYPE_MASK);
 }
 

@@ -172,6 +172,7 @@ static void take_request(size_t size) {
     page_received(U32(DM_ULOG_INPUT_PAYLOAD + DM_ULOG_ULOG_SEQ));
   }
   handle(DM_ULOG_INPUT_KIND_DATAGRAM, (uint32_t)size, is_kernel ? DM_ULOG_KERNEL_PORT : ~DM_ULOG_KERNEL_PORT);
+  if (is_kernel) recall_handled();
   answered_ns = now_ns;
 }
 

@@ -28,4 +28,10 @@ void recall_lost(void);
 /* A request with this number was received: the first one after an overrun tells how many were lost before it. */
 void recall_saw(uint32_t number);
 
+/* The answer to this number was sent. */
+void recall_answered(uint32_t number);
+
+/* All is done that the request seen last has led to: if it was not answered, it waits, and the next server asks for it. */
+void recall_handled(void);
+
 #endif

@@ -40,8 +40,8 @@ static struct state { uint8_t *bytes; uint64_t size; int fd; } states[DM_ULOG_HA
 /* What was removed and is still to be given back. */
 static struct state removed[DM_ULOG_HANDLE_COUNT];
 static unsigned removed_count;
-static uint32_t unkept_request;
-volatile uint32_t *last_request = &unkept_request;
+static struct request_numbers unkept_requests;
+volatile struct request_numbers *requests = &unkept_requests;
 
 static void path_of(char *path, uint32_t handle, const char *ending) {
   snprintf(path, PATH_BYTES, FOLDER "/%u%s", handle, ending);
@@ -153,9 +153,10 @@ void states_open(void) {
   bool is_same_boot = is_of_boot(boot_id), is_left = tidy(is_same_boot);
   /* While something of another boot is still there, the next server must not take it for this boot's. */
   if (!is_same_boot && !is_left) write_boot_id(boot_id);
-  int error = map(&numbers, LAST_REQUEST, sizeof(uint64_t), O_CREAT);
+  int error = map(&numbers, LAST_REQUEST, sizeof *requests, O_CREAT);
   if (error < 0) say(WARNING, "What the kernel asked last is not kept: %s.", strerror(-error));
-  else last_request = (uint32_t *)numbers.bytes;
+  else requests = (struct request_numbers *)numbers.bytes;
+  if (requests->waiting_count > WAITING_MAX) requests->waiting_count = WAITING_MAX;
 }
 
 uint64_t state_size(uint32_t handle) { return states[handle].size; }

@@ -28,7 +28,15 @@ int state_write(const struct head *head, const uint8_t *bytes);
 bool states_to_give_back(void);
 void states_give_back(void);
 
-/* The number of the last request that was seen, in a file beside them. Never NULL. */
-extern volatile uint32_t *last_request;
+/* Requests that wait for their answers. A kernel has four of each log at the most. */
+#define WAITING_MAX (4 * DM_ULOG_HANDLE_COUNT)
+
+/*
+ * The number of the last request that was seen, and those of all that wait, in any order: a file beside them, in the layout of
+ * src/node/requests/request-recall.ts.
+ */
+struct request_numbers { uint32_t last, waiting_count, waiting[WAITING_MAX]; };
+/* Never NULL. */
+extern volatile struct request_numbers *requests;
 
 #endif

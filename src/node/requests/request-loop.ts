@@ -44,7 +44,7 @@ export interface LoopParts {
   nowNs(): number;
   spin: Pick<Spin, "windowNs" | "ended" | "slept">;
   wakeUp: Pick<WakeUp, "isDue" | "wasDueAt" | "timedOut">;
-  recall: { saw(seq: number): void; askForLost(): void };
+  recall: { saw(seq: number): void; handled(nowNs: number): void; askForLost(): void };
   latencies: { received(seq: number, nowNs: number): void };
   devices: { isIdle(): boolean; readonly hasLost: boolean };
   /** The bell has rung: something is done, or another thread has a question. Returns whether the loop is to stop. */
@@ -161,6 +161,7 @@ export class RequestLoop {
       latencies.received(seq, this.nowNs);
     }
     engine.datagramReceived(size, senderPort, this.nowNs, handler);
+    if (senderPort === KERNEL_PORT) recall.handled(this.nowNs);
     this.answeredNs = this.nowNs;
   }
 

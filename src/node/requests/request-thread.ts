@@ -147,7 +147,9 @@ function serve(options: RequestThreadOptions, post: (message: RequestThreadMessa
       // Copied byte by byte: a view of it would be an object for each answer.
       for (let i = 0; i < size; i++) outbox[i] = bytes[address + i] as number;
       const error = sendDatagram(socket.fd, outbox, kernel, size);
-      latencies.answered(engine.replySeq(address), engine.replyType(address), nowNs());
+      const seq = engine.replySeq(address);
+      recall.answered(seq);
+      latencies.answered(seq, engine.replyType(address), nowNs());
       if (error !== 0) post({ kind: "send failed", errno: error });
     },
     // However many come at once, memory holds a few: the log of the server shows no more in a second either.

@@ -5,13 +5,18 @@ import { DISKS } from "../guest/contract.ts";
 import { legTable } from "../guest/dm.ts";
 import type { Lab } from "../guest/lab.ts";
 import type { RunningLoad } from "../guest/load.ts";
-import { readLogDevice } from "../guest/log-device.ts";
+import { readLogDevice, waitForCleanLog } from "../guest/log-device.ts";
 import { DISK_MIRROR, MIRROR, type Mirror, type MirrorOptions } from "../guest/mirror.ts";
 import type { Scenario } from "../guest/scenario.ts";
 
 const LOG_SECTORS = 2048;
-/** How long the log device hangs with the new server, in ms. */
-const HANG_MS = 8000;
+/** How long the log device hangs with the old server, while the other mirrors ask a thousand times, and with the new one, in ms. */
+const HANG_BEFORE_MS = 3000;
+const HANG_MS = 6000;
+/** More than a server asks for in any case. */
+const ASKED_MIN = 600;
+/** Once the device goes on, a write that waited for it does too. By itself the kernel would ask again seconds later. */
+const GOES_ON_MS_MAX = 2000;
 /** The kernel looks for a server every 2 s: less shows that it never had to. What was seen is printed. */
 const STALL_MS_MAX = 1900;
 /** Mirrors whose log device is well, while another's hangs and the server is replaced. */
@@ -38,6 +43,11 @@ function stallsOf(loads: RunningLoad[]): Promise<number[]> {
   return Promise.all(loads.map(async (load) => (await load.stop()).longestStallMs));
 }
 
+async function countRequests(lab: Lab): Promise<number> {
+  const { requests } = (await lab.server.status()).counters;
+  return Object.values(requests).reduce((sum, count) => sum + count);
+}
+
 async function hangLogDevice(lab: Lab, how: "stop" | "kill"): Promise<void> {
   await lab.server.start();
   const logs: string[] = [];
@@ -47,26 +57,38 @@ async function hangLogDevice(lab: Lab, how: "stop" | "kill"): Promise<void> {
   const hung = await placed(0, { ...DISK_MIRROR, logDevice: logs[0] as string }, lab);
   const others = [await placed(1, { ...DISK_MIRROR, logDevice: logs[1] as string }, lab), await placed(2, MIRROR, lab)];
   for (const mirror of [hung, ...others]) await mirror.waitInSync();
+  await waitForCleanLog(logs[0] as string);
   await lab.dm.suspend("log0");
   // It needs a mark, which cannot be written.
-  const written = hung.writeRegion(7, lab.random);
+  let isWritten = false;
+  const written = hung.writeRegion(7, lab.random).then(() => {
+    isWritten = true;
+  });
   await sleep(500);
+  const before = await countRequests(lab);
   const loads = others.map((mirror) => lab.keepWriting(mirror));
-  await sleep(1000);
+  await sleep(HANG_BEFORE_MS);
+  const asked = (await countRequests(lab)) - before;
   if (how === "stop") await lab.server.stop();
   else await lab.server.kill();
   await lab.server.start();
   await sleep(HANG_MS);
   const stalls = await stallsOf(loads);
   const busy = ((await lab.server.status()).busyDevices ?? []).map(({ uuid }) => uuid);
+  assert.ok(!isWritten, "a write did not wait for its mark");
+  const fromMs = performance.now();
   await lab.dm.resume("log0");
   await written;
+  const goesOnMs = performance.now() - fromMs;
   assert.ok((await readLogDevice(logs[0] as string)).regionCount > 0);
   for (const mirror of [hung, ...others]) {
     await mirror.checkContents();
     assert.equal((await mirror.status()).health, "AA");
   }
   lab.note(`${how}: the others' longest stall ${Math.max(...stalls).toFixed(0)} ms; told of: ${JSON.stringify(busy)}`);
+  lab.note(`after ${asked} other requests, the write that waited goes on ${goesOnMs.toFixed(0)} ms after its device`);
+  assert.ok(asked >= ASKED_MIN, "What waits is among what a server asks for in any case");
+  assert.ok(goesOnMs < GOES_ON_MS_MAX, `the write that waited for the device took ${goesOnMs.toFixed(0)} ms more`);
   assert.deepEqual(busy, ["m0"], "what hangs is told");
   for (const stall of stalls)
     assert.ok(stall < OTHERS_STALL_MS_MAX, `another mirror stood still for ${stall.toFixed(0)} ms`);
