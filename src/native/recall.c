@@ -21,7 +21,7 @@
 #define NUMBERS_PER_SLICE 16
 
 /* The kernel has given up what it has not heard of for 15 s, and sent it again with another number. */
-#define GIVEN_UP_MS 16000
+#define GIVEN_UP_S 16
 /* For each that begins to wait, so many are looked at: what was given up goes faster than others come. */
 #define LOOKS 2
 
@@ -33,8 +33,9 @@ static struct { uint32_t next, left; } behind, ahead;
 static uint32_t inherited;
 /* The last request that was seen has not been answered so far. */
 static bool is_in_hand;
-/* When each of those that wait began to, and which of them is looked at next. */
-static uint32_t since_ms[WAITING_MAX], hand;
+/* When each of those that wait began to, modulo 2^16 s, and which of them is looked at next. */
+static uint16_t since_s[WAITING_MAX];
+static uint32_t hand;
 
 struct bare_answer ask_again(uint32_t number) {
   return (struct bare_answer){
@@ -54,7 +55,7 @@ static void tell(uint32_t first, uint32_t count) {
 /* The last one takes the place. A server that is killed in the midst of this leaves one twice, and none out. */
 static void remove_waiting(uint32_t index) {
   uint32_t last = requests->waiting_count - 1;
-  since_ms[index] = since_ms[last];
+  since_s[index] = since_s[last];
   requests->waiting[index] = requests->waiting[last];
   requests->waiting_count = last;
 }
@@ -123,11 +124,11 @@ void recall_answered(uint32_t number) {
   }
 }
 
-static void remove_given_up(uint32_t now_ms) {
+static void remove_given_up(uint16_t now_s) {
   for (int looks = 0; looks < LOOKS; looks++) {
     if (hand < inherited || hand >= requests->waiting_count) hand = inherited;
     if (hand == requests->waiting_count) return;
-    if (now_ms - since_ms[hand] > GIVEN_UP_MS) remove_waiting(hand);
+    if ((uint16_t)(now_s - since_s[hand]) > GIVEN_UP_S) remove_waiting(hand);
     else hand++;
   }
 }
@@ -135,12 +136,12 @@ static void remove_given_up(uint32_t now_ms) {
 void recall_handled(void) {
   if (!is_in_hand) return;
   is_in_hand = false;
-  uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS);
-  remove_given_up(now_ms);
+  uint16_t now_s = (uint16_t)(now_ns / NS_PER_S);
+  remove_given_up(now_s);
   if (requests->waiting_count == WAITING_MAX) tell_inherited(1);
   uint32_t count = requests->waiting_count;
   if (count == WAITING_MAX) return;
-  since_ms[count] = now_ms;
+  since_s[count] = now_s;
   requests->waiting[count] = requests->last;
   requests->waiting_count = count + 1;
 }

@@ -40,8 +40,7 @@ static struct state { uint8_t *bytes; uint64_t size; int fd; } states[DM_ULOG_HA
 /* What was removed and is still to be given back. */
 static struct state removed[DM_ULOG_HANDLE_COUNT];
 static unsigned removed_count;
-static struct request_numbers unkept_requests;
-volatile struct request_numbers *requests = &unkept_requests;
+volatile struct request_numbers *requests;
 
 static void path_of(char *path, uint32_t handle, const char *ending) {
   snprintf(path, PATH_BYTES, FOLDER "/%u%s", handle, ending);
@@ -155,7 +154,8 @@ void states_open(void) {
   if (!is_same_boot && !is_left) write_boot_id(boot_id);
   int error = map(&numbers, LAST_REQUEST, sizeof *requests, O_CREAT);
   if (error < 0) say(WARNING, "What the kernel asked last is not kept: %s.", strerror(-error));
-  else requests = (struct request_numbers *)numbers.bytes;
+  requests = error < 0 ? calloc(1, sizeof *requests) : (void *)numbers.bytes;
+  if (requests == NULL) die("There is no memory for what the kernel asked last.");
   if (requests->waiting_count > WAITING_MAX) requests->waiting_count = WAITING_MAX;
 }
 

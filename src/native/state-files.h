@@ -36,7 +36,7 @@ void states_give_back(void);
  * src/node/requests/request-recall.ts.
  */
 struct request_numbers { uint32_t last, waiting_count, waiting[WAITING_MAX]; };
-/* Never NULL. */
+/* Never NULL once the files are open. */
 extern volatile struct request_numbers *requests;
 
 #endif
