@@ -106,6 +106,9 @@ test("a leg that the table has no more, or has a stand-in for, is taken back by 
   assert.equal(words(quiet.see(sight(0, "AA 8/8", { displaced: [A as string] }), mirror)), [
     `take back ${A} by reload`,
   ]);
+  // What was no leg so far: somebody has changed the file.
+  const strange = new MirrorWatch("m", RETRY_MS);
+  assert.equal(words(strange.see(sight(0, "AA 8/8", { displaced: [A as string] }), file())), []);
   const off = new MirrorWatch("m", RETRY_MS);
   const never = { ...mirror, takeBack: false };
   for (let atMs = 0; atMs < 10_000; atMs += 1000) {

@@ -3,8 +3,10 @@
 import { findDevice, THIS_MACHINE } from "../node/devices/block-devices.ts";
 import { type MirrorFile, type MirrorFileChange, withoutDuplicates } from "../node/mirrors/mirror-file.ts";
 import { readDeclared, withMirrorsLocked } from "../node/mirrors/mirror-files.ts";
+import { isServed } from "../node/requests/netlink-sockets.ts";
 import { applyChange, type Change, changed, type Reached, settle, withoutCaughtUp } from "./change.ts";
 import { legDevice, stateOf } from "./declared.ts";
+import { NO_SERVER } from "./device-sentence.ts";
 import { tellUdev } from "./leg-rules.ts";
 import { checkNewDevice } from "./new-device.ts";
 import { formatBytes, formatSectors, parseSectors, SECTOR_BYTES } from "./sizes.ts";
@@ -114,8 +116,8 @@ export function changeLog(name: string, device: string | undefined, options: Cha
     if ((device === undefined) === (options.memory !== true))
       throw new Error("Name a device or a file for the log, or give --memory.");
     if (device === undefined) return logInMemory(mirror);
-    if (findDevice(THIS_MACHINE, device) === undefined)
-      throw new Error(`${device} is not there. Name a device or a file that is.`);
+    checkNewDevice("log", device, options);
+    checkNoSpare(mirror, device);
     const log = stableDevice(device);
     return {
       file: { "log-device": log, "log-type": null },
@@ -136,8 +138,14 @@ export function logInMemory(mirror: MirrorFile): Plan {
   };
 }
 
+/** Without one the kernel waits, and whoever waits for the kernel cannot be ended. */
+function checkServer(): void {
+  if (!isServed()) throw new Error(NO_SERVER);
+}
+
 async function change(name: string, options: ChangeOptions, plan: (mirror: MirrorFile) => Plan): Promise<void> {
   await withMirrorsLocked(options.mirrorsDir, LOCK_WAIT_MS, async () => {
+    if (options.dryRun !== true) checkServer();
     let declared = readDeclared(options.mirrorsDir, name);
     const settled = options.dryRun === true ? undefined : await settle(declared);
     if (settled !== undefined) console.error(`dm-ulog: ${settled}`);
@@ -153,6 +161,17 @@ async function change(name: string, options: ChangeOptions, plan: (mirror: Mirro
     console.log(`Done: ${after.path} declares it so. dm-ulog status --watch shows the resync.`);
   });
   await tellUdev(options.mirrorsDir);
+}
+
+/** A spare is taken without a question when a leg fails. */
+function checkNoSpare({ spares }: MirrorFile, device: string): void {
+  const numbers = findDevice(THIS_MACHINE, device)?.numbers;
+  const isIt = (spare: string) =>
+    spare === device || (numbers != null && findDevice(THIS_MACHINE, spare)?.numbers === numbers);
+  if (!spares.some(isIt)) return;
+  throw new Error(
+    `${device} is a spare of this mirror. Name another device, or take it out of spares in the mirror's file.`,
+  );
 }
 
 /** A leg by its name in the file, or by another one of the same device. */

@@ -12,7 +12,8 @@ const SENTENCES: Record<number, string> = {
 };
 
 const EINVAL = -22;
-const NO_SERVER = "No server answers the kernel. Start it: systemctl start dm-ulog";
+export const NO_SERVER =
+  "No server answers the kernel. Start it: systemctl start dm-ulog (or, where that is not installed: dm-ulog serve)";
 
 /** An error of device-mapper as sentences; any other as it is. */
 export function deviceSentence(what: string, error: unknown): Error {

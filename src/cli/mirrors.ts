@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { findIfThere, THIS_MACHINE, usesOf } from "../node/devices/block-devices.ts";
 import { createDevice, linkPath, removeDevice } from "../node/devices/mapped-device.ts";
 import { udevAnswers } from "../node/devices/udev-cookie.ts";
+import { LEGS_DIFFER } from "../node/mirrors/mirror-difference.ts";
 import { withoutDuplicates } from "../node/mirrors/mirror-file.ts";
 import {
   type DeclaredMirror,
@@ -13,8 +14,8 @@ import {
   readDeclared,
   withMirrorsLocked,
 } from "../node/mirrors/mirror-files.ts";
-import { requestSockets } from "../node/requests/netlink-sockets.ts";
-import { changeFile, settle } from "./change.ts";
+import { isServed, requestSockets } from "../node/requests/netlink-sockets.ts";
+import { changeFile, settle, withoutCaughtUp } from "./change.ts";
 import {
   absentDevices,
   declaredTarget,
@@ -189,6 +190,8 @@ async function takeDown(declared: DeclaredMirror): Promise<string> {
     );
   }
   const device = findIfThere(THIS_MACHINE, linkPath(name));
+  // Whoever brings it up without a leg must know whether the others miss writes.
+  if (state.state === "up" && isServed()) withoutCaughtUp(declared);
   const uses = device === undefined ? [] : usesOf(THIS_MACHINE, device);
   if (uses.length > 0) {
     const what = uses.map(({ what }) => what).join(", and ");
@@ -232,11 +235,14 @@ async function whenFree(waitSeconds: number, act: () => Promise<void>): Promise<
 }
 
 function differenceText(name: string, { device, differences }: MirrorState & { state: "differs" }): string {
-  const remedy =
-    device.openCount === 0
-      ? `To have it as its file says: dm-ulog down ${name} && dm-ulog up ${name}`
-      : "It is in use. Change the file back, or end what uses it, and type: " +
-        `dm-ulog down ${name} && dm-ulog up ${name}`;
+  const again = `dm-ulog down ${name} && dm-ulog up ${name}`;
+  // A log on a device would call a leg in sync that it has never seen.
+  const hasOtherLegs = differences.some((one) => one.startsWith(LEGS_DIFFER));
+  const remedy = hasOtherLegs
+    ? `A leg in the file that is new to the mirror would count as in sync. Change the file back, then: dm-ulog replace ${name} OLD NEW`
+    : device.openCount === 0
+      ? `To have it as its file says: ${again}`
+      : `It is in use. Change the file back, or end what uses it, and type: ${again}`;
   return [`${name} is up, and differs from its file.`, ...differences, remedy].join("\n");
 }
 

@@ -6,6 +6,7 @@ import { findIfThere, THIS_MACHINE } from "../node/devices/block-devices.ts";
 import { DeviceEvents } from "../node/devices/device-events.ts";
 import type { MappedDevice } from "../node/devices/mapped-device.ts";
 import { keepLegRules } from "../node/mirrors/leg-rules.ts";
+import { LEGS_DIFFER } from "../node/mirrors/mirror-difference.ts";
 import { type DeclaredMirror, declaredNames, readDeclared, withMirrorsLocked } from "../node/mirrors/mirror-files.ts";
 import { type MirrorEvent, MirrorWatch, type Sight, type Step } from "../node/mirrors/mirror-watch.ts";
 import { applyChange, changeFile, goOver, settle, statusOf } from "./change.ts";
@@ -101,11 +102,14 @@ class Monitor {
         }
         const seen = look(declared, state.device);
         if (typeof seen === "string") return this.trouble(name, seen);
-        this.trouble(name, undefined);
+        const edited = state.state === "differs" ? editedSentence(declared, state.differences, seen) : undefined;
+        this.trouble(name, edited);
         const watch = this.#watches.get(name) ?? new MirrorWatch(name, this.options.retry * 1000);
         this.#watches.set(name, watch);
         let now = declared;
-        for (const step of watch.see(seen, declared.mirror)) now = await this.take(now, step);
+        for (const step of watch.see(seen, declared.mirror)) {
+          if (edited === undefined || step.step === "tell") now = await this.take(now, step);
+        }
       });
     } catch (error) {
       this.trouble(name, `${name}: ${(error as Error).message}`);
@@ -187,6 +191,18 @@ class Monitor {
       told.finally(() => this.#programs.delete(told));
     }
   }
+}
+
+/** Where a file was changed by hand, to load it would change a mirror that is in use, and call legs in sync that never were. */
+function editedSentence(
+  { name, mirror }: DeclaredMirror,
+  differences: readonly string[],
+  { displaced }: Sight,
+): string | undefined {
+  const others = differences.filter((one) => !one.startsWith(LEGS_DIFFER));
+  const strange = displaced.filter((leg) => !mirror.behind.includes(leg));
+  if (others.length === 0 && strange.length === 0) return undefined;
+  return `${name} differs from its file, and nothing is done for it until that has an end. What to do: dm-ulog up ${name}`;
 }
 
 /** Suspends and resumes, with the same table loaded anew where `isReload`. */

@@ -1,6 +1,7 @@
 // What dm-ulog table says of the devices it is given. The line must not destroy anything that its reader did not mean.
 
 import { type Device, type Machine, usesOf } from "../node/devices/block-devices.ts";
+import { clearLog } from "../node/devices/log-header.ts";
 import { namedDevices, overlaps } from "../node/devices/mirror-devices.ts";
 import type { Contents } from "../node/devices/signatures.ts";
 import { formatBytes, SECTOR_BYTES } from "./sizes.ts";
@@ -141,7 +142,7 @@ function legDoubts(name: string, contents: Contents, isFirst: boolean, isNosync:
     ? "Writes to the mirror change it on all legs alike. Give --force if the legs are identical."
     : isFirst
       ? "As the first leg it is kept and copied over the others. Give --force if that is meant."
-      : `The first resync overwrites it. Clear it (wipefs --all ${name}) or give --force if nobody needs it.`;
+      : `The first resync overwrites it. Clear it (${signatures.length > 0 ? `wipefs --all ${name}` : clearLog(name)}) or give --force if nobody needs it.`;
   return [`The leg ${name} holds ${held.join(" and ")}. ${fate}`];
 }
 

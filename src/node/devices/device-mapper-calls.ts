@@ -67,8 +67,10 @@ export function openControl(): number {
   try {
     return openSync(CONTROL, "r+");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw systemError(`${CONTROL} does not exist`, ENODEV);
-    throw error;
+    const { code, errno } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw systemError(`${CONTROL} does not exist`, ENODEV);
+    if (code !== "EACCES") throw error;
+    throw Object.assign(new Error("This needs root: put sudo before the command."), { code, errno });
   }
 }
 

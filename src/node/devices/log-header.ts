@@ -34,3 +34,8 @@ export function ownerOf(head: Buffer): string | null {
   const end = room.indexOf(0);
   return room.toString("latin1", 0, end < 0 ? room.length : end);
 }
+
+/** What to type so that a device holds no log any more: wipefs does not know logs. */
+export function clearLog(name: string): string {
+  return `dd if=/dev/zero of=${name} bs=1k count=1 conv=notrunc`;
+}

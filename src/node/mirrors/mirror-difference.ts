@@ -11,6 +11,9 @@ export interface WholeMirror {
 /** The same for every name of one device. */
 export type Identify = (name: string) => string;
 
+/** How the sentence about legs begins. */
+export const LEGS_DIFFER = "Legs";
+
 /**
  * Sentences, one for each thing that differs. Sync and nosync are no difference, nor is the order of the legs: they are of the moment when
  * a table is loaded.
@@ -27,7 +30,7 @@ export function differences(live: WholeMirror, declared: WholeMirror, identify: 
       .join(" ");
   const log = ({ table }: WholeMirror) => (table.logDevice === undefined ? "no log device" : identify(table.logDevice));
   compare("UUID of the log", live.table.uuid ?? "none, its log is the kernel's own", declared.table.uuid ?? "none");
-  compare("Legs", legs(live), legs(declared));
+  compare(LEGS_DIFFER, legs(live), legs(declared));
   compare("Size", sectors(live.lengthSectors), sectors(declared.lengthSectors));
   compare("Size of a region", sectors(live.table.regionSizeSectors), sectors(declared.table.regionSizeSectors));
   compare("Log device", log(live), log(declared));

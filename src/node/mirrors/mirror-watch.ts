@@ -124,6 +124,8 @@ export class MirrorWatch {
     for (const leg of new Set([...bad.map((one) => one.leg), ...displaced])) {
       const patience = this.#failed.get(leg) ?? new Patience(0, atMs);
       this.#failed.set(leg, patience);
+      // Behind is what was a leg. Another one in the file somebody wrote there, and the log has never seen it.
+      if (displaced.includes(leg) && !mirror.behind.includes(leg)) continue;
       if (!mirror.takeBack || !hasGood || !mirror.legs.includes(leg) || !patience.isOver(atMs)) continue;
       steps.push({ step: "take back", leg, isReload: displaced.includes(leg) });
     }

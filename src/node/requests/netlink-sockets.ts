@@ -66,6 +66,13 @@ export function requestSockets(): NetlinkSocket[] {
   return connectorSockets().filter(({ groups }) => (groups & (1 << (CN_IDX_DM - 1))) !== 0);
 }
 
+/** Whether somebody answers the kernel, as far as can be seen without asking: who only keeps a socket does not. */
+export function isServed(): boolean {
+  const sockets = requestSockets();
+  const holders = holdersOf(new Set(sockets.map(({ inode }) => inode)));
+  return sockets.some(({ inode }) => !isKeeper(holders.get(inode) ?? null));
+}
+
 /**
  * Who holds these sockets, by inode. It looks at every descriptor of every process. Missing are those of processes that this
  * one may not look into (it takes CAP_SYS_PTRACE), or that are in a PID namespace beside this one's.

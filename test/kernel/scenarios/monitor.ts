@@ -1,6 +1,6 @@
 /** `dm-ulog monitor`: legs and logs fail and come back, spares are taken, and nobody lays a hand on it. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DISKS } from "../guest/contract.ts";
@@ -126,6 +126,51 @@ const signalsRain: Scenario = {
     await mirror.checkContents();
     await monitor.stop();
     lab.note(`${writes} writes, longest stall ${longestStallMs.toFixed(0)} ms; ${monitor.events.join(", ")}`);
+  },
+};
+
+const fileEdited: Scenario = {
+  name: "monitor-file-edited",
+  sentence:
+    "A leg is changed in the file by hand: the monitor loads nothing. A log takes no device that is in use, and no change waits for a dead server.",
+  nativeOnly: COMMANDS,
+  timeLimitMs: 180_000,
+  async run(lab) {
+    await lab.server.start();
+    const mirror = await lab.declareMirror(DISK_MIRROR);
+    await mirror.waitInSync();
+    const monitor = Monitor.start(lab);
+    await monitor.waitFor("in-sync mirror");
+    const path = join(MIRRORS_DIRECTORY, "mirror.toml");
+    const before = declaredText();
+    writeFileSync(path, before.replace(B, C).replace(/^size = .*$/m, 'size = "1M"'));
+    await sleep(4000);
+    assert.match(await lab.dm.table("mirror"), new RegExp(`^0 ${SIZE} mirror `));
+    const { exitCode, stderr } = await lab.tryMirrors("up", "mirror");
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /would count as in sync\. Change the file back, then: dm-ulog replace mirror OLD NEW/);
+    assert.deepEqual(monitor.events, ["in-sync mirror"]);
+    writeFileSync(path, before);
+
+    for (const [device, why] of [
+      [A, /The log \/dev\/ubda is in use|The log \/dev\/ubda /],
+      ["/dev/gone", /is not there\. Name a device or a file that is\./],
+    ] as const) {
+      const refused = await lab.tryMirrors("change-log", "mirror", device);
+      assert.equal(refused.exitCode, 1, refused.stdout);
+      assert.match(refused.stderr, why);
+      assert.equal(refused.stdout, "");
+    }
+    await monitor.stop();
+    await lab.server.stop();
+    const startedAt = performance.now();
+    const noServer = await lab.tryMirrors("add-leg", "mirror", C);
+    assert.equal(noServer.exitCode, 1);
+    assert.match(noServer.stderr, /No server answers the kernel\. Start it/);
+    lab.note(
+      `refused without a server after ${(performance.now() - startedAt).toFixed(0)} ms: ${noServer.stderr.trim()}`,
+    );
+    await lab.server.start();
   },
 };
 
@@ -296,6 +341,7 @@ export const monitorScenarios = [
   writesWait("core"),
   writesWait("disk"),
   signalsRain,
+  fileEdited,
   spareTaken,
   firstLegAway,
   logReturns,
