@@ -624,10 +624,7 @@ function drain(disk: Disk): void {
       flushLegs(disk);
       return;
     }
-    if (disk.drainedBlocks == 0) {
-      if (startBatch(disk, BATCH_ALL)) return;
-      disk.drainedBlocks = 1;
-    }
+    if (disk.drainedBlocks == 0 && startBatch(disk, BATCH_ALL)) return;
   }
   const log = disk.owner();
   const isSuspend = disk.goal == GOAL_SUSPEND;
