@@ -290,6 +290,18 @@ test("a destructor that comes while a suspend waits for its turn takes no second
   assert.is(made.engine.violatedInvariant(), 0);
 });
 
+test("a destructor in the midst of a suspend that could not flush the legs writes all that is lazy, from the first block on", () => {
+  const made = host(REGIONS, " nosync");
+  made.ask("RESUME");
+  for (const type of ["FLUSH", "CLEAR_REGION"] as const) made.ask(type, ONE_IN_EACH);
+  made.request("POSTSUSPEND");
+  made.complete(0, EIO);
+  const destroy = made.request("DTR");
+  made.goOn();
+  assert.is(made.replyTo(destroy)?.error, 0);
+  for (const region of ONE_IN_EACH) assert.is(bitOf(deviceOf(made), region), 1, `region ${region}`);
+});
+
 test("a log that goes while it waits for its turn, between two others, takes nobody's turn with it", () => {
   const made = new DeviceHost(new Engine(small));
   const uuids = ["LVM-0", "LVM-1", "LVM-2"];

@@ -202,6 +202,15 @@ test("the luids of a mirror find each other by a UUID of any length, whatever th
   }
 });
 
+test("a luid that gets a log device is resumed at once, though the mirror's running luid has its log in memory", () => {
+  const made = newHost();
+  construct(made, OLD, `${REGIONS * 2} core 2`);
+  made.ask("RESUME", [], UUID, OLD);
+  construct(made, NEW);
+  assert.is(made.ask("RESUME", [], UUID, NEW).error, 0);
+  assert.equal([stateOf(made, OLD), stateOf(made, NEW)], ["resumed", "resumed"]);
+});
+
 // ---- two mirrors, one file
 
 test("two mirrors with one regular file as log: the second is refused, by whatever path it comes", () => {
