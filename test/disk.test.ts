@@ -643,6 +643,28 @@ test("a server that lost a log's state takes every region for marked until the k
   assert.is(cleanOnDevice(made, 127), true);
 });
 
+test("what a first resume makes of a device of several blocks is in the state file to the last region", () => {
+  const regions = 60_000;
+  for (const [kernel, expected] of [
+    ["", 0],
+    ["\0", 1],
+  ] as const) {
+    const made = new DeviceHost(newEngine());
+    made.devices.set("/dev/log", new Uint8Array(1 << 20));
+    fillClean(device(made), regions);
+    made.construct(`${regions * 1024} clustered-disk /dev/log 1024${kernel}`);
+    made.ask("RESUME");
+    made.restart(newEngine());
+    made.goOn();
+    const states = words.regionStates(made.engine, "LVM-disk", 5n, 0, regions);
+    assert.equal(
+      [states.length, new Set(states)],
+      [regions, new Set([expected])],
+      "clean, or marked where it was lost",
+    );
+  }
+});
+
 test("a lost log whose table says nosync is out of sync: nobody knows whether it was ever resumed", () => {
   const made = resumed(128, " nosync");
   made.stateFiles.clear();

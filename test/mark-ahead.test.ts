@@ -100,6 +100,13 @@ test("what was marked ahead and never written to is clean on the device again af
   assert.is(writesOf(made, [108]), 1);
 });
 
+test("it is clean again after the quiet time, though what the writer has marked itself stays so", () => {
+  const made = resumed(10_000);
+  writesOf(made, sequence(100, 8));
+  made.tick(3);
+  assert.equal(notClean(made, 90, 130), [...sequence(100, 8)]);
+});
+
 test("a suspend leaves none of it on the device", () => {
   const made = resumed(10_000);
   writesOf(made, sequence(100, 8));
