@@ -33,7 +33,15 @@ test.after.each(({ folder, path }) => {
 
 function mirrorOf(...legs: string[]): MirrorFile {
   return {
-    ...{ uuid: "dm-ulog-x", legs, size: "8192s", regionSize: "64s", logDevice: undefined, logType: undefined },
+    ...{
+      uuid: "dm-ulog-x",
+      legs,
+      size: "8192s",
+      regionSize: "64s",
+      logDevice: undefined,
+      logType: undefined,
+      logLegs: undefined,
+    },
     ...{ legFailure: "continue", integratedFlush: false, blockOnError: false, spares: [], behind: [], takeBack: true },
     ...{ logFailure: "reopen", program: undefined },
   } as MirrorFile;

@@ -12,6 +12,7 @@ import {
   changeMirrorFile,
   formatMirrorFile,
   legsToCopyFromFirst,
+  legsUnknownToLog,
   type MirrorFile,
   parseMirrorFile,
 } from "../src/node/mirrors/mirror-file.ts";
@@ -32,6 +33,7 @@ const USUAL: MirrorFile = {
   regionSize: "512K",
   logDevice: undefined,
   logType: undefined,
+  logLegs: undefined,
   legFailure: "continue",
   integratedFlush: true,
   blockOnError: false,
@@ -79,7 +81,7 @@ test("each fault is told with its line and column, and all of them at once", () 
     [
       'a.toml:1:8: uuid must be a text in quotes, such as "512K".',
       'a.toml:2:19: legs must be a list of texts in quotes, such as ["/dev/sda", "/dev/sdb"].',
-      'a.toml:4:3: There is no key "colour". The keys are uuid, legs, size, region-size, log-device, log-type, leg-failure, ' +
+      'a.toml:4:3: There is no key "colour". The keys are uuid, legs, size, region-size, log-device, log-type, log-legs, leg-failure, ' +
         "integrated-flush, block-on-error, spares, behind, take-back, log-failure, program.",
       'a.toml:5:15: leg-failure must be one of "continue", "wait", "ignore".',
       "a.toml:6:13: take-back must be true or false, without quotes.",
@@ -208,6 +210,17 @@ test("the name that stays: by id, the one that people know first; a mapping by i
     rmSync(byId, { recursive: true });
     machine.remove();
   }
+});
+
+test("a leg that the log has never seen is told apart; a log in memory, or a file without the key, knows all", () => {
+  const text = (more: string) => `uuid = "u"\nlegs = ["/dev/a", "/dev/b"]\nsize = "1G"\n${more}`;
+  const unknown = (more: string) => legsUnknownToLog(parseMirrorFile("m.toml", text(more)));
+  assert.equal(unknown('log-device = "/dev/l"\nlog-legs = ["/dev/a", "/dev/c"]\n'), ["/dev/b"]);
+  assert.equal(unknown('log-device = "/dev/l"\nlog-legs = ["/dev/b", "/dev/a"]\n'), []);
+  assert.equal(unknown('log-device = "/dev/l"\n'), []);
+  assert.equal(unknown('log-legs = ["/dev/c"]\n'), []);
+  const made = parseMirrorFile("m.toml", text('log-device = "/dev/l"\nlog-legs = ["/dev/a", "/dev/b"]\n'));
+  assert.equal(parseMirrorFile("m.toml", formatMirrorFile("m", made)), made);
 });
 
 test.run();

@@ -58,7 +58,14 @@ const TABLE: KernelMirror = {
 
 const FILE: MirrorFile = {
   ...{ uuid: LOG.uuid, legs: ["/dev/sda", "/dev/sdb:1M"], size: "4096s", regionSize: "1K", logDevice: "/dev/sdc" },
-  ...{ logType: undefined, legFailure: "continue", integratedFlush: true, blockOnError: false, spares: [] },
+  ...{
+    logType: undefined,
+    logLegs: undefined,
+    legFailure: "continue",
+    integratedFlush: true,
+    blockOnError: false,
+    spares: [],
+  },
   ...{ takeBack: true, logFailure: "reopen", program: undefined, behind: [] },
 };
 

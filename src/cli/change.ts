@@ -13,7 +13,12 @@ import {
   resumeDevice,
   suspendDevice,
 } from "../node/devices/mapped-device.ts";
-import { changeMirrorFile, type MirrorFileChange, parseMirrorFile } from "../node/mirrors/mirror-file.ts";
+import {
+  changeMirrorFile,
+  type MirrorFile,
+  type MirrorFileChange,
+  parseMirrorFile,
+} from "../node/mirrors/mirror-file.ts";
 import { type DeclaredMirror, readText, writeDeclared } from "../node/mirrors/mirror-files.ts";
 import { type MirrorStatus, parseMirrorStatus } from "../node/mirrors/mirror-status.ts";
 import { declaredTarget, differencesFrom, makeStandIns, removeStandIns } from "./declared.ts";
@@ -32,8 +37,19 @@ export type Reached = (point: Point) => void;
 
 /** The mirror as a change makes it. Throws sentences where that would be none. */
 export function changed(declared: DeclaredMirror, { file }: Change): { text: string; after: DeclaredMirror } {
-  const text = changeMirrorFile(declared.path, readText(declared.path, declared.name), file);
+  const text = changeMirrorFile(
+    declared.path,
+    readText(declared.path, declared.name),
+    withLogLegs(file, declared.mirror),
+  );
   return { text, after: { ...declared, mirror: parseMirrorFile(declared.path, text) } };
+}
+
+/** What a change does to the legs, the log learns: it has the kernel copy to those that are new. */
+function withLogLegs(file: MirrorFileChange, { legs, logDevice }: MirrorFile): MirrorFileChange {
+  if (file.legs === undefined && file["log-device"] === undefined) return file;
+  const device = file["log-device"] === undefined ? logDevice : file["log-device"];
+  return { ...file, "log-legs": device == null ? null : (file.legs ?? legs) };
 }
 
 /** Changes a mirror that is up. Throws sentences, and leaves it as it was, where that cannot be. Whoever calls has the mirrors locked. */

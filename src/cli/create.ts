@@ -73,6 +73,7 @@ async function createLocked(name: string, legs: string[], options: CreateOptions
     regionSize: options.regionSize,
     logDevice,
     logType: options.logType,
+    logLegs: logDevice === undefined ? undefined : stableLegs,
     legFailure: options.legFailure,
     integratedFlush: options.integratedFlush === true,
     blockOnError: options.blockOnError === true,

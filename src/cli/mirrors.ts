@@ -5,7 +5,7 @@ import { findIfThere, THIS_MACHINE, usesOf } from "../node/devices/block-devices
 import { createDevice, linkPath, removeDevice } from "../node/devices/mapped-device.ts";
 import { udevAnswers } from "../node/devices/udev-cookie.ts";
 import { LEGS_DIFFER } from "../node/mirrors/mirror-difference.ts";
-import { withoutDuplicates } from "../node/mirrors/mirror-file.ts";
+import { legsUnknownToLog, withoutDuplicates } from "../node/mirrors/mirror-file.ts";
 import {
   type DeclaredMirror,
   declaredNames,
@@ -130,6 +130,7 @@ export async function bringUp(declared: DeclaredMirror, { degraded }: { degraded
     if (state.state === "up" || state.state === "suspended") return `${linkPath(name)} is up.`;
     if (state.state === "differs") throw new Error(differenceText(name, state));
     if (state.state === "unfinished") removeDevice(name);
+    checkLogLegs(declared);
     const absent = absentDevices(mirror);
     if (absent.length === 0) {
       const target = await declaredTarget(declared, {});
@@ -140,6 +141,17 @@ export async function bringUp(declared: DeclaredMirror, { degraded }: { degraded
   } catch (error) {
     throw deviceSentence(`${name} cannot be brought up`, error);
   }
+}
+
+/** Throws sentences where the file has a leg that the log would call in sync though nothing was ever copied to it. */
+function checkLogLegs({ name, path, mirror }: DeclaredMirror): void {
+  const unknown = legsUnknownToLog(mirror);
+  if (unknown.length === 0) return;
+  throw new Error(
+    `${name} cannot be brought up: ${unknown.join(" and ")} ${unknown.length === 1 ? "was no leg" : "were no legs"} when its log was ` +
+      `written, so the log would call in sync what may differ. Give legs in ${path} its old value, which log-legs has, and then: ` +
+      `dm-ulog up ${name} && dm-ulog replace ${name} OLD NEW. If it is an old leg by a new name, write that name into log-legs too.`,
+  );
 }
 
 /**

@@ -22,6 +22,11 @@ export interface MirrorFile {
   regionSize: string;
   logDevice: string | undefined;
   logType: string | undefined;
+  /**
+   * Legs that the log on the device knows: it would call any other one in sync. dm-ulog writes this itself. Undefined for a log in memory,
+   * and where a person has written the file: then it knows all.
+   */
+  logLegs: string[] | undefined;
   legFailure: (typeof LEG_FAILURES)[number];
   integratedFlush: boolean;
   blockOnError: boolean;
@@ -70,6 +75,7 @@ const KEYS: Record<string, Key> = {
   "region-size": { kind: "text", without: DEFAULTS["region-size"] },
   "log-device": { kind: "text", without: null },
   "log-type": { kind: "text", without: null },
+  "log-legs": { kind: "texts", without: null },
   "leg-failure": { kind: LEG_FAILURES, without: DEFAULTS["leg-failure"] },
   "integrated-flush": { kind: "switch", without: DEFAULTS["integrated-flush"] },
   "block-on-error": { kind: "switch", without: DEFAULTS["block-on-error"] },
@@ -133,6 +139,11 @@ export function legsToCopyFromFirst({ legs, behind }: MirrorFile): string[] {
   return [...legs.filter((leg) => !behind.includes(leg)), ...legs.filter((leg) => behind.includes(leg))];
 }
 
+/** Legs in the file that the log has never seen. */
+export function legsUnknownToLog({ legs, logDevice, logLegs }: MirrorFile): string[] {
+  return logDevice === undefined || logLegs === undefined ? [] : legs.filter((leg) => !logLegs.includes(leg));
+}
+
 function fromKeys(found: ReadonlyMap<string, unknown>): MirrorFile {
   const value = <T>(name: string) => found.get(name) as T;
   return {
@@ -142,6 +153,7 @@ function fromKeys(found: ReadonlyMap<string, unknown>): MirrorFile {
     regionSize: value("region-size"),
     logDevice: value("log-device"),
     logType: value("log-type"),
+    logLegs: value("log-legs"),
     legFailure: value("leg-failure"),
     integratedFlush: value("integrated-flush"),
     blockOnError: value("block-on-error"),
@@ -176,6 +188,7 @@ export function formatMirrorFile(name: string, mirror: MirrorFile): string {
   for (const [key, value, usual] of optional) {
     if (value !== usual) lines.push(`${key} = ${typeof value === "string" ? quoted(value) : value}`);
   }
+  if (mirror.logLegs !== undefined) lines.push(`log-legs = ${list(mirror.logLegs)}`);
   if (mirror.spares.length > 0) lines.push(`spares = ${list(mirror.spares)}`);
   if (mirror.behind.length > 0) lines.push(`behind = ${list(mirror.behind)}`);
   return `${lines.join("\n")}\n`;
@@ -183,7 +196,7 @@ export function formatMirrorFile(name: string, mirror: MirrorFile): string {
 
 /** What a change of a mirror changes in its file. Null takes a key away. */
 export type MirrorFileChange = Partial<
-  Record<"legs" | "spares" | "behind" | "size" | "log-device" | "log-type", string | string[] | null>
+  Record<"legs" | "spares" | "behind" | "size" | "log-device" | "log-type" | "log-legs", string | string[] | null>
 >;
 
 /** The text with other values of some keys; all else, comments too, stays as a person has written it. */

@@ -75,7 +75,7 @@ const declared: Scenario = {
       /is up, and differs from its file\.\nLegs: the mirror has 98:0 98:16, its file 98:0 98:32\./,
     );
     assert.match(differs.stderr, /Size of a region: the mirror has 64 sectors, its file 128 sectors\./);
-    assert.match(differs.stderr, /dm-ulog down mirror && dm-ulog up mirror/);
+    assert.match(differs.stderr, /Change the file back, then: dm-ulog replace mirror OLD NEW/);
     assert.match(await lab.mirrors("list"), /mirror +differs/);
 
     // A file that cannot be read names the place; the others are not in the way of it.

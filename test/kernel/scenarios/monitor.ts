@@ -152,6 +152,19 @@ const fileEdited: Scenario = {
     assert.deepEqual(monitor.events, ["in-sync mirror"]);
     writeFileSync(path, before);
 
+    // Nor is a leg taken that the log has never seen, where the mirror was down meanwhile.
+    await lab.mirrors("down", "mirror");
+    lab.dm.gone("mirror");
+    const complete = declaredText();
+    assert.match(complete, /^log-legs = \["\/dev\/ubda", "\/dev\/ubdb"\]$/m);
+    writeFileSync(path, complete.replace(/^legs = .*$/m, `legs = ["${A}", "${C}"]`));
+    const unseen = await lab.tryMirrors("up", "mirror");
+    assert.equal(unseen.exitCode, 1);
+    assert.match(unseen.stderr, /\/dev\/ubdc was no leg when its log was written/);
+    writeFileSync(path, complete);
+    await lab.mirrors("up", "mirror");
+    lab.dm.found("mirror");
+
     for (const [device, why] of [
       [A, /The log \/dev\/ubda is in use|The log \/dev\/ubda /],
       ["/dev/gone", /is not there\. Name a device or a file that is\./],
