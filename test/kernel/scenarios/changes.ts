@@ -11,6 +11,8 @@ import { LOG_SIZE_SECTORS } from "../guest/log-failure.ts";
 import { DISK_MIRROR, type Mirror } from "../guest/mirror.ts";
 import { COMMANDS, type Scenario } from "../guest/scenario.ts";
 
+/** Four writes at a time of three regions at the most: what the kernel has not cleared yet when another table takes over is copied. */
+const UNDER_WRITES_MAX = 12;
 const [A, B, C, D] = DISKS;
 const POINTS: readonly Point[] = ["planned", "loaded", "declared", "suspended", "done"];
 const GROWN_SECTORS = 16_384;
@@ -62,7 +64,9 @@ const changes: Scenario = {
       const { longestStallMs } = await load.stop();
       await checkLegs(mirror);
       const { resynced } = await lab.server.onlyLog();
-      assert.equal(resynced, copiedRegions, `Regions copied by ${command}`);
+      const underWrites = resynced - copiedRegions;
+      const what = `${command} copied ${resynced} regions, expected ${copiedRegions}`;
+      assert.ok(underWrites >= 0 && underWrites <= UNDER_WRITES_MAX, what);
       copied.push(`${command} ${resynced} regions (stall ${longestStallMs.toFixed(0)} ms)`);
     };
     const all = mirror.regionCount;
