@@ -94,6 +94,13 @@ test("a spare is taken at once, for a leg that is behind too, and not where the 
   ]);
 });
 
+test("where writes wait for a leg, it is taken back by a reload: the live table would hold them", () => {
+  const watch = new MirrorWatch("m", RETRY_MS);
+  const mirror = file({ behind: [B as string], legFailure: "wait" });
+  assert.equal(words(watch.see(sight(0, "AD 7/8"), mirror)), [`leg-failed ${B}`]);
+  assert.equal(words(watch.see(sight(1000, "AD 7/8"), mirror)), [`take back ${B} by reload`]);
+});
+
 test("a leg that the table has no more, or has a stand-in for, is taken back by a reload; never where take-back is off", () => {
   const watch = new MirrorWatch("m", RETRY_MS);
   const mirror = file({ behind: [A as string] });

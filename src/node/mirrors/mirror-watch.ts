@@ -127,7 +127,7 @@ export class MirrorWatch {
       // Behind is what was a leg. Another one in the file somebody wrote there, and the log has never seen it.
       if (displaced.includes(leg) && !mirror.behind.includes(leg)) continue;
       if (!mirror.takeBack || !hasGood || !mirror.legs.includes(leg) || !patience.isOver(atMs)) continue;
-      steps.push({ step: "take back", leg, isReload: displaced.includes(leg) });
+      steps.push({ step: "take back", leg, isReload: displaced.includes(leg) || mirror.legFailure === "wait" });
     }
     return steps;
   }

@@ -94,6 +94,8 @@ function writesWait(logName: "core" | "disk"): Scenario {
       const { writes, longestStallMs } = await load;
       await mirror.checkContents();
       await monitor.stop();
+      // A leg that is taken back into the live table leaves writes held, and needs to be taken back again and again.
+      assert.equal(monitor.events.filter((event) => event === `leg-returned mirror ${leg}`).length, 1);
       lab.note(`${writes} writes, longest stall ${longestStallMs.toFixed(0)} ms; ${monitor.events.join(", ")}`);
     },
   };
