@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { keepLegRules, legRules } from "../src/node/mirrors/leg-rules.ts";
-import { formatMirrorFile, type MirrorFile } from "../src/node/mirrors/mirror-file.ts";
+import { formatMirrorFile, type MirrorFile, parseMirrorFile } from "../src/node/mirrors/mirror-file.ts";
 
 interface Context {
   folder: string;
@@ -32,19 +32,7 @@ test.after.each(({ folder, path }) => {
 });
 
 function mirrorOf(...legs: string[]): MirrorFile {
-  return {
-    ...{
-      uuid: "dm-ulog-x",
-      legs,
-      size: "8192s",
-      regionSize: "64s",
-      logDevice: undefined,
-      logType: undefined,
-      logLegs: undefined,
-    },
-    ...{ legFailure: "continue", integratedFlush: false, blockOnError: false, spares: [], behind: [], takeBack: true },
-    ...{ logFailure: "reopen", program: undefined },
-  } as MirrorFile;
+  return parseMirrorFile("m.toml", `uuid = "u"\nlegs = ${JSON.stringify(legs)}\nsize = "1M"\n`);
 }
 
 function declare({ folder }: Context, name: string, ...legs: string[]): void {

@@ -163,12 +163,14 @@ async function change(name: string, options: ChangeOptions, plan: (mirror: Mirro
   await tellUdev(options.mirrorsDir);
 }
 
+function isSameDevice(one: string, other: string): boolean {
+  const numbers = findDevice(THIS_MACHINE, other)?.numbers;
+  return one === other || (numbers != null && findDevice(THIS_MACHINE, one)?.numbers === numbers);
+}
+
 /** A spare is taken without a question when a leg fails. */
 function checkNoSpare({ spares }: MirrorFile, device: string): void {
-  const numbers = findDevice(THIS_MACHINE, device)?.numbers;
-  const isIt = (spare: string) =>
-    spare === device || (numbers != null && findDevice(THIS_MACHINE, spare)?.numbers === numbers);
-  if (!spares.some(isIt)) return;
+  if (!spares.some((spare) => isSameDevice(spare, device))) return;
   throw new Error(
     `${device} is a spare of this mirror. Name another device, or take it out of spares in the mirror's file.`,
   );
@@ -176,12 +178,7 @@ function checkNoSpare({ spares }: MirrorFile, device: string): void {
 
 /** A leg by its name in the file, or by another one of the same device. */
 function legCalled({ legs }: MirrorFile, name: string): string {
-  const numbers = findDevice(THIS_MACHINE, name)?.numbers;
-  const isIt = (leg: string) =>
-    leg === name ||
-    legDevice(leg) === name ||
-    (numbers != null && findDevice(THIS_MACHINE, legDevice(leg))?.numbers === numbers);
-  const found = legs.find(isIt);
+  const found = legs.find((leg) => leg === name || isSameDevice(legDevice(leg), name));
   if (found === undefined) throw new Error(`${name} is none of the legs, which are ${legs.join(", ")}.`);
   return found;
 }

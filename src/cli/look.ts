@@ -7,7 +7,7 @@ import { flightPath } from "../node/state/runtime-paths.ts";
 import { LiveView } from "../node/web/view.ts";
 import { onlookerOf, pagePath } from "./installation.ts";
 import { mirrorMetrics } from "./mirror-metrics.ts";
-import { readFactsAtOnce } from "./status-facts.ts";
+import { readStatusFacts } from "./status-facts.ts";
 import { reportOf } from "./status-report.ts";
 
 export interface MetricsOptions {
@@ -35,7 +35,7 @@ export async function metrics({ runtimeDir, mirrorsDir, port }: MetricsOptions):
   const text = async () => {
     const own = await onlooker.metrics();
     if (performance.now() - mirrors.atMs >= MIRRORS_AGE_MS) {
-      const report = reportOf(await readFactsAtOnce(onlooker, mirrorsDir), new Date());
+      const report = reportOf(await readStatusFacts(onlooker, mirrorsDir, { isAtOnce: true }), new Date());
       mirrors = { atMs: performance.now(), text: mirrorMetrics(report) };
     }
     return own + mirrors.text;

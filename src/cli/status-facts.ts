@@ -32,20 +32,20 @@ export interface Look {
 /** Everything but the server and what goes by it. */
 export type Surroundings = Pick<StatusFacts, "mirrors" | "declared" | "device">;
 
-export async function readStatusFacts(onlooker: Pick<Onlooker, "status">, mirrorsDir: string): Promise<StatusFacts> {
+/** `isAtOnce`: with one look at the server, so that how fast a resync goes stays unknown. */
+export async function readStatusFacts(
+  onlooker: Pick<Onlooker, "status">,
+  mirrorsDir: string,
+  { isAtOnce = false } = {},
+): Promise<StatusFacts> {
   const surroundings = await readSurroundings(mirrorsDir);
   const first = await lookAt(onlooker);
   if ("error" in first) return { ...surroundings, server: first, health: NO_HEALTH };
-  const [server, health] = await Promise.all([lookOn(onlooker, first), readHealth(first.status, surroundings.mirrors)]);
+  const [server, health] = await Promise.all([
+    isAtOnce ? twoLooks(first, first) : lookOn(onlooker, first),
+    readHealth(first.status, surroundings.mirrors),
+  ]);
   return { ...surroundings, server, health };
-}
-
-/** The same with one look at the server: how fast a resync goes stays unknown. */
-export async function readFactsAtOnce(onlooker: Pick<Onlooker, "status">, mirrorsDir: string): Promise<StatusFacts> {
-  const surroundings = await readSurroundings(mirrorsDir);
-  const look = await lookAt(onlooker);
-  if ("error" in look) return { ...surroundings, server: look, health: NO_HEALTH };
-  return { ...surroundings, server: twoLooks(look, look), health: await readHealth(look.status, surroundings.mirrors) };
 }
 
 const NO_HEALTH: HealthReading = { legs: new Map(), missing: "no server answers, and the kernel would wait for one" };
